@@ -1,0 +1,39 @@
+"""Motion of the picture: optical flow magnitude and its peaks, as AV-Align measures them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+SMALL_FLOW = 0.1  # pixels a frame; the authors' fix: still pictures have tiny maxima that are no motion
+FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)  # pyramid scale, levels, window, iterations, poly_n, poly_sigma, flags
+
+
+def flow_magnitude(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean Farneback flow magnitude before each frame: uint8 RGB [H, W, 3] each -> float [T] pixels a frame.
+
+    The first value repeats the second, as in the authors' code, so that values and frames share their index.
+    """
+    import cv2
+
+    magnitudes: list[float] = []
+    previous = None
+    for frame in frames:
+        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+        if previous is not None:
+            flow = cv2.calcOpticalFlowFarneback(previous, grey, None, *FARNEBACK)
+            magnitudes.append(float(cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0]))
+        previous = grey
+    if previous is None:
+        raise ValueError("optical flow needs frames, there are none")
+    return np.asarray(magnitudes[:1] + magnitudes) if magnitudes else np.zeros(1)
+
+
+def flow_peaks(magnitude: np.ndarray, fps: float, threshold: float = SMALL_FLOW) -> np.ndarray:
+    """Times in seconds of the strict local maxima above `threshold`."""
+    if fps <= 0:
+        raise ValueError(f"frames a second must be positive, not {fps}")
+    inner = magnitude[1:-1]
+    peaks = (magnitude[:-2] < inner) & (inner > magnitude[2:]) & (inner > threshold)
+    return (np.flatnonzero(peaks) + 1) / fps

@@ -1,0 +1,118 @@
+"""Onsets: when sounds begin, as times in seconds and as curves over time.
+
+Two detectors. `"librosa"` is what the authors' AA-Align and AV-Align use: librosa with its default settings on
+audio at 22,050 Hz. `"attack"` is sharper: its 32 ms window puts attacks within about 10 ms, where the default one
+(93 ms at 22,050 Hz) misses soft ones and answers about 30 ms late, and it drops peaks of the onset strength
+that no rise of the level goes with.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import librosa
+import numpy as np
+
+Detector = Literal["attack", "librosa"]
+
+LIBROSA_RATE = 22_050  # Hz, librosa's own default, to which the authors resample
+LIBROSA_HOP = 512
+ATTACK_RATE = 16_000
+ATTACK_HOP = 128  # 8 ms
+SILENCE_DB = -60.0  # dB full scale: below this peak level a waveform counts as silent
+LEAD_IN_S = 0.2  # silence put before the sound, so that an attack at its very beginning is a rise as well
+RISE_DB = 5.0  # an attack lifts the level by at least this much ...
+RISE_WITHIN_S = 0.06  # ... within this time ...
+BELOW_PEAK_DB = 26.0  # ... and comes this close to the loudest moment
+
+
+def as_mono(waveform: np.ndarray) -> np.ndarray:
+    """`waveform` [S], [channels, S] or [S, channels] -> float32 [S]; NaN and infinities become 0."""
+    waveform = np.asarray(waveform, dtype=np.float32)
+    if waveform.ndim == 2:
+        waveform = waveform.mean(axis=int(np.argmin(waveform.shape)))
+    if waveform.ndim != 1:
+        raise ValueError(f"a waveform has 1 or 2 axes, this one has {waveform.ndim}")
+    return np.nan_to_num(waveform, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def detect_onsets(waveform: np.ndarray, sample_rate: int, detector: Detector = "attack") -> np.ndarray:
+    """Times of the onsets in seconds, ascending; none for silence.
+
+    waveform: float [S], any level; sample_rate: Hz.
+    """
+    if detector == "librosa":
+        return _librosa_onsets(as_mono(waveform), sample_rate)
+    if detector == "attack":
+        return _attack_onsets(as_mono(waveform), sample_rate)
+    raise ValueError(f"detector is 'attack' or 'librosa', not {detector!r}")
+
+
+def onset_strength(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The onset detection function of the authors' settings: float32 [frames], `onset_frame_s()` apart."""
+    waveform = _resample(as_mono(waveform), sample_rate, LIBROSA_RATE)
+    if waveform.size < 2 or not waveform.any():
+        return np.zeros(1 + waveform.size // LIBROSA_HOP, np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="n_fft=.* is too large")  # clips shorter than one window
+        return librosa.onset.onset_strength(y=waveform, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
+
+
+def onset_frame_s() -> float:
+    """Seconds between two values of `onset_strength`."""
+    return LIBROSA_HOP / LIBROSA_RATE
+
+
+def strength_onsets(strength: np.ndarray) -> np.ndarray:
+    """Onsets in seconds of a curve from `onset_strength`, picked as the authors do."""
+    if not strength.any():
+        return np.zeros(0)
+    frames = librosa.onset.onset_detect(onset_envelope=strength, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
+    return librosa.frames_to_time(frames, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
+
+
+def _librosa_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    return strength_onsets(onset_strength(waveform, sample_rate))
+
+
+def _attack_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    waveform = _resample(waveform, sample_rate, ATTACK_RATE)
+    if not waveform.size or np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
+        return np.zeros(0)
+    lead_in = round(LEAD_IN_S * ATTACK_RATE)
+    waveform = np.concatenate([np.zeros(lead_in, np.float32), waveform])
+
+    strength = librosa.onset.onset_strength(
+        y=waveform, sr=ATTACK_RATE, n_fft=512, hop_length=ATTACK_HOP, n_mels=64
+    )
+    frames = librosa.onset.onset_detect(
+        onset_envelope=strength, sr=ATTACK_RATE, hop_length=ATTACK_HOP, backtrack=True
+    )
+    times_s = np.unique(frames) * ATTACK_HOP / ATTACK_RATE
+    times_s = times_s[_rises(waveform, times_s)] - LEAD_IN_S
+    return np.maximum(times_s, 0.0)
+
+
+def _rises(waveform: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """Which of the times have an attack in the level (RMS of 5 ms every 4 ms): bool [len(times_s)]."""
+    hop = ATTACK_HOP // 2
+    rms = librosa.feature.rms(y=waveform, frame_length=80, hop_length=hop)[0]
+    level_db = 20 * np.log10(np.maximum(rms, 1e-7))
+    step_s = hop / ATTACK_RATE
+    before, after = round(0.02 / step_s), round(RISE_WITHIN_S / step_s)
+    keep = np.zeros(len(times_s), bool)
+    for index, frame in enumerate(np.round(times_s / step_s).astype(int)):
+        frame = min(frame, len(level_db) - 1)
+        low = level_db[max(0, frame - before) : frame + 1].min()
+        high = level_db[frame : frame + after + 1].max()
+        keep[index] = high - low >= RISE_DB and high >= level_db.max() - BELOW_PEAK_DB
+    return keep
+
+
+def _resample(waveform: np.ndarray, sample_rate: int, target_rate: int) -> np.ndarray:
+    if sample_rate <= 0:
+        raise ValueError(f"a sample rate is a positive number of Hz, not {sample_rate}")
+    if sample_rate == target_rate or not waveform.size:
+        return waveform
+    return librosa.resample(waveform, orig_sr=sample_rate, target_sr=target_rate)

@@ -149,7 +149,7 @@ def _rows(data: Tracks) -> list:
     """(kind, title, draw) of every row that has something to show."""
     rows = []
     if data.onset_curve is not None or data.onsets_s is not None or len(data.predicted_onsets_s):
-        rows.append(("onsets", "Onsets the model follows", _draw_onsets))
+        rows.append(("onsets", "Onsets to follow", _draw_onsets))
     if data.generated_onsets_s is not None or data.original_onsets_s is not None:
         rows.append(("heard", "Onsets heard in the audio", _draw_heard))
     if data.waveform is not None:
@@ -231,7 +231,8 @@ def _key(axes: Axes, entries: list) -> None:
     if handles:
         axes.legend(
             handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles), frameon=False,
-            fontsize=8, labelcolor=INK, borderpad=0, borderaxespad=0.35, handletextpad=0, columnspacing=1,
+            fontsize=8, labelcolor=INK, borderpad=0, borderaxespad=0.35,
+            handlelength=1, handletextpad=0.3, columnspacing=0.9,
         )  # fmt: skip
 
 

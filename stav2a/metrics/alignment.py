@@ -1,11 +1,13 @@
 """How well two sets of onsets fit in time: the papers' scores and one-to-one scores.
 
-Conventions: onsets are times in seconds, any order, any array-like; every function returns a float.
-Empty sets are defined, so that silence never divides by zero: two empty sets agree (1), one empty set does not (0).
+Conventions: onsets are times in seconds, any order, any array-like; every function returns a float. Empty
+sets are defined, so that silence never divides by zero: two empty sets agree (1), one empty set does not
+(0).
 
-The authors count a generated onset as a hit whenever any reference onset is near, so that one reference onset can
-serve many and dense sound scores high; with three generated onsets around one reference onset the score is 3.
-The one-to-one scores match every onset at most once. Neither is meaningful without its chance level: `chance.py`.
+The authors count a generated onset as a hit whenever any reference onset is near, so that one reference
+onset can serve many and dense sound scores high; with three generated onsets around one reference onset the
+score is 3. The one-to-one scores match every onset at most once. Neither is meaningful without its chance
+level: `chance.py`.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ def count_hits(reference_s: ArrayLike, estimated_s: ArrayLike, window_s: float) 
 def count_matches(reference_s: ArrayLike, estimated_s: ArrayLike, window_s: float) -> int:
     """Size of the largest one-to-one matching of onsets at most `window_s` apart.
 
-    On a line with one window for all, taking the earliest free partner is optimal; equal to mir_eval's bipartite
-    matching (tested) and fast enough for thousands of chance trials.
+    On a line with one window for all, taking the earliest free partner is optimal; equal to mir_eval's
+    bipartite matching (tested) and fast enough for thousands of chance trials.
     """
     reference_s, estimated_s = times(reference_s).tolist(), times(estimated_s).tolist()
     matches = i = j = 0
@@ -56,11 +58,8 @@ def count_matches(reference_s: ArrayLike, estimated_s: ArrayLike, window_s: floa
 
 def intersection_over_union(hits: int, n_a: int, n_b: int) -> float:
     """hits / (n_a + n_b - hits), 1 for two empty sets."""
-    union = n_a + n_b - hits
-    if union > 0:
-        return hits / union
-    # many hits on few onsets can bring the authors' union to 0 only where both sets are empty: hits <= n_a
-    return 1.0
+    union = n_a + n_b - hits  # 0 only where both sets are empty, because hits <= n_a
+    return hits / union if union > 0 else 1.0
 
 
 def aa_align(reference_s: ArrayLike, generated_s: ArrayLike, window_s: float = AA_WINDOW_S) -> float:
@@ -76,7 +75,7 @@ def aa_align(reference_s: ArrayLike, generated_s: ArrayLike, window_s: float = A
 def aa_align_one_to_one(
     reference_s: ArrayLike, generated_s: ArrayLike, window_s: float = AA_WINDOW_S
 ) -> float:
-    """AA-Align as the paper words it, an intersection over union in [0, 1]: every onset matched at most once."""
+    """AA-Align as the paper words it, an intersection over union in [0, 1]: an onset matches at most once."""
     reference_s, generated_s = times(reference_s), times(generated_s)
     matches = count_matches(reference_s, generated_s, window_s)
     return intersection_over_union(matches, len(generated_s), len(reference_s))
@@ -92,7 +91,7 @@ def onset_f1(reference_s: ArrayLike, estimated_s: ArrayLike, window_s: float = 0
 
 
 def av_align(onsets_s: ArrayLike, flow_peaks_s: ArrayLike, fps: float) -> float:
-    """AV-Align as the authors' code computes it: onsets of the sound that lie within one frame of a flow peak.
+    """AV-Align as the authors' code computes it: onsets of the sound within one frame of a flow peak.
 
     flow_peaks_s: of `flow.flow_peaks`; fps: of the video whose flow it is.
     """

@@ -1,12 +1,13 @@
 """Gain over chance: what a paired score says beyond density and length.
 
-Any score of a reference and a generated sound has a level that sounds with nothing to do with each other reach.
-It is measured by breaking the synchrony and keeping everything else: the generated onsets are shifted
-circularly in time (default), or compared with the references of other clips. The gain is the score minus the mean
-of these trials, signed so that more is better, with a one-sided p-value and a bootstrap interval.
+Any score of a reference and a generated sound has a level that sounds with nothing to do with each other
+reach. It is measured by breaking the synchrony and keeping everything else: the generated onsets are
+shifted circularly in time (default), or compared with the references of other clips. The gain is the score
+minus the mean of these trials, signed so that more is better, with a one-sided p-value and a bootstrap
+interval.
 
-The first and last 0.2 s are left out of score and trials alike: every clip starts with an onset, and cut edges
-make more of them, which no model has to earn.
+The first and last 0.2 s are left out of score and trials alike: every clip starts with an onset, and cut
+edges make more of them, which no model has to earn.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def shuffled_scores(
     edge_s: float = EDGE_S,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(scores [n], scores against other clips' references [n, trials]); both cut to the shorter of two clips."""
+    """(scores [n], scores against other clips' references [n, trials]); the shorter clip sets the length."""
     n = len(references_s)
     if n < 2:
         raise ValueError(f"shuffled pairs need at least 2 clips, there is {n}")
@@ -153,9 +154,9 @@ def pooled_gain(
 ) -> Gain:
     """Mean score over clips against chance.
 
-    scores: [n]; trial_scores: [n, trials], chance scores of each clip.
-    p: share of `draws` chance means (one random trial a clip) at least as good as the mean, +1 in both counts.
-    ci95: percentile bootstrap over clips of the gain.
+    scores: [n]; trial_scores: [n, trials], chance scores of each clip. p: share of `draws` chance means
+    (one random trial a clip) at least as good as the mean, +1 in both counts. ci95: percentile bootstrap
+    over clips of the gain.
     """
     scores, trial_scores = np.asarray(scores, float), np.asarray(trial_scores, float)
     if scores.ndim != 1 or trial_scores.ndim != 2 or len(scores) != len(trial_scores) or not scores.size:

@@ -1,7 +1,8 @@
 """Alignment of whole curves of onset strength: correlation, best lag, and TiVA's two distances.
 
-Curves: float [frames] on one time axis, `onsets.onset_strength`; where two differ in length, both are cut to the
-shorter one. Constant curves (silence) are defined: two of them agree, one of them is as far as can be.
+Curves: float [frames] on one time axis, `onsets.onset_strength`; where two differ in length, both are cut
+to the shorter one. Constant curves (silence) are defined: two of them agree, one of them is as far as can
+be.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def envelope_correlation(reference: np.ndarray, generated: np.ndarray) -> float:
 def best_lag(
     reference: np.ndarray, generated: np.ndarray, frame_s: float, max_lag_s: float = 0.5
 ) -> tuple[float, float]:
-    """(correlation, lag in seconds) where sliding the generated curve fits best; a positive lag is late sound.
+    """(correlation, lag in seconds) where the generated curve fits best; a positive lag is late sound.
 
     Every lag is scored over the overlap, normalised by the whole curves, so that short overlaps cannot win.
     """
@@ -49,8 +50,8 @@ def best_lag(
 def w_dis(reference: np.ndarray, generated: np.ndarray, frame_s: float) -> float:
     """TiVA's W-dis: Wasserstein-1 distance in seconds between two curves taken as distributions over time.
 
-    TiVA publishes neither code nor normalisation; here each curve has mass 1, so the unit is seconds of transport.
-    A silent curve against a sounding one costs the whole length.
+    TiVA publishes neither code nor normalisation; here each curve has mass 1, so the unit is seconds of
+    transport. A silent curve against a sounding one costs the whole length.
     """
     reference, generated = _pair(np.maximum(reference, 0), np.maximum(generated, 0))
     mass_a, mass_b = reference.sum(), generated.sum()

@@ -1,9 +1,9 @@
 """Onsets: when sounds begin, as times in seconds and as curves over time.
 
-Two detectors. `"librosa"` is what the authors' AA-Align and AV-Align use: librosa with its default settings on
-audio at 22,050 Hz. `"attack"` is sharper: its 32 ms window puts attacks within about 10 ms, where the default one
-(93 ms at 22,050 Hz) misses soft ones and answers about 30 ms late, and it drops peaks of the onset strength
-that no rise of the level goes with.
+Two detectors. `"librosa"` is what the authors' AA-Align and AV-Align use: librosa with its default settings
+on audio at 22,050 Hz. `"attack"` is sharper: its 32 ms window puts attacks within about 10 ms, where the
+default one (93 ms at 22,050 Hz) misses soft ones and answers about 30 ms late, and it drops peaks of the
+onset strength that no rise of the level goes with.
 """
 
 from __future__ import annotations

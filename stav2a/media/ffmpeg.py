@@ -1,0 +1,197 @@
+"""ffmpeg as a caged child process: no shell, no network, no playlists, a time limit, its own process group.
+
+A subprocess and not an in-process binding (PyAV, OpenCV), because a file from a stranger can crash or hang a
+decoder: here that costs one request. The binary is the one that imageio-ffmpeg brings (or names in
+`IMAGEIO_FFMPEG_EXE`, or finds on the system): it starts in 10 ms where Debian's takes 80, and its version is
+pinned with the package, so runs repeat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from stav2a.media.limits import Cancelled, InputError, Limits
+
+VIDEO_CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,gif,mxf"
+AUDIO_CONTAINERS = VIDEO_CONTAINERS + ",wav,mp3,flac,aac,aiff,caf,w64"
+MEMORY_BYTES = 4 << 30  # address space of one child, where the system can limit it
+STDERR_KEPT = 1 << 18
+
+
+@cache
+def binary() -> str:
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    return get_ffmpeg_exe()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file opened once. The child reads `/dev/fd/N`, so no name a person chose is ever parsed."""
+
+    path: Path
+    url: str
+    size: int
+    fds: tuple[int, ...] = ()
+
+    def arguments(self, limits: Limits, containers: str = VIDEO_CONTAINERS) -> list[str]:
+        """Input options in front of `-i`; what stands before them (`-ss`) applies to this input too."""
+        cage = ["-protocol_whitelist", "file,pipe", "-format_whitelist", containers]
+        return [*cage, "-max_pixels", str(limits.pixels), "-threads", "4", "-i", self.url]
+
+
+@contextlib.contextmanager
+def open_source(path: str | Path, limits: Limits) -> Iterator[Source]:
+    """The file at `path`, checked to be a real file of acceptable size."""
+    path = Path(path)
+    try:
+        # O_NONBLOCK: a named pipe in place of a file must not hang the request
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or "not a valid file name"
+        raise InputError(f"The file cannot be opened: {reason.lower()}.") from error
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("This is not a file but a folder or a device; a video file is needed.")
+        if status.st_size == 0:
+            raise InputError("The file is empty (0 bytes).")
+        if status.st_size > limits.file_mb * 1e6:
+            size_mb = status.st_size / 1e6
+            raise InputError(f"The file has {size_mb:.0f} MB; at most {limits.file_mb:g} MB are accepted.")
+        if os.name == "posix":
+            yield Source(path, f"file:/dev/fd/{fd}", status.st_size, (fd,))
+        else:
+            yield Source(path, f"file:{path.resolve()}", status.st_size)
+    finally:
+        os.close(fd)
+
+
+@dataclass
+class Run:
+    """One child at work; `read_into` and `lines` take its output, `finish` waits for its end."""
+
+    process: subprocess.Popen
+    timeout_s: float
+    cancelled: Callable[[], bool] | None = None
+    stderr: bytearray = field(default_factory=bytearray)
+    stopped_by: str = ""
+    threads: list[threading.Thread] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def messages(self) -> str:
+        return self.stderr.decode("utf-8", "replace")
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` from standard output; the bytes read, fewer only at the end of the stream."""
+        filled = 0
+        while filled < len(buffer):
+            count = self.process.stdout.readinto(buffer[filled:])
+            if not count:
+                break
+            filled += count
+        return filled
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.name == "posix":
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                else:
+                    self.process.kill()
+
+    def finish(self) -> int:
+        """Exit status; raises where the child was stopped by the clock or by the person."""
+        status = self.process.wait()
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+        if self.stopped_by == "cancelled":
+            raise Cancelled
+        if self.stopped_by == "timeout":
+            raise InputError(f"The file could not be read within {self.timeout_s:g} s and was given up.")
+        return status
+
+    def _watch(self) -> None:
+        start = time.monotonic()
+        while not self.done.wait(0.05):
+            if self.cancelled is not None and self.cancelled():
+                self.stopped_by = "cancelled"
+            elif time.monotonic() - start > self.timeout_s:
+                self.stopped_by = "timeout"
+            if self.stopped_by:
+                return self.kill()
+
+    def _drain(self) -> None:
+        while chunk := self.process.stderr.read(1 << 14):
+            if len(self.stderr) < STDERR_KEPT:
+                self.stderr += chunk
+
+    def _feed(self, data) -> None:
+        # ffmpeg closes its end early when it has all it needs
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.process.stdin.write(data)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.process.stdin.close()
+
+
+@contextlib.contextmanager
+def start(
+    arguments: list[str],
+    *,
+    fds: tuple[int, ...] = (),
+    feed=None,
+    timeout_s: float,
+    cancelled: Callable[[], bool] | None = None,
+) -> Iterator[Run]:
+    """Run ffmpeg with `arguments`, bytes in `feed` on its standard input; killed when the block is left."""
+    command = [binary(), "-hide_banner", "-nostats", *([] if feed is not None else ["-nostdin"]), *arguments]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=fds,
+        bufsize=0,
+        start_new_session=True,
+        env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"},
+    )
+    _limit_memory(process.pid)
+    run = Run(process, timeout_s, cancelled)
+    targets = [(run._watch, ()), (run._drain, ())] + ([] if feed is None else [(run._feed, (feed,))])
+    for target, args in targets:
+        run.threads.append(threading.Thread(target=target, args=args, daemon=True))
+        run.threads[-1].start()
+    try:
+        yield run
+    finally:
+        run.kill()
+        process.wait()
+        run.done.set()
+        for thread in run.threads:
+            thread.join()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def _limit_memory(pid: int) -> None:
+    """Bound the child's address space; only Linux can do that from outside."""
+    try:
+        from resource import RLIMIT_AS, prlimit
+    except ImportError:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        prlimit(pid, RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

@@ -1,0 +1,39 @@
+"""What is accepted, and how a refusal is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class InputError(ValueError):
+    """Unusable input. The message is one plain sentence for the person who gave it."""
+
+
+class Cancelled(Exception):
+    """The person who started this work has stopped it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on a clip, checked against what is decoded and not only against what its header says."""
+
+    file_mb: float = 1024.0
+    duration_s: float = 300.0  # of the part that is used
+    min_duration_s: float = 0.1
+    pixels: int = 4096 * 2304  # of one picture; 4K passes
+    frames: int = 90_000  # stored pictures in the part that is used: 300 s at 240 fps with some room
+    timeout_s: float = 300.0  # of one pass of ffmpeg over the file
+
+    def check_duration(self, duration_s: float) -> None:
+        if duration_s > self.duration_s:
+            raise InputError(
+                f"The clip lasts {duration_s:.1f} s and at most {self.duration_s:g} s can be used at once; "
+                "choose a start and a length."
+            )
+        if duration_s < self.min_duration_s:
+            raise InputError(
+                f"The clip lasts {duration_s:.2f} s; at least {self.min_duration_s:g} s of video is needed."
+            )
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,126 @@
+"""A clip with new sound: its pictures are copied where browsers play them, and it stays as long as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from stav2a.media import ffmpeg
+from stav2a.media.audio import limit_peak, read_audio
+from stav2a.media.frames import used_part
+from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
+from stav2a.media.probe import ClipInfo, probe_source
+
+AUDIO_RATE = 48_000
+COPIED_CODECS = {"h264", "vp9", "av1"}  # what browsers play from an mp4
+COPIED_FORMATS = {"yuv420p", "yuvj420p"}
+COPIED_CONTAINERS = ("mov", "matroska")  # others may lack the time stamps that a copy needs
+
+
+def mux(
+    video: str | Path,
+    waveform: np.ndarray,
+    sample_rate: int,
+    out: str | Path,
+    mode: str = "replace",
+    original_gain_db: float = 0.0,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    cancelled: Callable[[], bool] | None = None,
+) -> Path:
+    """Write `out` (mp4): the pictures of `video` with `waveform`, float [S] at `sample_rate`.
+
+    `mode="mix"` keeps the original sound under the new one, turned by `original_gain_db`. The sound is cut or
+    filled with silence to the length of the pictures, and turned down only where it would clip.
+    """
+    if mode not in ("replace", "mix"):
+        raise InputError(f'The original sound can be kept as "mix" or "replace", not as "{mode}".')
+    out = Path(out)
+    with ffmpeg.open_source(video, limits) as source:
+        info = probe_source(source, limits, cancelled)
+        used_s = used_part(info, start_s, duration_s, limits)
+        sound = _at_length(waveform, sample_rate, used_s)
+        if mode == "mix":
+            sound = mix(sound, video, original_gain_db, start_s, used_s, limits, cancelled)
+        sound = limit_peak(sound, AUDIO_RATE)
+        whole = start_s == 0 and used_s >= info.duration_s - 1e-6
+        temporary = out.with_name(f".{uuid.uuid4().hex}.mp4")
+        try:
+            copied = whole and can_copy(info)
+            job = (source, info, sound, temporary, start_s, used_s, limits, cancelled)
+            if not (copied and _write(*job, copy=True)) and not _write(*job, copy=False):
+                raise InputError("The clip's pictures cannot be written as mp4.")
+            os.replace(temporary, out)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+    return out
+
+
+def can_copy(info: ClipInfo) -> bool:
+    """Whether browsers play this stream as it is in an mp4."""
+    return (
+        info.codec in COPIED_CODECS
+        and info.pixel_format in COPIED_FORMATS
+        and info.container.startswith(COPIED_CONTAINERS)
+    )
+
+
+def mix(
+    sound: np.ndarray,
+    video: str | Path,
+    original_gain_db: float,
+    start_s: float,
+    duration_s: float,
+    limits: Limits = DEFAULT_LIMITS,
+    cancelled: Callable[[], bool] | None = None,
+) -> np.ndarray:
+    """[S] or [S, 2] at 48 kHz: `sound` over the original sound of `video`, or alone where that has none."""
+    if not -60 <= original_gain_db <= 20:
+        raise InputError(
+            f"The gain of the original sound is {original_gain_db:g} dB; it must lie between -60 and 20."
+        )
+    original = read_audio(video, AUDIO_RATE, start_s, duration_s, 2, limits, cancelled)
+    if original is None:
+        return sound
+    original = original[: len(sound)] * 10 ** (original_gain_db / 20)
+    mixed = np.repeat(sound[:, None], 2, axis=1)
+    mixed[: len(original)] += original
+    return mixed
+
+
+def _at_length(waveform: np.ndarray, sample_rate: int, duration_s: float) -> np.ndarray:
+    """[S] at 48 kHz, exactly `duration_s` long."""
+    sound = soxr.resample(np.asarray(waveform, np.float32), sample_rate, AUDIO_RATE)
+    length = round(duration_s * AUDIO_RATE)
+    return np.pad(sound[:length], (0, max(0, length - len(sound))))
+
+
+def _write(source, info, sound, out, start_s, used_s, limits, cancelled, *, copy: bool) -> bool:
+    channels = 1 if sound.ndim == 1 else sound.shape[1]
+    seek = ["-ss", f"{start_s:.6f}"] if start_s > 0 else []
+    part = [] if copy else [*seek, "-t", f"{used_s:.6f}"]
+    arguments = ["-loglevel", "error", *part, *source.arguments(limits)]
+    arguments += ["-f", "f32le", "-ar", str(AUDIO_RATE), "-ac", str(channels), "-i", "pipe:0"]
+    arguments += ["-map", "0:V:0", "-map", "1:a:0", "-map_metadata", "0", "-map_chapters", "-1"]
+    if copy:
+        arguments += ["-c:v", "copy"]
+    else:
+        # even sides, as 4:2:0 needs
+        arguments += ["-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2,format=yuv420p", "-c:v", "libx264"]
+        arguments += ["-preset", "veryfast", "-crf", "18", "-threads", "4"]
+    arguments += ["-c:a", "aac", "-b:a", f"{96 * channels + 64}k"]
+    arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}"]
+    data = np.ascontiguousarray(sound, np.float32).tobytes()
+    with ffmpeg.start(
+        arguments, fds=source.fds, feed=data, timeout_s=limits.timeout_s, cancelled=cancelled
+    ) as run:
+        run.process.stdout.close()
+        return run.finish() == 0

@@ -1,0 +1,213 @@
+"""What a file really holds: streams from ffmpeg's report, times from its packets, never from a header alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stav2a.media import ffmpeg
+from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
+
+ACCEPTED = "mp4, mov, mkv, webm, avi, mpg, ts, ogv, wmv, flv, mxf and gif"
+STREAM = re.compile(r"^ {2,4}Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)\s]*\))?: (\w+): (.*)$")
+PICTURE = re.compile(r", (\w+)(?:\(([^)]*)\))?, (\d+)x(\d+)")
+ROTATION = re.compile(r"^ +displaymatrix: rotation of (-?[\d.]+) degrees")
+PICTURES = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+}
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """One video stream, the first real one (cover pictures do not count), and whether there is sound.
+
+    `duration_s` runs from the clip's zero (where its earliest stream begins, as players count) to the end of
+    its last picture; `start_s` is when the first picture appears. `width` and `height` are as shown, after
+    rotation. `frames` counts stored pictures, `fps` is their mean rate.
+    """
+
+    container: str
+    codec: str
+    pixel_format: str
+    width: int
+    height: int
+    rotation: int
+    fps: float
+    frames: int
+    duration_s: float
+    start_s: float
+    hdr: str  # "pq", "hlg" or ""
+    audio_stream: int = -1  # index in the file of the first sound that can be decoded; -1 without
+    audio_channels: int = 0
+    audio_rate: int = 0
+
+    @property
+    def has_audio(self) -> bool:
+        return self.audio_stream >= 0
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+def probe(
+    path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] | None = None
+) -> ClipInfo:
+    """Look at the file at `path` without decoding a picture; `InputError` says why it cannot be used."""
+    with ffmpeg.open_source(path, limits) as source:
+        return probe_source(source, limits, cancelled)
+
+
+def probe_source(
+    source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None = None
+) -> ClipInfo:
+    # copying packets into a listing reads the whole file but decodes nothing: the true times at disk speed
+    listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1"]
+    arguments = ["-loglevel", "info", *source.arguments(limits), *listing]
+    with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
+        rows = bytearray()
+        while chunk := run.process.stdout.read(1 << 16):
+            rows += chunk
+            if len(rows) > 200 * 10**6:  # bytes of listing: some four million pictures
+                raise InputError("The file holds millions of pictures, too many for a clip.")
+        run.finish()
+    report = run.messages
+    if "Input #0" not in report:
+        raise InputError(_why_unreadable(source, report))
+    return _describe(report, bytes(rows), limits)
+
+
+def _describe(report: str, rows: bytes, limits: Limits) -> ClipInfo:
+    stream = None
+    rotation, sound = 0.0, {}
+    inside = False  # the lines under the chosen video stream
+    container = re.search(r"^Input #0, (.*?), from ", report, re.M).group(1)
+    for line in report.partition("\nOutput #0")[0].split("\n"):
+        if match := STREAM.match(line):
+            index, kind, text = match.groups()
+            inside = False
+            if kind == "Video" and stream is None and "(attached pic)" not in text:
+                stream, inside = text, True
+            elif kind == "Audio" and not sound:
+                sound = _sound(int(index), text)
+        elif inside and (match := ROTATION.match(line)):
+            rotation = float(match.group(1))
+    if stream is None:
+        what = "only sound" if sound else "no video stream"
+        raise InputError(f"The file holds {what}; a clip with pictures is needed.")
+    shape = PICTURE.search(stream)
+    if shape is None:
+        raise InputError("The file's pictures have no size and cannot be decoded.")
+    pixel_format, colour, width, height = shape[1], shape[2], int(shape[3]), int(shape[4])
+    if width * height > limits.pixels:
+        raise InputError(
+            f"Its pictures have {width}×{height} pixels ({width * height / 1e6:.1f} million); "
+            f"at most {limits.pixels / 1e6:.1f} million are accepted."
+        )
+    first_s, end_s, frames = _packet_times(rows)
+    _refuse_truncated(report, end_s)
+    if frames == 0:
+        raise InputError("The file holds no pictures.")
+    if frames == 1:
+        raise InputError("The file holds a single picture; a clip needs at least two.")
+    if round(rotation) % 180 == 90:
+        width, height = height, width
+    return ClipInfo(
+        container=container,
+        codec=stream.split(" ")[0].rstrip(","),
+        pixel_format=pixel_format,
+        width=width,
+        height=height,
+        rotation=round(rotation) % 360,
+        fps=frames / max(end_s - first_s, 1e-6),
+        frames=frames,
+        duration_s=end_s,
+        start_s=first_s,
+        hdr="pq" if "smpte2084" in (colour or "") else "hlg" if "arib-std-b67" in (colour or "") else "",
+        **sound,
+    )
+
+
+def _sound(index: int, text: str) -> dict:
+    """Fields of an audio stream from ffmpeg's description, e.g. "aac (LC), 44100 Hz, 5.1, fltp"."""
+    match = re.search(r", (\d+) Hz, ([^,]+)", text)
+    if match is None or text.startswith(("none", "unknown")):
+        return {}
+    layout = match.group(2)
+    if named := {"mono": 1, "stereo": 2, "quad": 4}.get(layout.split("(")[0]):
+        channels = named
+    elif counted := re.match(r"(\d+) channels", layout):
+        channels = int(counted.group(1))
+    else:
+        channels = sum(map(int, re.findall(r"\d+", layout.split("(")[0]))) or 2
+    return {"audio_stream": index, "audio_channels": channels, "audio_rate": int(match.group(1))}
+
+
+def _packet_times(rows: bytes) -> tuple[float, float, int]:
+    """First and last time in seconds, and the number of pictures, from a `framecrc` listing."""
+    text = rows.decode("ascii", "replace")
+    base = re.search(r"^#tb 0: (\d+)/(\d+)", text, re.M)
+    if base is None:
+        return 0.0, 0.0, 0
+    shown, lengths = [], []
+    for line in text.split("\n"):
+        if line.startswith("#") or line.count(",") < 5:
+            continue
+        cells = line.split(",")
+        flags = next((int(cell.strip()[2:], 16) for cell in cells[6:] if cell.strip().startswith("F=")), 1)
+        if flags & 4:  # outside the file's edit list: decoded on the way but never shown
+            continue
+        time = cells[2].strip()
+        time = cells[1].strip() if time in ("NOPTS", str(-(2**63))) else time
+        if time.lstrip("-").isdigit():
+            shown.append(int(time))
+            lengths.append(int(cells[3]))
+    if not shown:
+        return 0.0, 0.0, 0
+    tick = int(base[1]) / int(base[2])
+    times, lengths = np.array(shown, np.float64), np.array(lengths, np.float64)
+    last = int(times.argmax())
+    gaps = np.diff(np.unique(times))
+    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    end = times[last] + (lengths[last] if lengths[last] > 0 else usual)
+    return max(0.0, times.min() * tick), max(0.0, end * tick), len(shown)
+
+
+def _refuse_truncated(report: str, end_s: float) -> None:
+    if re.search(r"partial file|File ended prematurely|[Tt]runcat", report):
+        stated = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", report, re.M)
+        of = ""
+        if stated:
+            total = int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+            of = f" of {total:.1f} s" if total > end_s else ""
+        raise InputError(f"The file is incomplete: only {end_s:.1f} s{of} can be read.")
+
+
+def _why_unreadable(source: ffmpeg.Source, report: str) -> str:
+    """One sentence for a file that no accepted container format fits."""
+    with open(source.path, "rb") as file:
+        head = file.read(4096)
+    for magic, name in PICTURES.items():
+        if head.startswith(magic):
+            return f"This is a {name} picture; a video is needed."
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "This is a WebP picture; a video is needed."
+    if "moov atom not found" in report:
+        return "The file is incomplete: its index (moov atom) is missing."
+    if head.startswith((b"#EXTM3U", b"ffconcat", b"<?xml", b"v=0")):
+        return "This is a playlist or a text file; a video file is needed."
+    try:
+        head.decode("utf-8")
+        return "This is a text file; a video file is needed."
+    except UnicodeDecodeError as error:
+        if error.start > len(head) - 4 and b"\0" not in head:  # only cut in the middle of a letter
+            return "This is a text file; a video file is needed."
+    return f"The file is not a video that can be read; accepted are {ACCEPTED}."

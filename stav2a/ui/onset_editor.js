@@ -47,7 +47,6 @@ function set(list, focus) {
   props.value = { ...data, onsets_s: onsets };
   complain("");
   draw();
-  trigger("change", { onsets_s: onsets });
 }
 
 function draw() {

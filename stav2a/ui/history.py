@@ -1,0 +1,181 @@
+"""What a visitor has made: one folder a run, under one folder a visit, and nothing else on disk.
+
+A visit is a random token that the browser keeps, so that a reloaded page finds its finished results. Folders
+carry a hash of it: whoever sees a file's address cannot tell the token and reach the other results.
+
+`Run` is the plain record of a finished generation: it is what `gr.State` holds and `run.json` stores. Arrays
+stay out of it, so memory does not grow with visitors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shutil
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stav2a.ui.figure_view import draw
+
+if TYPE_CHECKING:
+    from stav2a.generate import Result
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
+RUNS_A_VISIT = 12
+KEEP_S = 2 * 3600
+
+
+@dataclass(frozen=True)
+class Take:
+    """One take of a run: files, and the onsets detected in its audio."""
+
+    seed: int
+    video: str
+    audio: str
+    onsets_s: list[float]
+    figure: dict  # {"wide": path, "narrow": path, "alt": str, "duration_s": float}
+    measures: dict
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished generation, ready to be shown, compared or stored as JSON."""
+
+    id: str
+    label: str
+    clip: str
+    created: float
+    settings: dict
+    seed: int
+    duration_s: float
+    sample_rate: int
+    start_s: float
+    step_s: float
+    onset_curve: list[float]
+    predicted_onsets_s: list[float]
+    onsets_s: list[float]
+    original_onsets_s: list[float] | None
+    takes: list[Take]
+    bundle: str | None
+    seconds: float
+    rtf: float
+    stages: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: dict) -> Run:
+        return cls(**{**data, "takes": [Take(**take) for take in data["takes"]]})
+
+
+class History:
+    """All visits of one server under `root`; thread-safe."""
+
+    def __init__(self, root: Path, keep_s: float = KEEP_S, runs_a_visit: int = RUNS_A_VISIT):
+        self.root, self.keep_s, self.runs_a_visit = Path(root), keep_s, runs_a_visit
+        self._lock = threading.Lock()
+
+    def visit(self, token: object) -> str:
+        """`token` when it is one of ours, else a new one."""
+        if isinstance(token, str) and TOKEN.fullmatch(token):
+            return token
+        return secrets.token_urlsafe(16)
+
+    def folder(self, visit: str) -> Path:
+        return self.root / hashlib.sha256(visit.encode()).hexdigest()[:24]
+
+    def new_folder(self, visit: str) -> Path:
+        """An empty folder for a run of this visit, after sweeping what is too old."""
+        self.sweep()
+        folder = self.folder(visit) / f"{time.time_ns():x}-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def runs(self, visit: str) -> list[Run]:
+        """Finished runs of this visit, oldest first."""
+        found = []
+        for path in sorted(self.folder(visit).glob("*/run.json")):
+            try:
+                found.append(Run.from_json(json.loads(path.read_text(encoding="utf-8"))))
+            except FileNotFoundError:
+                continue  # swept between the listing and the reading
+        return found
+
+    def drop(self, folder: Path) -> None:
+        """Remove the folder of a run that failed or was cancelled."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove runs beyond a visit's share and those older than `keep_s`."""
+        with self._lock:
+            for visit in self.root.glob("*"):
+                runs = sorted(visit.glob("*"))
+                old = [r for r in runs if time.time() - int(r.name.split("-")[0], 16) / 1e9 > self.keep_s]
+                finished = [r for r in runs if (r / "run.json").exists()]
+                for run in {*old, *finished[: -self.runs_a_visit]}:
+                    shutil.rmtree(run, ignore_errors=True)
+                if not any(visit.iterdir()):
+                    visit.rmdir()
+
+
+def record(result: Result, folder: Path, clip_name: str, step_s: float = 0.04) -> Run:
+    """Draw the figures of `result` into `folder`, and write and return its record."""
+    from stav2a.figures import tracks
+
+    settings = json.loads(result.settings.to_json())
+    takes = [
+        Take(
+            seed=int(take.seed),
+            video=str(take.video),
+            audio=str(take.audio),
+            onsets_s=_numbers(take.onsets_s),
+            figure=draw(tracks(result, k), folder, f"figure_{k + 1}"),
+            measures=_measures(result, k),
+        )
+        for k, take in enumerate(result.takes)
+    ]
+    run = Run(
+        id=folder.name,
+        label=label(settings, int(result.seed)),
+        clip=clip_name,
+        created=time.time(),
+        settings=settings,
+        seed=int(result.seed),
+        duration_s=float(result.duration_s),
+        sample_rate=int(result.sample_rate),
+        start_s=float(settings.get("start_s") or 0.0),
+        step_s=step_s,
+        onset_curve=[round(float(p), 4) for p in result.onset_curve],
+        predicted_onsets_s=_numbers(result.predicted_onsets_s),
+        onsets_s=_numbers(result.onsets_s),
+        original_onsets_s=None if result.original_waveform is None else _numbers(result.original_onsets_s),
+        takes=takes,
+        bundle=str(result.bundle) if result.bundle else None,
+        seconds=float(result.seconds),
+        rtf=float(result.rtf),
+        stages={name: float(s) for name, s in result.stages.items()},
+    )
+    (folder / "run.json").write_text(json.dumps(asdict(run)), encoding="utf-8")
+    return run
+
+
+def label(settings: dict, seed: int) -> str:
+    """A short name of a run for lists: caption, guidance, steps, seed."""
+    prompt = (settings.get("prompt") or "no caption").strip()
+    prompt = prompt if len(prompt) <= 40 else prompt[:39] + "…"
+    return f"{prompt} · w {settings.get('guidance_scale')} · {settings.get('steps')} steps · seed {seed}"
+
+
+def _numbers(values) -> list[float]:
+    return [round(float(v), 4) for v in values or ()]
+
+
+def _measures(result: Result, take: int) -> dict:
+    """The measures of one take: `result.measures` holds a list, one dict a take, or one dict for all."""
+    measures = result.measures
+    if isinstance(measures, (list, tuple)):
+        measures = measures[take] if take < len(measures) else {}
+    return {name: value for name, value in (measures or {}).items() if isinstance(value, (int, float))}

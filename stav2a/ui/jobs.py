@@ -1,0 +1,152 @@
+"""Work that outlives the page that asked for it: one job a visit, run in a thread, watched by the page.
+
+A browser that reloads loses its connection and the framework drops that event. The work itself goes on here, and
+the reloaded page finds it by its visit. Starting a second job stops the first, so no visitor holds two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from stav2a.media.limits import Cancelled, InputError
+
+log = logging.getLogger(__name__)
+
+NO_MEMORY = "There was not enough memory for this: use fewer takes or a shorter part of the clip."
+NO_WEIGHTS = "The weights of this model are not here and could not be fetched; choose another model."
+OUR_FAULT = "Something went wrong on this side and the run was stopped. It has been noted; please try again."
+FORGET_S = 3600
+
+
+class Job:
+    """One run of `work`, an iterator of progress whose last item is the outcome."""
+
+    def __init__(self, work: Callable[[Callable[[], bool]], Iterator], kind: str):
+        self.kind = kind
+        self.progress = None
+        self.outcome = None
+        self.error: str | None = None
+        self.created = time.monotonic()
+        self.changed = self.created  # when `progress` last entered a new stage
+        self.ended: float | None = None
+        self._work = work
+        self._cancel = threading.Event()
+        context = contextvars.copy_context()  # ZeroGPU finds its request through a context variable
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), daemon=True, name=f"stav2a-{kind}"
+        )
+
+    @property
+    def done(self) -> bool:
+        return self.ended is not None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancel.is_set()
+
+    def cancel(self) -> None:
+        self._cancel.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        stream = None
+        try:
+            stream = self._work(self._cancel.is_set)
+            for item in stream:
+                if self.cancelled:
+                    break
+                self._note(item)
+        except Cancelled:
+            self._cancel.set()
+        except BaseException as error:
+            self.error = explain(error)
+        finally:
+            if stream is not None and hasattr(stream, "close"):
+                stream.close()
+            self._work = None  # lets go of the clip and of the arrays it closes over
+            self.ended = time.monotonic()
+
+    def _note(self, item) -> None:
+        if not hasattr(item, "stage"):
+            self.outcome = item
+            return
+        if self.progress is None or self.progress.stage != item.stage:
+            self.changed = time.monotonic()
+        self.progress = item
+
+    def left_s(self) -> float | None:
+        """Seconds left in the present stage, from the steps it has done so far."""
+        progress = self.progress
+        if progress is None or progress.step < 1 or progress.total <= progress.step:
+            return None
+        return (time.monotonic() - self.changed) / progress.step * (progress.total - progress.step)
+
+
+class Jobs:
+    """The last job of every visit."""
+
+    def __init__(self):
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def start(self, visit: str, work: Callable[[Callable[[], bool]], Iterator], kind: str) -> Job:
+        with self._lock:
+            now = time.monotonic()
+            for name, job in list(self._jobs.items()):
+                if job.done and now - job.ended > FORGET_S:
+                    del self._jobs[name]
+            previous = self._jobs.get(visit)
+            if previous is not None:
+                previous.cancel()
+            job = self._jobs[visit] = Job(work, kind)
+        job._thread.start()
+        return job
+
+    def get(self, visit: str) -> Job | None:
+        return self._jobs.get(visit)
+
+    def cancel(self, visit: str) -> bool:
+        """Stop the job of this visit, and no other; whether there was one to stop."""
+        job = self._jobs.get(visit)
+        if job is None or job.done:
+            return False
+        job.cancel()
+        return True
+
+
+async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:
+    """The job each time it may have changed, and once more when it has ended."""
+    while not job.done:
+        yield job
+        await asyncio.sleep(every_s)
+    yield job
+
+
+def explain(error: BaseException) -> str:
+    """The sentence a visitor reads; what is not their doing is logged with its traceback."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        free_memory()
+        return NO_MEMORY
+    if isinstance(error, FileNotFoundError) or type(error).__name__ in {"WeightsError", "MissingWeights"}:
+        log.error("weights or a file are missing", exc_info=error)
+        return NO_WEIGHTS
+    log.error("a run failed", exc_info=error)
+    return OUR_FAULT
+
+
+def free_memory() -> None:
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,118 @@
+"""Video encoder: CAVP's SlowOnly ResNet (Diff-Foley), frames -> one feature a frame (e_v in the paper, §II-B).
+
+Module names follow the released checkpoint (mmcv's ConvModule), so that it loads without renaming.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch norm, and ReLU where asked."""
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel: tuple, stride: tuple = (1, 1, 1), activate: bool = True
+    ):
+        super().__init__()
+        padding = tuple(k // 2 for k in kernel)
+        self.conv = nn.Conv3d(n_in, n_out, kernel, stride, padding, bias=False)
+        self.bn = nn.BatchNorm3d(n_out)
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.conv(x))
+        return functional.relu(x, inplace=True) if self.activate else x
+
+
+class Bottleneck(nn.Module):
+    """ResNet bottleneck; time is seen only by the first convolution, space strides in the second."""
+
+    expansion = 4
+
+    def __init__(self, n_in: int, width: int, stride: int, temporal_kernel: int):
+        super().__init__()
+        n_out = width * self.expansion
+        self.conv1 = ConvNorm(n_in, width, (temporal_kernel, 1, 1))
+        self.conv2 = ConvNorm(width, width, (1, 3, 3), (1, stride, stride))
+        self.conv3 = ConvNorm(width, n_out, (1, 1, 1), activate=False)
+        self.downsample = None
+        if stride != 1 or n_in != n_out:
+            self.downsample = ConvNorm(n_in, n_out, (1, 1, 1), (1, stride, stride), activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return functional.relu(self.conv3(self.conv2(self.conv1(x))) + shortcut, inplace=True)
+
+
+class SlowOnly(nn.Module):
+    """Tensor[B, C, T_v, H, W] -> Tensor[B, D, T_v]: no stride and no pooling in time."""
+
+    def __init__(self, n_in: int, base: int, blocks: tuple, stem_kernel: int, temporal_kernels: tuple):
+        super().__init__()
+        self.conv1 = ConvNorm(n_in, base, (stem_kernel, 7, 7), (1, 2, 2))
+        self.maxpool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        channels = base
+        for level, (count, temporal) in enumerate(zip(blocks, temporal_kernels, strict=True)):
+            width = base * 2**level
+            stage = []
+            for block in range(count):
+                stage.append(Bottleneck(channels, width, 2 if block == 0 and level > 0 else 1, temporal))
+                channels = width * Bottleneck.expansion
+            setattr(self, f"layer{level + 1}", nn.Sequential(*stage))
+        self.channels = channels
+        self.levels = len(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.conv1(x))
+        for level in range(self.levels):
+            x = getattr(self, f"layer{level + 1}")(x)
+        return x.mean((3, 4))
+
+
+class CAVPVideoEncoder(ModelMixin, ConfigMixin):
+    """Frames -> `cavp_features`, unit norm per frame.
+
+    `frame_differences` appends two channels, the luma's change since the last and to the next frame: at 25 fps
+    an impact is a change of motion, which the narrow compact encoder need not find from colour alone. The
+    paper's encoder (4 fps) has none.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        base_channels: int = 64,
+        stage_blocks: tuple[int, ...] = (3, 4, 6, 3),
+        stem_temporal_kernel: int = 1,
+        temporal_kernels: tuple[int, ...] = (1, 1, 3, 3),
+        feature_dim: int = 512,
+        frame_differences: bool = False,
+    ):
+        super().__init__()
+        channels = 5 if frame_differences else 3
+        self.video_encoder = SlowOnly(
+            channels, base_channels, tuple(stage_blocks), stem_temporal_kernel, tuple(temporal_kernels)
+        )
+        self.video_project_head = nn.Linear(self.video_encoder.channels, feature_dim)
+
+    def forward(self, frames: Tensor, normalize: bool = True) -> Tensor:
+        """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> Tensor[B, T_v, feature_dim]."""
+        assert frames.ndim == 5 and frames.shape[1] == 3, f"{frames.shape=}"
+        if self.config.frame_differences:
+            frames = with_differences(frames)
+        features = self.video_project_head(self.video_encoder(frames).transpose(1, 2))
+        return functional.normalize(features, dim=-1) if normalize else features
+
+
+def with_differences(frames: Tensor) -> Tensor:
+    """Append luma[t] - luma[t-1] and luma[t+1] - luma[t], zero at the ends: Tensor[B, 5, T_v, H, W]."""
+    weights = torch.tensor(LUMA, device=frames.device, dtype=frames.dtype).view(1, 3, 1, 1, 1)
+    change = (frames * weights).sum(1, keepdim=True).diff(dim=2)
+    none = torch.zeros_like(frames[:, :1, :1])
+    return torch.cat([frames, torch.cat([none, change], 2), torch.cat([change, none], 2)], 1)

@@ -1,0 +1,135 @@
+"""Local temporal features (e_lv) and the onset pretext head (paper §II-B1, eq. 1); onsets as times and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class TemporalProjection(nn.Module):
+    """Four linear layers, GELU between: Tensor[B, T_v, D] -> Tensor[B, T_v, width]."""
+
+    def __init__(self, feature_dim: int, width: int):
+        super().__init__()
+        self.fc1 = nn.Linear(feature_dim, 2 * width)
+        self.fc2 = nn.Linear(2 * width, 2 * width)
+        self.fc3 = nn.Linear(2 * width, width)
+        self.fc4 = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in (self.fc1, self.fc2, self.fc3):
+            x = functional.gelu(layer(x))
+        return self.fc4(x)
+
+
+class OnsetHead(nn.Module):
+    """Tensor[B, T, windows * width] -> local features Tensor[B, T, width], onset logits Tensor[B, T, 2]."""
+
+    def __init__(self, n_in: int, width: int):
+        super().__init__()
+        self.l1 = nn.Linear(n_in, width)
+        self.l2 = nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = functional.silu(self.l1(x))
+        return hidden, self.l2(hidden)
+
+
+def expanding_windows(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """`local_windows`: the frame itself, then its means over frames [i-k, i+k) for each k in `sizes`.
+
+    Tensor[B, T_v, W] -> Tensor[B, T_v, (1 + len(sizes)) * W]. Only frames present count in a mean.
+    """
+    streams = [x]
+    for k in sizes:
+        mean = functional.avg_pool1d(x.transpose(1, 2), 2 * k, 1, padding=k, count_include_pad=False)
+        streams.append(mean[..., : x.shape[1]].transpose(1, 2))
+    return torch.cat(streams, -1)
+
+
+def stretched(x: Tensor, steps: int, length: int) -> Tensor:
+    """Nearest-neighbour stretch of T_v frames over `steps` latent steps, the last repeated up to `length`.
+
+    Tensor[B, T_v, C] -> Tensor[B, length, C].
+    """
+    index = torch.arange(length, device=x.device).clamp(max=steps - 1) * x.shape[1] // steps
+    return x[:, index]
+
+
+class LocalFeatures(ModelMixin, ConfigMixin):
+    """`cavp_features` -> `local_features` and `onset_logits` (class 1 is onset)."""
+
+    @register_to_config
+    def __init__(self, feature_dim: int = 512, width: int = 128, windows: tuple[int, ...] = (1, 2, 4, 8)):
+        super().__init__()
+        self.trans_cvap_feature = TemporalProjection(feature_dim, width)
+        self.pre_onset = OnsetHead((1 + len(windows)) * width, width)
+
+    def forward(
+        self, cavp_features: Tensor, steps: int | None = None, length: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Tensor[B, T_v, D] -> Tensor[B, T, width], Tensor[B, T, 2].
+
+        `steps`: latent steps that the frames cover (default: one a frame); `length`: T (default: `steps`).
+        """
+        windows = expanding_windows(self.trans_cvap_feature(cavp_features), self.config.windows)
+        steps = steps or cavp_features.shape[1]
+        return self.pre_onset(stretched(windows, steps, length or steps))
+
+
+def onset_loss(onset_logits: Tensor, onset_labels: Tensor) -> Tensor:
+    """Eq. 1 as the authors compute it: two-class cross entropy. Tensor[B, T, 2], int64 Tensor[B, T]."""
+    return functional.cross_entropy(onset_logits.transpose(1, 2), onset_labels)
+
+
+def onset_probability(onset_logits: Tensor) -> Tensor:
+    """Tensor[B, T, 2] -> Tensor[B, T] in [0, 1]."""
+    return onset_logits.softmax(-1)[..., 1]
+
+
+def pick_onsets(
+    curve: np.ndarray, step_s: float, threshold: float = 0.5, min_gap_s: float = 0.08
+) -> list[float]:
+    """Onset times in seconds: peaks of a probability curve [T], refined by a parabola within half a step.
+
+    Step `i` stands for the time from `i * step_s` to `(i + 1) * step_s`; its middle is the unrefined time.
+    """
+    from scipy.signal import find_peaks
+
+    curve = np.nan_to_num(np.asarray(curve, dtype=np.float64))
+    padded = np.concatenate([[0.0], curve, [0.0]])
+    peaks, _ = find_peaks(padded, height=threshold, distance=max(1, round(min_gap_s / step_s)))
+    times = []
+    for peak in peaks:
+        left, middle, right = padded[peak - 1 : peak + 2]
+        bend = left - 2 * middle + right
+        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        times.append(float((peak - 1 + 0.5 + np.clip(shift, -0.5, 0.5)) * step_s))
+    return times
+
+
+def onset_curve(onsets_s: Sequence[float], length: int, step_s: float) -> np.ndarray:
+    """Onset times as a curve, float32 [length] in [0, 1]: each splits a unit over its two nearest steps."""
+    curve = np.zeros(length, np.float32)
+    for time in onsets_s:
+        position = time / step_s - 0.5
+        left = int(np.floor(position))
+        share = position - left
+        for step, value in ((left, 1 - share), (left + 1, share)):
+            if 0 <= step < length:
+                curve[step] = max(curve[step], value)
+    return curve
+
+
+def onset_labels(onsets_s: Sequence[float], length: int, step_s: float) -> np.ndarray:
+    """Onset times as classes, int64 [length]: 1 in the step that holds an onset."""
+    labels = np.zeros(length, np.int64)
+    steps = (np.asarray(onsets_s, dtype=np.float64) / step_s).astype(int)
+    labels[steps[(steps >= 0) & (steps < length)]] = 1
+    return labels

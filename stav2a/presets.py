@@ -1,0 +1,177 @@
+"""The sizes of every part: `paper`, `compact` (built in) and `tiny` (for tests), as data.
+
+`paper` is what the release most likely is (see docs/faithful.md); a checkpoint's own shapes win over it.
+"""
+
+from __future__ import annotations
+
+from stav2a.timeline import COMPACT, PAPER, TINY
+
+NAMES = ("paper", "compact", "tiny")
+
+TIMELINES = {"paper": PAPER, "compact": COMPACT, "tiny": TINY}
+
+VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones see motion as luma differences too
+    "paper": {
+        "base_channels": 64,
+        "expansion": 4,
+        "stage_blocks": (3, 4, 6, 3),
+        "stem_temporal_kernel": 1,
+        "stem_spatial_kernel": 7,
+        "temporal_kernels": (1, 1, 3, 3),
+        "frame_differences": False,
+        "feature_dim": 512,
+    },
+    "compact": {
+        "base_channels": 16,
+        "expansion": 2,
+        "stage_blocks": (1, 1, 2, 1),
+        "stem_temporal_kernel": 3,
+        "stem_spatial_kernel": 3,
+        "temporal_kernels": (3, 3, 3, 3),
+        "frame_differences": True,
+        "feature_dim": 256,
+    },
+    "tiny": {
+        "base_channels": 4,
+        "expansion": 2,
+        "stage_blocks": (1, 1, 1, 1),
+        "stem_temporal_kernel": 3,
+        "stem_spatial_kernel": 3,
+        "temporal_kernels": (3, 3, 3, 3),
+        "frame_differences": True,
+        "feature_dim": 16,
+    },
+}
+
+LOCAL_FEATURES = {  # windows in video frames: 0.25 to 2 s at 4 fps, 0.08 to 1 s at 25 fps
+    "paper": {
+        "feature_dim": 512,
+        "hidden_dim": 256,
+        "local_dim": 128,
+        "windows": (1, 2, 4, 8),
+        "steps_per_frame": PAPER.latent_rate / PAPER.fps,
+        "tail_steps": PAPER.latent_frames - PAPER.local_frames,
+    },
+    "compact": {
+        "feature_dim": 256,
+        "hidden_dim": 256,
+        "local_dim": 128,
+        "windows": (2, 5, 12, 25),
+        "steps_per_frame": COMPACT.latent_rate / COMPACT.fps,
+        "tail_steps": COMPACT.latent_frames - COMPACT.local_frames,
+    },
+    "tiny": {
+        "feature_dim": 16,
+        "hidden_dim": 16,
+        "local_dim": 16,
+        "windows": (2, 5, 12, 25),
+        "steps_per_frame": TINY.latent_rate / TINY.fps,
+        "tail_steps": TINY.latent_frames - TINY.local_frames,
+    },
+}
+
+ATTENTIVE_POOL = {
+    "paper": {"feature_dim": 512, "token_dim": 1024, "tokens": 4, "dropout": 0.5},
+    "compact": {"feature_dim": 256, "token_dim": 384, "tokens": 4, "dropout": 0.1},
+    "tiny": {"feature_dim": 16, "token_dim": 32, "tokens": 4, "dropout": 0.1},
+}
+
+ONSET_CHANNELS = {"paper": 0, "compact": 1, "tiny": 1}  # the editable onset curve, beside the local features
+
+_DOWN, _CROSS_DOWN = "DownBlock2D", "CrossAttnDownBlock2D"
+_UP, _CROSS_UP = "UpBlock2D", "CrossAttnUpBlock2D"
+
+UNET = {  # `attention_head_dim` is the NUMBER of heads in diffusers' U-Net configs
+    "paper": {
+        "sample_size": 128,
+        "in_channels": 8,
+        "out_channels": 8,
+        "block_out_channels": (128, 256, 384, 640),
+        "layers_per_block": 2,
+        "down_block_types": (_DOWN, _CROSS_DOWN, _CROSS_DOWN, _CROSS_DOWN),
+        "up_block_types": (_CROSS_UP, _CROSS_UP, _CROSS_UP, _UP),
+        "cross_attention_dim": 1024,
+        "attention_head_dim": 8,
+    },
+    "compact": {
+        "sample_size": 128,
+        "in_channels": 8,
+        "out_channels": 8,
+        "block_out_channels": (96, 160, 256, 320),
+        "layers_per_block": 1,
+        "down_block_types": (_DOWN, _DOWN, _CROSS_DOWN, _CROSS_DOWN),
+        "up_block_types": (_CROSS_UP, _CROSS_UP, _UP, _UP),
+        "cross_attention_dim": 384,
+        "attention_head_dim": 8,
+        "use_linear_projection": True,
+    },
+    "tiny": {
+        "sample_size": 128,
+        "in_channels": 8,
+        "out_channels": 8,
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "down_block_types": (_DOWN, _CROSS_DOWN),
+        "up_block_types": (_CROSS_UP, _UP),
+        "cross_attention_dim": 32,
+        "attention_head_dim": 2,
+        "norm_num_groups": 8,
+        "use_linear_projection": True,
+    },
+}
+
+VAE = {  # paper: AudioLDM's (channels 128, multipliers 1-2-4, one attention in the middle)
+    "paper": {
+        "block_out_channels": (128, 256, 512),
+        "layers_per_block": 2,
+        "norm_num_groups": 32,
+        "mid_block_add_attention": True,
+    },
+    "compact": {
+        "block_out_channels": (16, 32, 96),
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+        "mid_block_add_attention": False,
+    },
+    "tiny": {
+        "block_out_channels": (8, 8, 16),
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "mid_block_add_attention": False,
+    },
+}
+
+VOCODER = {  # the product of the rates is the hop of the mel-spectrogram, 160 samples
+    "paper": {
+        "upsample_initial_channel": 1024,
+        "upsample_rates": [5, 4, 2, 2, 2],
+        "upsample_kernel_sizes": [16, 16, 8, 4, 4],
+        "resblock_kernel_sizes": [3, 7, 11],
+        "resblock_dilation_sizes": [[1, 3, 5]] * 3,
+    },
+    "compact": {
+        "upsample_initial_channel": 256,
+        "upsample_rates": [5, 4, 4, 2],
+        "upsample_kernel_sizes": [15, 8, 8, 4],
+        "resblock_kernel_sizes": [3, 7, 11],
+        "resblock_dilation_sizes": [[1, 3, 5]] * 3,
+    },
+    "tiny": {
+        "upsample_initial_channel": 32,
+        "upsample_rates": [10, 16],
+        "upsample_kernel_sizes": [20, 32],
+        "resblock_kernel_sizes": [3],
+        "resblock_dilation_sizes": [[1, 3]],
+    },
+}
+
+SCHEDULER = {  # the public stable-diffusion-2-1 scheduler: betas, spacing and the velocity as target
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "steps_offset": 1,
+    "prediction_type": "v_prediction",
+}

@@ -1,0 +1,52 @@
+"""HiFi-GAN (transformers' `SpeechT5HifiGan`): log-mel [B, M, mel_bins] -> waveform [B, S]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
+
+from stav2a.presets import VOCODER
+from stav2a.timeline import COMPACT, Timeline
+
+
+def vocoder_config(name: str, timeline: Timeline = COMPACT) -> SpeechT5HifiGanConfig:
+    """`paper`, `compact` or `tiny`. The mel goes in as it is (`normalize_before` off), as in AudioLDM."""
+    config = SpeechT5HifiGanConfig(
+        model_in_dim=timeline.mel_bins,
+        sampling_rate=timeline.sample_rate,
+        leaky_relu_slope=0.1,
+        normalize_before=False,
+        **VOCODER[name],
+    )
+    hop = torch.tensor(config.upsample_rates).prod().item()
+    assert hop == timeline.hop_length, f"{hop=} {timeline.hop_length=}"
+    return config
+
+
+def build_vocoder(name: str, timeline: Timeline = COMPACT) -> SpeechT5HifiGan:
+    """An untrained vocoder."""
+    return SpeechT5HifiGan(vocoder_config(name, timeline))
+
+
+def vocode(vocoder: SpeechT5HifiGan, mel: Tensor, samples: int | None = None) -> Tensor:
+    """log-mel Tensor[B, M, mel_bins] -> waveform Tensor[B, samples], full scale at 1.0.
+
+    The paper's rates and kernels give 32 samples more than M hops hold (163,872 for 1,024 frames); they are
+    cut from the end. `samples` defaults to M hops.
+    """
+    if samples is None:
+        hop = 1
+        for rate in vocoder.config.upsample_rates:
+            hop *= rate
+        samples = mel.shape[1] * hop
+    return vocoder(mel)[:, :samples]
+
+
+def from_audioldm_layout(state_dict: dict[str, Tensor], mel_bins: int = 64) -> dict[str, Tensor]:
+    """Keys of AudioLDM's vocoder (weight norm removed) -> `SpeechT5HifiGan`'s keys.
+
+    The two buffers that transformers adds, mean 0 and scale 1, are written explicitly for a strict load.
+    """
+    renamed = {key.replace("ups.", "upsampler.", 1): value for key, value in state_dict.items()}
+    return {**renamed, "mean": torch.zeros(mel_bins), "scale": torch.ones(mel_bins)}

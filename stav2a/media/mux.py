@@ -1,4 +1,4 @@
-"""A clip with new sound: its pictures are copied where browsers play them, and it stays as long as they are."""
+"""A clip with new sound: its pictures are copied where browsers play them, and its length stays theirs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import soxr
 
 from stav2a.media import ffmpeg
 from stav2a.media.audio import limit_peak, read_audio
-from stav2a.media.frames import used_part
+from stav2a.media.frames import LEAD_IN_S, has_alpha, used_part
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
 
 AUDIO_RATE = 48_000
+SLOW_FPS = 10.0
 COPIED_CODECS = {"h264", "vp9", "av1"}  # what browsers play from an mp4
 COPIED_FORMATS = {"yuv420p", "yuvj420p"}
 COPIED_CONTAINERS = ("mov", "matroska")  # others may lack the time stamps that a copy needs
@@ -105,17 +106,13 @@ def _at_length(waveform: np.ndarray, sample_rate: int, duration_s: float) -> np.
 
 def _write(source, info, sound, out, start_s, used_s, limits, cancelled, *, copy: bool) -> bool:
     channels = 1 if sound.ndim == 1 else sound.shape[1]
-    seek = ["-ss", f"{start_s:.6f}"] if start_s > 0 else []
-    part = [] if copy else [*seek, "-t", f"{used_s:.6f}"]
+    lead_s = 0.0 if copy else min(start_s, LEAD_IN_S)
+    seek = ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else []
+    part = [] if copy else [*seek, "-t", f"{lead_s + used_s:.6f}"]
     arguments = ["-loglevel", "error", *part, *source.arguments(limits)]
     arguments += ["-f", "f32le", "-ar", str(AUDIO_RATE), "-ac", str(channels), "-i", "pipe:0"]
     arguments += ["-map", "0:V:0", "-map", "1:a:0", "-map_metadata", "0", "-map_chapters", "-1"]
-    if copy:
-        arguments += ["-c:v", "copy"]
-    else:
-        # even sides, as 4:2:0 needs
-        arguments += ["-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2,format=yuv420p", "-c:v", "libx264"]
-        arguments += ["-preset", "veryfast", "-crf", "18", "-threads", "4"]
+    arguments += ["-c:v", "copy"] if copy else _encoder(info, lead_s)
     arguments += ["-c:a", "aac", "-b:a", f"{96 * channels + 64}k"]
     arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}"]
     data = np.ascontiguousarray(sound, np.float32).tobytes()
@@ -124,3 +121,17 @@ def _write(source, info, sound, out, start_s, used_s, limits, cancelled, *, copy
     ) as run:
         run.process.stdout.close()
         return run.finish() == 0
+
+
+def _encoder(info: ClipInfo, lead_s: float) -> list[str]:
+    """H.264 that every browser plays, its pictures at their own times from `lead_s` on."""
+    if info.fps < SLOW_FPS:  # the picture at the start may have been shown since long before: repeat pictures
+        timing = [f"fps=25:start_time={lead_s:.6f}", "setpts=PTS-STARTPTS"]
+    else:
+        timing = [f"trim=start={lead_s:.6f}", f"setpts=if(eq(N\\,0)\\,0\\,PTS-{lead_s:.6f}/TB)"]
+    if has_alpha(info.pixel_format):
+        timing += ["format=gbrap", "premultiply=inplace=1"]
+    # 4:2:0 needs even sides; a fine time base keeps varying frame rates
+    filters = ",".join([*timing, "scale=trunc(iw/2)*2:trunc(ih/2)*2", "format=yuv420p"])
+    codec = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-threads", "4"]
+    return ["-vf", filters, *codec, "-enc_time_base:v", "1:90000", "-fps_mode:v", "vfr"]

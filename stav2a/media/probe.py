@@ -1,4 +1,4 @@
-"""What a file really holds: streams from ffmpeg's report, times from its packets, never from a header alone."""
+"""What a file really holds: streams by ffmpeg's report, times by its packets, never by a header alone."""
 
 from __future__ import annotations
 

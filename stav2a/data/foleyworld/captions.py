@@ -1,7 +1,7 @@
 """Captions: several wordings of what is heard, and wordings kept apart for tests.
 
-The last phrase of each class (`phrases.py`) and the held-out sentence patterns are for tests only: a model that
-was never trained on them shows with them whether it understands other words.
+The last phrase of each class (`phrases.py`) and the held-out sentence patterns are for tests only: a model that was
+never trained on them shows with them whether it understands other words.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def faded(wave: np.ndarray, out_s: float = 0.03) -> np.ndarray:
 
 
 _COUNT = re.compile(
-    r"\s*\b(a single time|once|twice|(a few|several|many|two) times|again and again|over and over|repeatedly)\b"
+    r"\s*\b(a single time|once|twice|(a few|several|many) times|again and again|over and over|repeatedly)\b"
 )
 
 

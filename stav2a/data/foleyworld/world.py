@@ -1,0 +1,237 @@
+"""FoleyWorld: an endless, seeded set of short clips with exactly timed sound events.
+
+`world[i]` is the same clip in every process and order. Its plan comes first; `world.sound(i)` mixes the sound
+without drawing, `world.frames(i)` draws without mixing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..soundbank import SPLITS, SoundBank
+from . import sound as mixing
+from .art import Art
+from .brush import Brush
+from .camera import Backdrop, Camera, Film
+from .plan import Bed, Event, Score, smooth_curve
+from .scene import Scene
+from .scenes import SCENES, SILENT
+from .sources import BankSource, ModalSource
+
+cv2.setNumThreads(1)  # a loader's processes share the cores; one clip needs one
+AMBIENT = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """frames: uint8 [T, H, W, 3] RGB; waveform: float32 [S] at 16 kHz."""
+
+    frames: np.ndarray
+    waveform: np.ndarray
+    events: list[Event]
+    caption: str
+    cls: str
+    scene: str
+
+    @property
+    def onsets_s(self) -> list[float]:
+        """Visible contacts of audible events, sorted."""
+        return sorted(e.time_s for e in self.events if e.audible)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A scene with its place on the stage and the stretch of the clip in which it is seen."""
+
+    scene: Scene
+    scale: float
+    x: float
+    y: float
+    mirror: bool
+    shot: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    score: Score
+    actors: list[Actor]
+    cuts_s: tuple[float, ...]
+    name: str
+
+
+class FoleyWorld:
+    """Clips of one split.
+
+    `bank`: a `SoundBank`, its folder, or None for modal synthesis; `sprites`: the folder of pictures or None.
+    `test` clips use recordings, pictures and (if `held_out_captions`) wordings that training never sees.
+    """
+
+    def __init__(
+        self,
+        bank: SoundBank | str | Path | None = None,
+        sprites: str | Path | None = None,
+        split: str = "train",
+        seed: int = 0,
+        duration_s: float = 10.24,
+        fps: float = 25.0,
+        size: int = 112,
+        length: int = 1_000_000,
+        held_out_captions: bool = False,
+        scenes: tuple[str, ...] | None = None,
+    ):
+        if split not in SPLITS:
+            raise ValueError(f"The split is {split!r}; FoleyWorld has {', '.join(SPLITS)}.")
+        if isinstance(bank, (str, Path)):
+            bank = SoundBank(bank, split)
+        if bank is not None and bank.split != split:
+            raise ValueError(f"The sound bank holds the {bank.split} split; this world is {split}.")
+        unknown = set(scenes or ()) - set(SCENES) - set(SILENT)
+        if unknown:
+            raise ValueError(f"There is no scene {sorted(unknown)}; scenes are {sorted([*SCENES, *SILENT])}.")
+        self.source = BankSource(bank) if bank is not None else ModalSource()
+        self.art = Art(sprites, split)
+        self.split, self.seed, self.length = split, seed, length
+        self.duration_s, self.fps, self.size = duration_s, fps, size
+        self.held_out_captions = held_out_captions
+        self.scenes = scenes
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, i: int) -> Sample:
+        if not 0 <= i < self.length:
+            raise IndexError(f"Clip {i} of {self.length}.")
+        plan = self.plan(i)
+        heard = self.sound(i, plan=plan)
+        return Sample(self.frames(i, plan), heard.waveform, heard.events, heard.caption, heard.cls, plan.name)
+
+    def _rng(self, i: int, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, SPLITS.index(self.split), i, *stream])
+
+    def plan(self, i: int) -> Plan:
+        """What happens in clip i: seconds of planning are milliseconds of time."""
+        rng = self._rng(i, 0)
+        if self.scenes:
+            names, silent = list(self.scenes), []
+        else:
+            names, silent = list(SCENES), list(SILENT)
+        only_silent = not self.scenes and rng.random() < 0.05
+        weights = np.array([{**SCENES, **SILENT}[n][1] for n in names], float)
+        shots = 1 if rng.random() < 0.88 else int(rng.integers(2, 4))
+        cuts = np.sort(rng.uniform(0.2, 0.8, shots - 1)) * self.duration_s
+        actors: list[Actor] = []
+        titles = []
+        score = Score(self.duration_s)
+        edges = [0.0, *cuts, self.duration_s + 1]
+        for shot in range(shots):
+            count = 0 if only_silent else 1 + (rng.random() < 0.14)
+            for k in range(count):
+                name = str(rng.choice(names, p=weights / weights.sum()))
+                scene = _make(name, rng, self.duration_s)
+                titles.append(name)
+                place = _place(rng) if count == 1 else _place_beside(rng, k)
+                actors.append(Actor(scene, *place, shot))
+                _merge(score, scene, edges[shot], edges[shot + 1], 100 * len(actors))
+            if silent and (only_silent or rng.random() < 0.35):
+                for _ in range(int(rng.integers(1, 3))):
+                    name = str(rng.choice(silent))
+                    scene = _make(name, rng, self.duration_s)
+                    actors.append(Actor(scene, *_place(rng), shot))
+                    _merge(score, scene, edges[shot], edges[shot + 1], 100 * len(actors))
+        if not self.scenes and score.events and rng.random() < 0.08:
+            envelope = smooth_curve(rng, self.duration_s, 4.0, 0.4, 1.0)
+            score.beds.append(Bed(str(rng.choice(AMBIENT)), envelope, level=float(rng.uniform(0.06, 0.2))))
+        return Plan(score.finish(), actors, tuple(cuts), "+".join(titles) or "silent")
+
+    def sound(self, i: int, variant: int = 0, plan: Plan | None = None) -> mixing.Sound:
+        """The sound of clip i without its picture; variants are other recordings, rooms and wordings."""
+        score = (plan or self.plan(i)).score
+        return mixing.render(score, self.source, self._rng(i, 2, variant), self.held_out_captions)
+
+    def frames(self, i: int, plan: Plan | None = None) -> np.ndarray:
+        """The picture of clip i: uint8 [T, size, size, 3] RGB; frame k shows the time k / fps."""
+        plan = plan or self.plan(i)
+        rng = self._rng(i, 1)
+        canvas_size = max(round(self.size * 1.2), 16)
+        film = Film(rng, self.size, self.art)
+        shots = []
+        for shot in range(len(plan.cuts_s) + 1):
+            actors = [a for a in plan.actors if a.shot == shot]
+            for actor in actors:
+                actor.scene.prepare(rng, self.art)
+            jolts = [j for a in actors for j in a.scene.jolts]
+            camera = Camera(rng, self.duration_s, canvas_size, self.size, jolts)
+            for actor in actors:
+                bob = getattr(actor.scene, "bob", None)
+                if bob is not None:
+                    camera.jolt(bob)
+            shots.append((actors, Backdrop(rng, self.art, canvas_size), camera))
+        source_fps = float(
+            rng.choice([self.fps, 30.0, 24.0, 20.0, 15.0, 12.0], p=[0.5, 0.24, 0.1, 0.07, 0.06, 0.03])
+        )
+        blurred = rng.random() < 0.3
+        shutter = rng.uniform(0.2, 0.9) / source_fps
+        count = round(self.duration_s * self.fps)
+        out = np.empty((count, self.size, self.size, 3), np.uint8)
+        canvas = np.empty((canvas_size, canvas_size, 3), np.uint8)
+        shown = -1.0
+        for k in range(count):
+            t = np.floor(k / self.fps * source_fps + 1e-6) / source_fps
+            if t == shown:  # a source with fewer frames a second repeats them
+                out[k] = out[k - 1]
+                continue
+            shown = t
+            actors, backdrop, camera = shots[int(np.searchsorted(plan.cuts_s, t, side="right"))]
+            picture = _shoot(canvas, actors, backdrop, t)
+            if blurred and t >= shutter:
+                picture = cv2.addWeighted(
+                    picture.copy(), 0.5, _shoot(canvas, actors, backdrop, t - shutter), 0.5, 0
+                )
+            out[k] = film.develop(camera.frame(picture, t), t)
+        return out
+
+
+def _make(name: str, rng: np.random.Generator, duration_s: float) -> Scene:
+    make = {**SCENES, **SILENT}[name][0]
+    return make(rng, duration_s)
+
+
+def _shoot(canvas: np.ndarray, actors: list[Actor], backdrop: Backdrop, t: float) -> np.ndarray:
+    scroll = sum(a.scene.scroll_rate for a in actors) * t
+    backdrop.draw(canvas, t, scroll)
+    light = 0.0
+    for a in actors:
+        a.scene.draw(Brush(canvas, a.scale, a.x, a.y, a.mirror), t)
+        light += a.scene.light(t)
+    return cv2.add(canvas, (float(light),) * 4) if light > 1 else canvas
+
+
+def _place(rng: np.random.Generator) -> tuple[float, float, float, bool]:
+    """Scale and offset: mostly filling the frame, sometimes far away or close up."""
+    scale = float(np.clip(np.exp(rng.normal(-0.05, 0.32)), 0.4, 1.7))
+    x, y = (1 - scale) * (0.5 + rng.normal(0, 0.22, 2))
+    return scale, float(x), float(y), bool(rng.random() < 0.5)
+
+
+def _place_beside(rng: np.random.Generator, k: int) -> tuple[float, float, float, bool]:
+    scale = float(rng.uniform(0.45, 0.75))
+    x = rng.uniform(-0.05, 0.1) if k == 0 else rng.uniform(0.9, 1.05) - scale
+    return scale, float(x), float(rng.uniform(0.0, 1 - scale)), bool(rng.random() < 0.5)
+
+
+def _merge(score: Score, scene: Scene, start_s: float, stop_s: float, voice: int) -> None:
+    """Add a scene's sounds as far as it is in the picture."""
+    for e in scene.score.events:
+        if start_s <= e.time_s < stop_s:
+            score.events.append(
+                Event(e.time_s, e.cls, e.gain, voice + e.voice, e.pitch, e.duration_s, e.audible)
+            )
+    for bed in scene.score.beds:
+        t = np.arange(len(bed.envelope)) / 50.0
+        inside = ((t >= start_s) & (t < stop_s)).astype(np.float32)
+        if (inside * bed.envelope).max() > 0:
+            score.beds.append(Bed(bed.cls, bed.envelope * inside, bed.speed, bed.level))

@@ -15,8 +15,8 @@ STYLE = """
 .fv { position: relative; background: #fff; border-radius: 10px; overflow: hidden; cursor: crosshair; }
 .fv[hidden] { display: none; }
 .fv img { display: block; width: 100%; height: auto; margin: 0; user-select: none; }
-.fv-head { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; pointer-events: none; display: none;
-  background: #1f2933; box-shadow: 0 0 0 1px rgba(255, 255, 255, .75); }
+.fv-head { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; pointer-events: none;
+  display: none; background: #1f2933; box-shadow: 0 0 0 1px rgba(255, 255, 255, .75); }
 """
 
 
@@ -42,7 +42,7 @@ class FigureView(gr.HTML):
 
 
 def draw(tracks: Tracks, folder: Path, name: str) -> dict:
-    """Draw the figure for a wide and for a narrow screen into `folder`; paths and the sentence that describes it."""
+    """Draw the figure for a wide and a narrow screen into `folder`; their paths and a sentence about them."""
     paths = {}
     for kind, width_px, scale in (("wide", WIDE_PX, 1.5), ("narrow", NARROW_PX, 2.0)):
         path = folder / f"{name}_{kind}.png"

@@ -1,7 +1,7 @@
 """Work that outlives the page that asked for it: one job a visit, run in a thread, watched by the page.
 
-A browser that reloads loses its connection and the framework drops that event. The work itself goes on here, and
-the reloaded page finds it by its visit. Starting a second job stops the first, so no visitor holds two.
+A browser that reloads loses its connection and the framework drops that event. The work itself goes on here,
+and the reloaded page finds it by its visit. Starting a second job stops the first, so no visitor holds two.
 """
 
 from __future__ import annotations

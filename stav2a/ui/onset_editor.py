@@ -1,7 +1,7 @@
 """The onset editor: a timeline under the video on which onsets are added, moved and deleted.
 
-The browser side lies beside this file (`onset_editor.html`, `.css`, `.js`). What it sends back is a plain object
-that anyone could forge, so `onsets_of` trusts nothing in it; the settings check the times again.
+The browser side lies beside this file (`onset_editor.html`, `.css`, `.js`). What it sends back is a plain
+object that anyone could forge, so `onsets_of` trusts nothing in it; the settings check the times again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,15 @@
+"""The page as a Space or `python app.py` starts it; `python -m stav2a serve` is the same."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from stav2a.ui.page import add_arguments, create_demo, run
+
+__all__ = ["create_demo"]
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    sys.exit(run(parser.parse_args()))

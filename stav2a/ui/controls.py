@@ -1,0 +1,147 @@
+"""The controls of Generate: one component a field of `Settings`, and the way back to `Settings`."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+if TYPE_CHECKING:
+    from stav2a.settings import Settings
+    from stav2a.ui.shared import Shared
+
+SAMPLERS = [
+    ("DPM-Solver++ 2M", "dpm++2m"),
+    ("UniPC", "unipc"),
+    ("DDIM", "ddim"),
+    ("DDPM (the paper's, many steps)", "ddpm"),
+]
+ORIGINAL = [("Replace it", "replace"), ("Mix it in", "mix"), ("Keep as reference only", "reference")]
+SUGGESTIONS = [
+    "a hammer strikes metal",
+    "footsteps on a hard floor",
+    "hands play a drum",
+    "a ball bounces on wood",
+    "a dog barks",
+    "typing on a keyboard",
+    "glass breaks",
+    "water splashes",
+    "a knife chops vegetables",
+    "a door closes",
+    "an engine runs",
+    "birds chirp outdoors",
+]
+SEED_CEILING = 2**31 - 1
+
+
+def part(shared: Shared) -> dict[str, gr.components.Component]:
+    """Start and length."""
+    with gr.Row():
+        start = gr.Number(0, label="Start (s)", minimum=0, step=0.1, precision=None, elem_id="start")
+        length = gr.Number(
+            None, label="Length (s)", minimum=0, step=0.1, elem_id="length", placeholder="to the end",
+            info=f"Empty: to the end. At most {shared.limits.duration_s:g} s.",
+        )  # fmt: skip
+    return {"start_s": start, "length_s": length}
+
+
+def model(shared: Shared, steps: int) -> dict[str, gr.components.Component]:
+    choices = [name for name, why in models(shared.engine) if why is None]
+    missing = [f"{name}: {why}" for name, why in models(shared.engine) if why is not None]
+    default = shared.engine.default_model
+    name = gr.Dropdown(
+        choices or [default], value=default if default in choices else (choices or [default])[0],
+        label="Model", info=" ".join(missing) or None, elem_id="model",
+    )  # fmt: skip
+    guidance = gr.Slider(
+        1, 10, value=3, step=0.1, label="Guidance scale", elem_id="guidance",
+        info="How closely the sound follows the caption. 1 lets the picture decide; above 6 gets harsh.",
+    )  # fmt: skip
+    count = gr.Slider(
+        1,
+        200,
+        value=steps,
+        step=1,
+        label="Steps",
+        elem_id="steps",
+        info="More steps, finer sound, longer wait.",
+    )
+    sampler = gr.Dropdown(SAMPLERS, value="dpm++2m", label="Sampler", elem_id="sampler")
+    with gr.Row(equal_height=True):
+        seed = gr.Number(
+            0, label="Seed", precision=0, minimum=0, maximum=SEED_CEILING, elem_id="seed", scale=3,
+            info="Same seed and settings, same sound. Take k uses seed + k.",
+        )  # fmt: skip
+        dice = gr.Button("🎲", elem_id="dice", size="sm", scale=0, min_width=44)
+    fresh = gr.Checkbox(True, label="New seed for every run", elem_id="fresh-seed")
+    takes = gr.Slider(
+        1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run."
+    )
+    dice.click(
+        lambda: (secrets.randbelow(SEED_CEILING), False), None, [seed, fresh],
+        queue=False, api_visibility="private", show_progress="hidden",
+    )  # fmt: skip
+    return {
+        "model": name,
+        "guidance_scale": guidance,
+        "steps": count,
+        "sampler": sampler,
+        "seed": seed,
+        "fresh": fresh,
+        "takes": takes,
+    }
+
+
+def control() -> dict[str, gr.components.Component]:
+    strength = gr.Slider(
+        0, 2, value=1, step=0.05, label="Temporal control strength", elem_id="control",
+        info="How strongly the onsets time the sound. 0 leaves the timing to chance.",
+    )  # fmt: skip
+    video = gr.Slider(
+        0, 10, value=0, step=0.1, label="Video guidance", elem_id="video-guidance",
+        info="A second dial for the picture alone. 0: off, the caption's guidance is used as in the paper.",
+    )  # fmt: skip
+    return {"control_scale": strength, "video_guidance_scale": video}
+
+
+def sound() -> dict[str, gr.components.Component]:
+    original = gr.Radio(ORIGINAL, value="replace", label="Original audio", elem_id="original")
+    gain = gr.Slider(
+        -40, 12, value=-12, step=0.5, label="Gain of the original (dB)", visible=False, elem_id="gain",
+        info="Used when the original is mixed in.",
+    )  # fmt: skip
+    level = gr.Checkbox(False, label="Set the loudness", elem_id="level")
+    lufs = gr.Slider(
+        -40, -8, value=-23, step=0.5, label="Loudness (LUFS)", visible=False, elem_id="lufs",
+        info="−23 is broadcast level, −14 that of streaming services.",
+    )  # fmt: skip
+    quiet = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    original.change(lambda mode: gr.update(visible=mode == "mix"), original, gain, **quiet)
+    level.change(lambda on: gr.update(visible=bool(on)), level, lufs, **quiet)
+    return {"original_audio": original, "original_gain_db": gain, "level": level, "loudness_lufs": lufs}
+
+
+def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Settings:
+    """`Settings` of the page's values, checked; `InputError` names both numbers where one is out of range."""
+    from stav2a.settings import Settings
+
+    values = dict(values)
+    fresh, level = values.pop("fresh", False), values.pop("level", True)
+    if fresh:
+        values["seed"] = secrets.randbelow(SEED_CEILING)
+    if not level:
+        values["loudness_lufs"] = None
+    if not values.get("video_guidance_scale"):
+        values["video_guidance_scale"] = None
+    if not values.get("length_s"):
+        values["length_s"] = None
+    values["start_s"] = values.get("start_s") or 0.0
+    return Settings(**values, onsets_s=onsets_s).validated()
+
+
+def models(engine) -> list[tuple[str, str | None]]:
+    """(name, why it cannot be used or None) of every model; the engine answers with a dict or a list."""
+    answer = engine.models()
+    pairs = answer.items() if isinstance(answer, dict) else answer
+    return [(name, why or None) for name, why in pairs]

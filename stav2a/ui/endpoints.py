@@ -1,0 +1,134 @@
+"""The named API endpoints, which are the MCP tools as well. They take uploaded files only."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import asdict
+
+import gradio as gr
+
+from stav2a.ui import controls
+from stav2a.ui.jobs import explain
+from stav2a.ui.onset_editor import onsets_of
+from stav2a.ui.shared import MODEL, Shared
+from stav2a.ui.upload import UploadedVideo, need
+from stav2a.ui.work import generation, prediction
+
+
+def build(shared: Shared) -> None:
+    """Register `/generate` and `/predict_onsets` on the open Blocks."""
+
+    def generate(
+        video, prompt, negative_prompt, model, guidance_scale, video_guidance_scale, steps, sampler, seed,
+        takes, control_scale, start_s, length_s, original_audio, original_gain_db, loudness_lufs, onsets_s,
+    ):  # fmt: skip
+        """Generate sound for a video clip: it fits what is seen and happens when it is seen.
+
+        Args:
+            video: the clip, an uploaded file.
+            prompt: what should be heard; empty lets the picture decide.
+            negative_prompt: what should not be heard.
+            model: name of a model, "compact" by default.
+            guidance_scale: 1 to 10, how closely the sound follows the caption.
+            video_guidance_scale: 0 (off) to 10, guidance by the picture alone.
+            steps: 1 to 200 sampling steps.
+            sampler: "dpm++2m", "unipc", "ddim" or "ddpm".
+            seed: a whole number from 0; the same seed and settings give the same sound.
+            takes: 1 to 4 variants; take k uses seed + k.
+            control_scale: 0 to 2, how strongly the onsets time the sound.
+            start_s: where the part of the clip begins, in seconds.
+            length_s: how long the part is in seconds; 0 is to the end.
+            original_audio: "replace", "mix" or "reference".
+            original_gain_db: gain of the original audio when it is mixed in.
+            loudness_lufs: loudness to reach, or null to leave it.
+            onsets_s: list of onset times in seconds that the sound shall follow, or null to predict them.
+
+        Returns:
+            The clip with sound, the audio alone of the first take, and the facts of the run.
+        """
+        values = {
+            "prompt": prompt, "negative_prompt": negative_prompt, "model": model,
+            "guidance_scale": guidance_scale, "video_guidance_scale": video_guidance_scale,
+            "steps": steps, "sampler": sampler, "seed": seed,
+            "takes": takes, "control_scale": control_scale, "start_s": start_s, "length_s": length_s,
+            "original_audio": original_audio, "original_gain_db": original_gain_db,
+            "loudness_lufs": loudness_lufs,
+        }  # fmt: skip
+        visit = shared.history.visit(None)
+        try:
+            onsets = None if onsets_s is None else onsets_of({"onsets_s": onsets_s})
+            settings = controls.settings_of(values, onsets)
+            work = generation(shared.engine, shared.history, visit, need(video), settings, shared.limits)
+            run = _last(work(lambda: False))
+        except Exception as error:
+            raise gr.Error(explain(error), print_exception=False) from None
+        return run.takes[0].video, run.takes[0].audio, facts(run)
+
+    def predict_onsets(video, model, start_s, length_s):
+        """Find when things happen in a video clip from its pictures alone.
+
+        Args:
+            video: the clip, an uploaded file.
+            model: name of a model, "compact" by default.
+            start_s: where the part of the clip begins, in seconds.
+            length_s: how long the part is in seconds; 0 is to the end.
+
+        Returns:
+            Onset times in seconds, and the onset probability of every step of the clip.
+        """
+        try:
+            settings = controls.settings_of({"model": model, "start_s": start_s, "length_s": length_s})
+            found = _last(prediction(shared.engine, need(video), settings, shared.limits)(lambda: False))
+        except Exception as error:
+            raise gr.Error(explain(error), print_exception=False) from None
+        return asdict(found)
+
+    default = shared.engine.default_model
+    with gr.Group(visible=False):
+        video = UploadedVideo(label="video")
+        model = gr.Textbox(default, label="model")
+        start, length = gr.Number(0, label="start_s"), gr.Number(0, label="length_s")
+        inputs = [
+            video,
+            gr.Textbox("", label="prompt"),
+            gr.Textbox("", label="negative_prompt"),
+            model,
+            gr.Number(3, label="guidance_scale"),
+            gr.Number(0, label="video_guidance_scale"),
+            gr.Number(20, label="steps"),
+            gr.Textbox("dpm++2m", label="sampler"),
+            gr.Number(0, label="seed"),
+            gr.Number(1, label="takes"),
+            gr.Number(1, label="control_scale"),
+            start,
+            length,
+            gr.Textbox("replace", label="original_audio"),
+            gr.Number(-12, label="original_gain_db"),
+            gr.Number(None, label="loudness_lufs"),
+            gr.JSON(None, label="onsets_s"),
+        ]
+        outputs = [gr.Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
+        gr.Button().click(generate, inputs, outputs, api_name="generate", **MODEL)
+        gr.Button().click(
+            predict_onsets,
+            [video, model, start, length],
+            gr.JSON(label="onsets"),
+            api_name="predict_onsets",
+            **MODEL,
+        )
+
+
+def facts(run) -> dict:
+    """What a caller may want to know of a run, without paths of this machine."""
+    data = asdict(run)
+    for key in ("bundle", "id", "created", "clip"):
+        data.pop(key)
+    for take in data["takes"]:
+        for key in ("video", "audio", "figure"):
+            take.pop(key)
+    return json.loads(json.dumps(data))
+
+
+def _last(stream):
+    return deque(stream, maxlen=1).pop()

@@ -1,0 +1,114 @@
+"""Ready clips with results made beforehand: they open at once and no model runs for them.
+
+`assets/examples/NAME/` holds `clip.mp4` and what `python -m stav2a.ui.examples NAME CLIP --prompt TEXT` puts
+beside it: the run's files and `run.json` with paths relative to the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from stav2a.ui.history import Run, Take, record
+
+if TYPE_CHECKING:
+    from stav2a.ui.generate import Tab
+
+FOLDER = Path(__file__).parents[2] / "assets" / "examples"
+
+
+def load(folder: Path = FOLDER) -> list[Run]:
+    """The examples there are, in order of name; the paths of their files made whole."""
+    return [_read(path.parent) for path in sorted(folder.glob("*/run.json"))]
+
+
+def build(tab: Tab, runs: list[Run], show: Callable[[Run], dict]) -> None:
+    """A row of examples; choosing one fills the inputs and shows its result."""
+    if not runs:
+        return
+    gr.Markdown("#### Examples, ready to play", elem_id="examples-title")
+    shelf = gr.Dataset(
+        components=[gr.Video(render=False), gr.Textbox(render=False)],
+        samples=[[run.clip, run.settings.get("prompt", "")] for run in runs],
+        headers=["Clip", "Caption"],
+        type="index",
+        show_label=False,
+        elem_id="examples",
+    )
+
+    def choose(index: int) -> dict:
+        run = runs[index]
+        return {tab.source: run.clip, tab.fields["prompt"]: run.settings.get("prompt", ""), **show(run)}
+
+    shelf.click(
+        choose, shelf, [tab.source, tab.fields["prompt"], *tab.shown],
+        queue=False, api_visibility="private", show_progress="hidden",
+    )  # fmt: skip
+
+
+def write(name: str, clip: Path, settings, engine, folder: Path = FOLDER) -> Run:
+    """Generate for `clip` and store the result as an example."""
+    from stav2a.generate import generate
+
+    target = folder / name
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True)
+    own = Path(shutil.copy(clip, target / "clip.mp4"))
+    result = None
+    for item in generate(engine, own, settings, target):
+        result = item
+    run = replace(record(result, target, "clip.mp4"), id=name)
+    plain = json.loads(json.dumps(asdict(run)).replace(f"{target}/", ""))
+    (target / "run.json").write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8")
+    return run
+
+
+def _read(folder: Path) -> Run:
+    run = Run.from_json(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+
+    def whole(path: str | None) -> str | None:
+        return None if path is None else str(folder / path)
+
+    takes = [
+        Take(
+            **{
+                **asdict(take),
+                "video": whole(take.video),
+                "audio": whole(take.audio),
+                "figure": {
+                    **take.figure,
+                    "wide": whole(take.figure["wide"]),
+                    "narrow": whole(take.figure["narrow"]),
+                },
+            }
+        )
+        for take in run.takes
+    ]
+    return replace(run, clip=whole(run.clip), bundle=whole(run.bundle), takes=takes)
+
+
+def main() -> None:
+    from stav2a.engine import Engine
+    from stav2a.settings import Settings
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--prompt", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="compact")
+    given = parser.parse_args()
+    settings = Settings(prompt=given.prompt, seed=given.seed, model=given.model).validated()
+    print(write(given.name, given.clip, settings, Engine(given.model)).label)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+"""The Generate tab: a clip and a caption in; the clip with sound, its figure and its onsets out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gradio as gr
+
+from stav2a.media.limits import InputError
+from stav2a.media.probe import probe
+from stav2a.ui import controls, examples, status
+from stav2a.ui.figure_view import FigureView, figure_value
+from stav2a.ui.history import Run
+from stav2a.ui.jobs import Job, explain, watch
+from stav2a.ui.onset_editor import OnsetEditor, editor_value, onsets_of
+from stav2a.ui.shared import MODEL, Shared
+from stav2a.ui.upload import UploadedVideo, need, summary
+from stav2a.ui.work import Found, generation, prediction
+
+PRIVATE = {"api_visibility": "private"}
+QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+
+
+@dataclass
+class Tab:
+    """The components that events and other tabs refer to."""
+
+    source: gr.Video
+    info: gr.Markdown
+    fields: dict[str, gr.components.Component] = field(default_factory=dict)
+
+    def inputs(self, *more) -> list:
+        return [self.source, *self.fields.values(), *more]
+
+    def values(self, given: tuple) -> tuple[object, dict, tuple]:
+        """(clip, values by name, the rest) of what an event with `inputs` receives."""
+        end = 1 + len(self.fields)
+        return given[0], dict(zip(self.fields, given[1:end], strict=True)), given[end:]
+
+
+def build(shared: Shared) -> Tab:
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=320):
+            tab = _inputs(shared)
+        with gr.Column(scale=7, min_width=320):
+            _outputs(tab)
+    _events(tab, shared)
+    return tab
+
+
+def _inputs(shared: Shared) -> Tab:
+    limits = shared.limits
+    source = UploadedVideo(label="Video", sources=["upload", "webcam"], elem_id="source-video")
+    info = gr.Markdown(
+        f"Up to {limits.file_mb:g} MB and {limits.duration_s:g} s at once; any common video format.",
+        elem_classes="note",
+        elem_id="clip-info",
+    )
+    tab = Tab(source, info)
+    prompt = gr.Textbox(
+        label="Caption", placeholder="What should be heard? Leave empty to let the picture decide.",
+        max_length=400, lines=1, max_lines=3, elem_id="prompt",
+    )  # fmt: skip
+    gr.Examples(
+        [[text] for text in controls.SUGGESTIONS], [prompt], label="The model knows", examples_per_page=12
+    )
+    negative = gr.Textbox(
+        label="Negative caption", placeholder="What should not be heard, for example: speech, music",
+        max_length=400, lines=1, elem_id="negative",
+    )  # fmt: skip
+    with gr.Row():
+        tab.generate = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
+        tab.find = gr.Button("Find onsets", elem_id="find", scale=2)
+        tab.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel", scale=2, interactive=False)
+    tab.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
+    tab.fields = {"prompt": prompt, "negative_prompt": negative}
+    with gr.Accordion("Part of the clip", open=False):
+        tab.fields |= controls.part(shared)
+    with gr.Accordion("Model, sampling and seed", open=False):
+        tab.fields |= controls.model(shared, steps=default_steps(shared.engine))
+    with gr.Accordion("Timing and picture", open=False):
+        tab.fields |= controls.control()
+    with gr.Accordion("Original audio and loudness", open=False):
+        tab.fields |= controls.sound()
+    return tab
+
+
+def _outputs(tab: Tab) -> None:
+    tab.current = gr.State(None)  # the `Run` that is shown
+    tab.video = gr.Video(
+        label="Clip with sound",
+        interactive=False,
+        elem_id="result-video",
+        buttons=["download"],
+        autoplay=False,
+    )
+    tab.takes = gr.Radio([], label="Take", visible=False, elem_id="takes")
+    with gr.Group(elem_classes="card"):
+        tab.editor = OnsetEditor(elem_id="onset-editor")
+    tab.regenerate = gr.Button("Regenerate with these onsets", elem_id="regenerate", interactive=False)
+    tab.figure = FigureView("result-video", elem_id="figure")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=260):
+            tab.audio = gr.Audio(
+                label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"]
+            )
+            tab.bundle = gr.DownloadButton(
+                "Download everything (zip)", visible=False, elem_id="bundle", size="md"
+            )
+        with gr.Column(min_width=260):
+            tab.measures = gr.HTML("", elem_id="measures", padding=False)
+    with gr.Accordion("Settings of this run", open=False, visible=False) as tab.settings_box:
+        tab.settings = gr.Code(language="json", interactive=False, show_label=False, elem_id="settings")
+
+
+def _events(tab: Tab, shared: Shared) -> None:
+    shown = [
+        tab.status, tab.generate, tab.find, tab.cancel, tab.regenerate, tab.video, tab.takes, tab.editor,
+        tab.figure, tab.audio, tab.bundle, tab.measures, tab.settings_box, tab.settings, tab.fields["seed"],
+        shared.runs, tab.current,
+    ]  # fmt: skip
+    tab.shown = shown
+
+    def busy() -> dict:
+        return {
+            tab.generate: gr.update(interactive=False),
+            tab.find: gr.update(interactive=False),
+            tab.regenerate: gr.update(interactive=False),
+            tab.cancel: gr.update(interactive=True),
+        }
+
+    def free(editable: bool) -> dict:
+        return {
+            tab.generate: gr.update(interactive=True),
+            tab.find: gr.update(interactive=True),
+            tab.regenerate: gr.update(interactive=editable),
+            tab.cancel: gr.update(interactive=False),
+        }
+
+    def show_take(run: Run, k: int) -> dict:
+        take = run.takes[k]
+        return {
+            tab.video: take.video,
+            tab.audio: take.audio,
+            tab.figure: figure_value(take.figure),
+            tab.measures: status.measures_table(take.measures, run.rtf, run.seconds),
+        }
+
+    def show_run(run: Run) -> dict:
+        names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
+        return {
+            **show_take(run, 0),
+            tab.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
+            tab.editor: editor_value(
+                run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s
+            ),
+            tab.bundle: gr.update(value=run.bundle, visible=run.bundle is not None),
+            tab.settings_box: gr.update(visible=True),
+            tab.settings: json.dumps(run.settings, indent=1, ensure_ascii=False),
+            tab.fields["seed"]: run.seed,
+            tab.current: run,
+        }
+
+    def outcome(job: Job, visit: str) -> dict:
+        """What the page shows when a job has ended, whichever way."""
+        if job.error is not None:
+            return {**free(True), tab.status: status.error(job.error)}
+        if isinstance(job.outcome, Run):
+            run = job.outcome
+            done = f"Done in {run.seconds:.1f} s, seed {run.seed}."
+            return {
+                **free(True),
+                tab.status: status.note(done),
+                **show_run(run),
+                shared.runs: shared.history.runs(visit),
+            }
+        if job.cancelled or job.outcome is None:
+            return {**free(True), tab.status: status.note("Stopped. Nothing was changed.")}
+        found: Found = job.outcome
+        value = editor_value(found.duration_s, found.curve, found.onsets_s, None, found.step_s, found.start_s)
+        count = len(found.onsets_s)
+        sentence = f"{count} onset{'' if count == 1 else 's'} found. Edit them, then press “Regenerate”."
+        return {**free(True), tab.status: status.note(sentence), tab.editor: value}
+
+    async def follow(job: Job, visit: str) -> AsyncIterator[dict]:
+        yield busy()
+        last = None
+        async for _ in watch(job):
+            line = status.running(job)
+            if line != last and not job.done:
+                yield {tab.status: line}
+                last = line
+        yield outcome(job, visit)
+
+    def starter(kind: str, edited: bool):
+        async def start(*given) -> AsyncIterator[dict]:
+            clip, values, (editor, visit) = tab.values(given)
+            try:
+                path = need(clip)
+                settings = controls.settings_of(values, onsets_of(editor) if edited else None)
+            except InputError as refusal:
+                yield {**free(True), tab.status: status.error(str(refusal))}
+                return
+            except Exception as error:
+                yield {**free(True), tab.status: status.error(explain(error))}
+                return
+            if kind == "generate":
+                work = generation(shared.engine, shared.history, visit, path, settings, shared.limits)
+            else:
+                work = prediction(shared.engine, path, settings, shared.limits)
+            async for update in follow(shared.jobs.start(visit, work, kind), visit):
+                yield update
+
+        return start
+
+    run = {
+        "outputs": shown, "show_progress": "minimal", "show_progress_on": tab.status, **PRIVATE, **MODEL,
+    }  # fmt: skip
+    inputs = tab.inputs(tab.editor, shared.visit)
+    events = [
+        gr.on([tab.generate.click, tab.fields["prompt"].submit], starter("generate", False), inputs, **run),
+        tab.find.click(starter("onsets", False), inputs, **run),
+        tab.regenerate.click(starter("generate", True), inputs, **run),
+    ]
+
+    def cancel(visit: str) -> dict:
+        shared.jobs.cancel(visit)
+        return {**free(True), tab.status: status.note("Stopped. Nothing was changed.")}
+
+    tab.cancel.click(cancel, shared.visit, shown, cancels=events, **QUICK)
+
+    def choose(k, run: Run | None) -> dict:
+        if run is None or not isinstance(k, int) or not 0 <= k < len(run.takes):
+            return {tab.takes: gr.skip()}
+        return show_take(run, k)
+
+    tab.takes.input(choose, [tab.takes, tab.current], shown, **QUICK)
+
+    def look(clip) -> tuple:
+        """Say what the upload holds before anything is generated."""
+        if clip is None:
+            return gr.skip(), gr.skip()
+        try:
+            return summary(probe(need(clip), shared.limits)), status.idle()
+        except Exception as error:
+            return "", status.error(explain(error))
+
+    tab.source.upload(look, tab.source, [tab.info, tab.status], **PRIVATE, show_progress="hidden")
+
+    async def restore(visit: str) -> AsyncIterator[dict]:
+        """After a reload: follow the run that is still going, or show the last one."""
+        job = shared.jobs.get(visit)
+        runs = shared.history.runs(visit)
+        if job is not None and not job.done:
+            async for update in follow(job, visit):
+                yield update
+        elif runs:
+            back = status.note("Your last result is back.")
+            yield {**free(True), **show_run(runs[-1]), tab.status: back, shared.runs: runs}
+        else:
+            yield {shared.runs: []}
+
+    tab.restore = restore
+    examples.build(tab, examples.load(), lambda run: {**free(True), **show_run(run)})
+
+
+def default_steps(engine) -> int:
+    """The checkpoint's own number of steps without loading its weights."""
+    config = Path(__file__).parents[2] / "assets" / "compact" / "model_index.json"
+    if config.exists():
+        defaults = json.loads(config.read_text(encoding="utf-8")).get("defaults") or {}
+        return int(defaults.get("steps") or defaults.get("num_inference_steps") or 20)
+    return 20

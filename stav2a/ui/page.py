@@ -1,0 +1,104 @@
+"""The page: its tabs, its limits and how it is served."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from stav2a.media.limits import Limits
+from stav2a.ui import endpoints, examples, generate
+from stav2a.ui.history import History
+from stav2a.ui.jobs import Jobs
+from stav2a.ui.shared import Shared
+from stav2a.ui.theme import CSS, theme
+
+if TYPE_CHECKING:
+    from stav2a.engine import Engine
+
+# Smaller than on the command line: a public page shares one machine between strangers.
+LIMITS = Limits(file_mb=200.0, duration_s=60.0)
+QUEUE_SIZE = 20
+HEAD = """
+<div id="head"><h1>STA-V2A</h1>
+<p>Sound for a silent clip: what is seen, when it is seen. Every onset can be moved.</p></div>
+"""
+
+
+def create_demo(engine: Engine, limits: Limits = LIMITS, root: Path | None = None) -> gr.Blocks:
+    """The whole page over one engine. Results live under `root`, a fresh temporary folder by default."""
+    history = History(root or Path(tempfile.mkdtemp(prefix="stav2a-")))
+    with gr.Blocks(title="STA-V2A: video to audio", delete_cache=(1800, 7200)) as demo:
+        token = gr.BrowserState("", storage_key="stav2a-visit")
+        visit = gr.State("")
+        runs = gr.State([])
+        shared = Shared(engine, history, Jobs(), limits, visit, runs)
+        gr.HTML(HEAD, padding=False)
+        if (sentence := banner()) is not None:
+            gr.HTML(f'<p class="banner" role="note">{sentence}</p>', padding=False)
+        with gr.Tabs():
+            with gr.Tab("Generate", id="generate"):
+                tab = generate.build(shared)
+            for name, title in (("compare", "Compare"), ("explore", "Explore")):
+                if importlib.util.find_spec(f"stav2a.ui.{name}") is not None:
+                    with gr.Tab(title, id=name):
+                        importlib.import_module(f"stav2a.ui.{name}").build(shared)
+        endpoints.build(shared)
+
+        def enter(known: str) -> tuple[str, str]:
+            own = history.visit(known)
+            return own, own
+
+        demo.load(
+            enter, token, [token, visit], queue=False, api_visibility="private", show_progress="hidden"
+        ).then(tab.restore, visit, tab.shown, api_visibility="private", show_progress="hidden")
+    demo.stav2a = shared
+    return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
+
+
+def launch_options(limits: Limits = LIMITS) -> dict:
+    """What `launch` is given wherever the page is served, tests included."""
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "share": False,
+        "max_file_size": f"{limits.file_mb:g}mb",
+        "allowed_paths": [str(examples.FOLDER)],
+        "show_error": False,
+        "footer_links": ["api"],
+        "mcp_server": importlib.util.find_spec("mcp") is not None,
+        "ssr_mode": False,
+    }
+
+
+def banner() -> str | None:
+    """A word to expect less speed where there is no accelerator."""
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available() or os.environ.get("SPACES_ZERO_GPU"):
+        return None
+    return "Running on a CPU: ten seconds of video take about half a minute. Short clips are quicker."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="compact", help="model that is chosen at first (default: compact)")
+    parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--port", type=int, default=None, help="port to listen on (default: the first free from 7860)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+
+
+def run(given: argparse.Namespace) -> int:
+    from stav2a.engine import Engine
+
+    # A Space asks for all addresses through the variable; everywhere else only this machine may connect.
+    host = given.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    demo = create_demo(Engine(given.model))
+    demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, **launch_options())
+    return 0

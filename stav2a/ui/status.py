@@ -1,0 +1,91 @@
+"""The line under the Generate button, and the small table of measures, as escaped HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+from stav2a.ui.jobs import Job
+
+STAGES = {
+    "read": "Reading the clip",
+    "frames": "Reading the clip",
+    "extract": "Looking at the clip",
+    "conditions": "Looking at the clip",
+    "onsets": "Finding onsets",
+    "denoise": "Making sound",
+    "sample": "Making sound",
+    "decode": "Turning latents into audio",
+    "vocode": "Turning latents into audio",
+    "mux": "Putting the sound under the clip",
+    "measure": "Measuring",
+    "figure": "Drawing the figure",
+    "bundle": "Packing the bundle",
+    "wait": "Waiting for the run before this one",
+}
+
+MEASURES = {  # key in `Take.measures`: (name, what it says, format)
+    "onset_f1": ("Onset F1", "hits within 50 ms of the onsets followed", "{:.2f}"),
+    "onset_f1_gain": ("Gain over chance", "F1 above that of the same hits rotated in time", "{:+.2f}"),
+    "gain_over_chance": ("Gain over chance", "F1 above that of the same hits rotated in time", "{:+.2f}"),
+    "aa_align": ("AA-Align", "onsets of generated against original audio", "{:.2f}"),
+    "av_align": ("AV-Align", "onsets against peaks of motion; near chance for most clips", "{:.2f}"),
+    "loudness_lufs": ("Loudness", "integrated, EBU R 128", "{:.1f} LUFS"),
+    "lufs": ("Loudness", "integrated, EBU R 128", "{:.1f} LUFS"),
+    "rtf": ("Real-time factor", "seconds of work per second of clip", "{:.2f}"),
+    "seconds": ("Time taken", "", "{:.1f} s"),
+}
+
+
+def idle() -> str:
+    return '<div class="st" role="status"><p>Ready.</p></div>'
+
+
+def note(sentence: str) -> str:
+    return f'<div class="st" role="status"><p>{escape(sentence)}</p></div>'
+
+
+def error(sentence: str) -> str:
+    return f'<div class="st error" role="alert"><p>{escape(sentence)}</p></div>'
+
+
+def running(job: Job) -> str:
+    """Stage, step and time left, with a bar; without a known length the bar only moves."""
+    progress = job.progress
+    if job.cancelled:
+        return note("Stopping …")
+    if progress is None:
+        return _bar("Starting", "", None)
+    name = STAGES.get(progress.stage, progress.stage.replace("_", " ").capitalize())
+    if progress.total <= 1:
+        return _bar(name, "", None)
+    left = job.left_s()
+    when = "" if left is None else f"about {_seconds(left)} left"
+    steps = f"{name} · step {progress.step} of {progress.total}"
+    return _bar(steps, when, progress.step / progress.total)
+
+
+def measures_table(measures: dict, rtf: float, seconds: float) -> str:
+    """The measures of one take; those that cannot be taken (silence, no original audio) are left out."""
+    rows = []
+    for key, value in {**measures, "rtf": rtf, "seconds": seconds}.items():
+        name, what, form = MEASURES.get(key, (key.replace("_", " "), "", "{:.3g}"))
+        if isinstance(value, bool) or value is None or value != value:
+            continue
+        small = f"<small>{escape(what)}</small>" if what else ""
+        rows.append(
+            f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(form.format(value))}</td></tr>'
+        )
+    return f'<table class="measures"><caption>Measures</caption><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _bar(left: str, right: str, share: float | None) -> str:
+    value = "" if share is None else f' value="{share:.3f}"'
+    return (
+        f'<div class="st" role="status"><p class="st-line"><span>{escape(left)}</span>'
+        f"<span>{escape(right)}</span></p>"
+        f'<progress max="1"{value} aria-label="Progress"></progress></div>'
+    )
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,248 @@
+// Several sounds on one clock. All of them play all the time; switching changes gains only, so the playhead never moves.
+//
+// A "pass" is one uninterrupted run of all sounds from an offset: every sound's source is started at the same context
+// time, so they stay together to the sample. A seek, or a loop that wraps, fades one pass out while the next fades in.
+// Every fade is an equal-power curve of FADE_S; nothing ever jumps, so nothing clicks.
+//
+//   source ─ envelope (of the pass) ─ switch (is this sound heard?) ─ level (as generated / matched) ─ output
+
+const FADE_S = 0.008;
+const LEAD_S = 0.012; // a change is scheduled this far ahead: the audio thread has not rendered it yet
+const POINTS = 33;
+const FADE_IN = Float32Array.from({length: POINTS}, (_, i) => Math.sin((Math.PI / 2) * (i / (POINTS - 1))));
+const FADE_OUT = FADE_IN.slice().reverse();
+const MIN_LOOP_S = 0.1;
+
+function audioContext() {
+  // One context for the whole page: browsers allow few, and one clock is enough.
+  if (!window.stav2aAudio) window.stav2aAudio = new AudioContext({latencyHint: "interactive"});
+  return window.stav2aAudio;
+}
+
+class Transport {
+  constructor(changed = () => {}) {
+    this.context = audioContext();
+    this.output = this.context.createGain();
+    this.output.connect(this.context.destination);
+    this.changed = changed;
+    this.sounds = [];
+    this.passes = [];
+    this.duration = 0;
+    this.position = 0; // where a paused transport stands
+    this.playing = false;
+    this.loop = null; // {start, end} in seconds
+    this.selected = 0;
+    this.fadeEnds = 0;
+    this.generation = 0;
+  }
+
+  // sounds: [{url, own_db}]. Resolves when all are decoded; false when another load has overtaken this one.
+  async load(sounds, duration = 0) {
+    this.stop();
+    const generation = ++this.generation;
+    for (const sound of this.sounds) sound.gate.disconnect();
+    this.sounds = [];
+    const buffers = await Promise.all(sounds.map((sound) => this.decode(sound.url)));
+    if (generation !== this.generation) return false;
+    this.sounds = buffers.map((buffer, i) => {
+      const gate = this.context.createGain(), level = this.context.createGain();
+      gate.gain.value = i === 0 ? 1 : 0;
+      gate.connect(level).connect(this.output);
+      return {buffer, gate, level, own: 10 ** ((sounds[i].own_db || 0) / 20)};
+    });
+    this.duration = Math.max(duration, ...buffers.map((buffer) => buffer.duration));
+    this.position = this.selected = this.fadeEnds = 0;
+    this.loop = null;
+    this.changed();
+    return true;
+  }
+
+  async decode(url) {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`the sound could not be fetched (${response.status})`);
+    return this.context.decodeAudioData(await response.arrayBuffer());
+  }
+
+  // time
+
+  // Position at context time `at`. While playing, the pass that sounds at that time tells.
+  playhead(at = this.context.currentTime) {
+    if (!this.playing || !this.passes.length) return this.position;
+    let pass = this.passes[0];
+    for (const next of this.passes) if (next.when <= at) pass = next;
+    return Math.min(pass.offset + Math.max(0, at - pass.when), this.duration);
+  }
+
+  // Context time of what leaves the loudspeaker at performance time `now` (ms).
+  heardTime(now = performance.now()) {
+    const context = this.context;
+    const stamp = context.getOutputTimestamp ? context.getOutputTimestamp() : null;
+    if (stamp && stamp.performanceTime > 0) return stamp.contextTime + (now - stamp.performanceTime) / 1000;
+    return context.currentTime - (context.outputLatency || context.baseLatency || 0);
+  }
+
+  heardPlayhead(now) { return this.playhead(this.heardTime(now)); }
+
+  // transport
+
+  async play() {
+    if (this.playing || !this.sounds.length) return;
+    this.playing = true;
+    this.changed();
+    if (this.context.state !== "running") await this.context.resume();
+    if (!this.playing) return;
+    if (this.position >= this.duration - 0.02) this.position = 0;
+    if (this.loop && (this.position < this.loop.start || this.position >= this.loop.end)) this.position = this.loop.start;
+    this.begin(this.position, this.context.currentTime + 2 * LEAD_S);
+    this.changed();
+  }
+
+  pause() {
+    if (!this.playing) return;
+    const at = this.context.currentTime + LEAD_S;
+    const position = this.playhead(at);
+    this.playing = false;
+    this.position = position >= this.duration ? 0 : position;
+    this.end(at);
+    this.changed();
+  }
+
+  toggle() { return this.playing ? this.pause() : this.play(); }
+
+  seek(position) {
+    position = Math.min(Math.max(position, 0), this.duration);
+    if (this.playing) {
+      const at = this.context.currentTime + LEAD_S;
+      this.end(at);
+      this.begin(position, at);
+    }
+    this.position = position;
+    this.changed();
+  }
+
+  setLoop(loop) {
+    if (loop) {
+      const start = Math.min(Math.max(loop.start, 0), this.duration - MIN_LOOP_S);
+      loop = {start, end: Math.min(Math.max(loop.end, start + MIN_LOOP_S), this.duration)};
+    }
+    this.loop = loop;
+    if (this.playing) {
+      const at = this.context.currentTime + LEAD_S, position = this.playhead(at);
+      const inside = !loop || (position >= loop.start && position < loop.end);
+      this.end(at);
+      this.begin(inside ? position : loop.start, at);
+    }
+    this.changed();
+  }
+
+  // Hear sound `index` from now on. Returns the context time at which the crossfade begins.
+  select(index) {
+    if (index === this.selected || !this.sounds[index]) return null;
+    const from = this.sounds[this.selected].gate.gain, to = this.sounds[index].gate.gain;
+    const now = this.context.currentTime;
+    let at = now;
+    if (this.playing) {
+      // A curve may not overlap the one before: a very quick second switch waits for it, 8 ms at most.
+      at = Math.max(now + LEAD_S, this.fadeEnds);
+      from.setValueCurveAtTime(FADE_OUT, at, FADE_S);
+      to.setValueCurveAtTime(FADE_IN, at, FADE_S);
+      this.fadeEnds = at + FADE_S + 1e-4;
+    } else {
+      for (const sound of this.sounds) {
+        sound.gate.gain.cancelScheduledValues(0);
+        sound.gate.gain.value = sound === this.sounds[index] ? 1 : 0;
+      }
+      this.fadeEnds = now;
+    }
+    this.selected = index;
+    this.changed();
+    return at;
+  }
+
+  setMatched(matched) {
+    for (const sound of this.sounds)
+      sound.level.gain.setTargetAtTime(matched ? 1 : sound.own, this.context.currentTime, FADE_S);
+  }
+
+  stop() {
+    if (this.playing) this.pause();
+    for (const pass of this.passes) this.silence(pass, this.context.currentTime);
+    this.passes = [];
+    this.position = 0;
+  }
+
+  // passes
+
+  begin(offset, when) {
+    const wraps = this.loop && offset < this.loop.end;
+    const pass = {offset, when, until: when + (wraps ? this.loop.end : this.duration) - offset, nodes: []};
+    for (const sound of this.sounds) {
+      const source = this.context.createBufferSource(), envelope = this.context.createGain();
+      source.buffer = sound.buffer;
+      envelope.gain.value = 0;
+      envelope.gain.setValueCurveAtTime(FADE_IN, when, FADE_S);
+      source.connect(envelope).connect(sound.gate);
+      if (offset < sound.buffer.duration) source.start(when, offset);
+      else source.start(when, sound.buffer.duration); // silent from the start, ends at once
+      pass.nodes.push({source, envelope});
+    }
+    this.passes.push(pass);
+    if (wraps) {
+      this.fadeOut(pass, pass.until);
+      const next = () => this.begin(this.loop.start, pass.until);
+      // The first wrap is laid out now, each later one when the pass before it has ended: always one ahead.
+      if (this.passes.length < 2) next();
+      else this.passes[0].then = next;
+    }
+    this.watchEnd(pass);
+    return pass;
+  }
+
+  watchEnd(pass) {
+    clearTimeout(pass.timer);
+    const left = pass.until + FADE_S - this.context.currentTime;
+    pass.timer = setTimeout(() => {
+      if (this.context.currentTime < pass.until + FADE_S) return this.watchEnd(pass);
+      this.passes = this.passes.filter((each) => each !== pass);
+      for (const {envelope} of pass.nodes) envelope.disconnect();
+      if (pass.then) pass.then();
+      else if (this.playing && !this.passes.length) {
+        this.playing = false;
+        this.position = 0;
+        this.changed();
+      }
+    }, Math.max(5, 1000 * left));
+  }
+
+  // Fade out at `at` and stop; a pass that has not begun by then never does.
+  end(at) {
+    const ending = this.passes;
+    this.passes = [];
+    for (const pass of ending) {
+      clearTimeout(pass.timer);
+      if (pass.when + FADE_S <= at && at + FADE_S <= pass.until) this.fadeOut(pass, at);
+      else if (pass.when >= at) this.silence(pass, at);
+      // else: it is fading already (in for less than 8 ms, or out at its end) and is cut at the end of that fade
+      else this.fadeOut(pass, Math.max(pass.when + FADE_S, Math.min(at, pass.until)));
+    }
+  }
+
+  fadeOut(pass, at) {
+    for (const {source, envelope} of pass.nodes) {
+      if (pass.fadesAt === undefined || pass.fadesAt > at) {
+        if (pass.fadesAt !== undefined) envelope.gain.cancelScheduledValues(at);
+        envelope.gain.setValueCurveAtTime(FADE_OUT, at, FADE_S);
+      }
+      source.stop(at + FADE_S);
+    }
+    pass.fadesAt = Math.min(at, pass.fadesAt ?? at);
+  }
+
+  silence(pass, at) {
+    clearTimeout(pass.timer);
+    for (const {source, envelope} of pass.nodes) {
+      source.stop(at);
+      envelope.disconnect();
+    }
+  }
+}

@@ -1,0 +1,45 @@
+"""The video a visitor hands in: an uploaded file, never an address and never a path of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+from gradio_client.utils import is_http_url_like
+
+from stav2a.media.limits import InputError
+from stav2a.media.probe import ClipInfo
+
+from gradio.events import Dependency
+
+class UploadedVideo(gr.Video):
+    """`gr.Video` that refuses addresses.
+
+    The framework already refuses paths outside its upload folder, but it fetches an address that a client puts
+    in place of a path. A public page would then download for strangers.
+    """
+
+    is_template = True  # the browser draws it as its parent, a video
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path):
+        if url_or_file_path is not None and is_http_url_like(str(url_or_file_path)):
+            raise gr.Error("Only uploaded files are accepted, not addresses.", print_exception=False)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+def need(path: object) -> Path:
+    """The uploaded clip, or one sentence that says it is missing."""
+    if not isinstance(path, str) or not path:
+        raise InputError("There is no video yet: upload a clip first.")
+    if is_http_url_like(path):
+        raise InputError("Only uploaded files are accepted, not addresses.")
+    return Path(path)
+
+def summary(info: ClipInfo) -> str:
+    sound = "with sound" if info.has_audio else "silent"
+    return f"{info.duration_s:.1f} s · {info.width}×{info.height} · {info.fps:.3g} fps · {sound}"

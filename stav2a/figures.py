@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 BLUE, SKY, GREEN, VERMILION, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00"
 INK, MUTED, RULE, PAPER = "#1f2933", "#5b6673", "#d9dee4", "#ffffff"
 
-WIDE_PX, NARROW_PX = 1080, 380  # a desktop column, a phone held upright
+WIDE_PX, NARROW_PX = 760, 380  # a desktop column, a phone held upright
 MARGIN_PX = 14
 TITLE_PX, GAP_PX, FOOT_PX = 20, 8, 30
 ROW_PX = {"onsets": 92, "heard": 40, "waveform": 62, "mel": 104}
@@ -126,7 +126,7 @@ def time_extent(width_px: int = WIDE_PX) -> tuple[float, float]:
     return MARGIN_PX / width_px, 1 - MARGIN_PX / width_px
 
 
-def to_png(figure: Figure, scale: float = 1.5) -> bytes:
+def to_png(figure: Figure, scale: float = 2.0) -> bytes:
     """The figure as PNG, `scale` device pixels per layout pixel (its text stays sharp on dense screens)."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI * scale, pil_kwargs={"compress_level": 1})

@@ -24,12 +24,8 @@ SUGGESTIONS = [
     "hands play a drum",
     "a ball bounces on wood",
     "a dog barks",
-    "typing on a keyboard",
     "glass breaks",
     "water splashes",
-    "a knife chops vegetables",
-    "a door closes",
-    "an engine runs",
     "birds chirp outdoors",
 ]
 SEED_CEILING = 2**31 - 1

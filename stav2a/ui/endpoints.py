@@ -12,7 +12,7 @@ from stav2a.ui import controls
 from stav2a.ui.jobs import explain
 from stav2a.ui.onset_editor import onsets_of
 from stav2a.ui.shared import MODEL, Shared
-from stav2a.ui.upload import UploadedVideo, need
+from stav2a.ui.upload import need, uploaded_video
 from stav2a.ui.work import generation, prediction
 
 
@@ -86,7 +86,7 @@ def build(shared: Shared) -> None:
 
     default = shared.engine.default_model
     with gr.Group(visible=False):
-        video = UploadedVideo(label="video")
+        video = uploaded_video(label="video")
         model = gr.Textbox(default, label="model")
         start, length = gr.Number(0, label="start_s"), gr.Number(0, label="length_s")
         inputs = [

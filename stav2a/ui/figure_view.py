@@ -20,31 +20,23 @@ STYLE = """
 """
 
 
-class FigureView(gr.HTML):
+def figure_view(video_id: str, **kwargs) -> gr.HTML:
     """Shows what `figure_value` returns, in step with the first video inside the element `video_id`."""
-
-    def __init__(self, video_id: str, **kwargs):
-        super().__init__(
-            value=None,
-            html_template=TEMPLATE,
-            css_template=STYLE,
-            js_on_load=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-            apply_default_css=False,
-            video_id=video_id,
-            **kwargs,
-        )
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    def api_info(self) -> dict:
-        return {"type": "object"}
+    return gr.HTML(
+        value=None,
+        html_template=TEMPLATE,
+        css_template=STYLE,
+        js_on_load=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        video_id=video_id,
+        **kwargs,
+    )
 
 
 def draw(tracks: Tracks, folder: Path, name: str) -> dict:
     """Draw the figure for a wide and a narrow screen into `folder`; their paths and a sentence about them."""
     paths = {}
-    for kind, width_px, scale in (("wide", WIDE_PX, 1.5), ("narrow", NARROW_PX, 2.0)):
+    for kind, width_px, scale in (("wide", WIDE_PX, 2.0), ("narrow", NARROW_PX, 2.0)):
         path = folder / f"{name}_{kind}.png"
         path.write_bytes(to_png(clip_figure(tracks, width_px=width_px), scale))
         paths[kind] = str(path)

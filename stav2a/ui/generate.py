@@ -12,12 +12,12 @@ import gradio as gr
 from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
 from stav2a.ui import controls, examples, status
-from stav2a.ui.figure_view import FigureView, figure_value
+from stav2a.ui.figure_view import figure_value, figure_view
 from stav2a.ui.history import Run
 from stav2a.ui.jobs import Job, explain, watch
-from stav2a.ui.onset_editor import OnsetEditor, editor_value, onsets_of
+from stav2a.ui.onset_editor import editor_value, onset_editor, onsets_of
 from stav2a.ui.shared import MODEL, Shared
-from stav2a.ui.upload import UploadedVideo, need, summary
+from stav2a.ui.upload import need, summary, uploaded_video
 from stav2a.ui.work import Found, generation, prediction
 
 PRIVATE = {"api_visibility": "private"}
@@ -53,7 +53,7 @@ def build(shared: Shared) -> Tab:
 
 def _inputs(shared: Shared) -> Tab:
     limits = shared.limits
-    source = UploadedVideo(label="Video", sources=["upload", "webcam"], elem_id="source-video")
+    source = uploaded_video(label="Video", sources=["upload", "webcam"], elem_id="source-video")
     info = gr.Markdown(
         f"Up to {limits.file_mb:g} MB and {limits.duration_s:g} s at once; any common video format.",
         elem_classes="note",
@@ -65,17 +65,19 @@ def _inputs(shared: Shared) -> Tab:
         max_length=400, lines=1, max_lines=3, elem_id="prompt",
     )  # fmt: skip
     gr.Examples(
-        [[text] for text in controls.SUGGESTIONS], [prompt], label="The model knows", examples_per_page=12
+        [[text] for text in controls.SUGGESTIONS], [prompt], label="The model knows", examples_per_page=8
     )
+    with gr.Row():
+        tab.generate = gr.Button("Generate", variant="primary", elem_id="generate", scale=3, min_width=110)
+        tab.find = gr.Button("Find onsets", elem_id="find", scale=2, min_width=110)
+        tab.cancel = gr.Button(
+            "Cancel", variant="stop", elem_id="cancel", scale=1, min_width=80, interactive=False
+        )
+    tab.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
     negative = gr.Textbox(
         label="Negative caption", placeholder="What should not be heard, for example: speech, music",
         max_length=400, lines=1, elem_id="negative",
     )  # fmt: skip
-    with gr.Row():
-        tab.generate = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
-        tab.find = gr.Button("Find onsets", elem_id="find", scale=2)
-        tab.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel", scale=2, interactive=False)
-    tab.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
     tab.fields = {"prompt": prompt, "negative_prompt": negative}
     with gr.Accordion("Part of the clip", open=False):
         tab.fields |= controls.part(shared)
@@ -98,15 +100,14 @@ def _outputs(tab: Tab) -> None:
         autoplay=False,
     )
     tab.takes = gr.Radio([], label="Take", visible=False, elem_id="takes")
-    with gr.Group(elem_classes="card"):
-        tab.editor = OnsetEditor(elem_id="onset-editor")
+    tab.editor = onset_editor(elem_id="onset-editor")
     tab.regenerate = gr.Button("Regenerate with these onsets", elem_id="regenerate", interactive=False)
-    tab.figure = FigureView("result-video", elem_id="figure")
+    tab.figure = figure_view("result-video", elem_id="figure")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=260):
             tab.audio = gr.Audio(
-                label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"]
-            )
+                label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"], visible=False,
+            )  # fmt: skip
             tab.bundle = gr.DownloadButton(
                 "Download everything (zip)", visible=False, elem_id="bundle", size="md"
             )
@@ -144,7 +145,7 @@ def _events(tab: Tab, shared: Shared) -> None:
         take = run.takes[k]
         return {
             tab.video: take.video,
-            tab.audio: take.audio,
+            tab.audio: gr.update(value=take.audio, visible=True),
             tab.figure: figure_value(take.figure),
             tab.measures: status.measures_table(take.measures, run.rtf, run.seconds),
         }

@@ -20,24 +20,19 @@ HERE = Path(__file__).parent
 MOST_ONSETS = 500
 
 
-class OnsetEditor(gr.HTML):
-    """A `gr.HTML` whose value is what `editor_value` returns; its event `change` follows every edit."""
+def onset_editor(**kwargs) -> gr.HTML:
+    """The component; its value is what `editor_value` returns, and its event `change` follows every edit.
 
-    def __init__(self, **kwargs):
-        super().__init__(
-            value=None,
-            html_template=(HERE / "onset_editor.html").read_text(encoding="utf-8"),
-            css_template=(HERE / "onset_editor.css").read_text(encoding="utf-8"),
-            js_on_load=(HERE / "onset_editor.js").read_text(encoding="utf-8"),
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    def api_info(self) -> dict:
-        return {"type": "object"}
+    A function and not a subclass: gradio writes a stub file beside the source of every subclass.
+    """
+    return gr.HTML(
+        value=None,
+        html_template=(HERE / "onset_editor.html").read_text(encoding="utf-8"),
+        css_template=(HERE / "onset_editor.css").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "onset_editor.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        **kwargs,
+    )
 
 
 def editor_value(

@@ -59,7 +59,7 @@ def running(job: Job) -> str:
     if progress.total <= 1:
         return _bar(name, "", None)
     left = job.left_s()
-    when = "" if left is None else f"about {_seconds(left)} left"
+    when = "" if left is None else f"about {_seconds(max(left, 1))} left"
     steps = f"{name} · step {progress.step} of {progress.total}"
     return _bar(steps, when, progress.step / progress.total)
 

@@ -8,6 +8,7 @@
 
 const FADE_S = 0.008;
 const LEAD_S = 0.012; // a change is scheduled this far ahead: the audio thread has not rendered it yet
+const GUARD_S = 1e-4; // between two curves of one gain, which may not touch
 const POINTS = 33;
 const FADE_IN = Float32Array.from({length: POINTS}, (_, i) => Math.sin((Math.PI / 2) * (i / (POINTS - 1))));
 const FADE_OUT = FADE_IN.slice().reverse();
@@ -40,7 +41,8 @@ class Transport {
   async load(sounds, duration = 0) {
     this.stop();
     const generation = ++this.generation;
-    for (const sound of this.sounds) sound.gate.disconnect();
+    const before = this.sounds;
+    setTimeout(() => before.forEach((sound) => sound.level.disconnect()), 100); // after their fade
     this.sounds = [];
     const buffers = await Promise.all(sounds.map((sound) => this.decode(sound.url)));
     if (generation !== this.generation) return false;
@@ -146,7 +148,7 @@ class Transport {
       at = Math.max(now + LEAD_S, this.fadeEnds);
       from.setValueCurveAtTime(FADE_OUT, at, FADE_S);
       to.setValueCurveAtTime(FADE_IN, at, FADE_S);
-      this.fadeEnds = at + FADE_S + 1e-4;
+      this.fadeEnds = at + FADE_S + GUARD_S;
     } else {
       for (const sound of this.sounds) {
         sound.gate.gain.cancelScheduledValues(0);
@@ -165,9 +167,7 @@ class Transport {
   }
 
   stop() {
-    if (this.playing) this.pause();
-    for (const pass of this.passes) this.silence(pass, this.context.currentTime);
-    this.passes = [];
+    this.pause();
     this.position = 0;
   }
 
@@ -220,10 +220,9 @@ class Transport {
     this.passes = [];
     for (const pass of ending) {
       clearTimeout(pass.timer);
-      if (pass.when + FADE_S <= at && at + FADE_S <= pass.until) this.fadeOut(pass, at);
-      else if (pass.when >= at) this.silence(pass, at);
-      // else: it is fading already (in for less than 8 ms, or out at its end) and is cut at the end of that fade
-      else this.fadeOut(pass, Math.max(pass.when + FADE_S, Math.min(at, pass.until)));
+      if (pass.when >= at) this.silence(pass, at);
+      // One that is just fading in ends that first; one that is fading out at a wrap goes on doing so.
+      else this.fadeOut(pass, Math.max(pass.when + FADE_S + GUARD_S, Math.min(at, pass.until)));
     }
   }
 
@@ -239,7 +238,6 @@ class Transport {
   }
 
   silence(pass, at) {
-    clearTimeout(pass.timer);
     for (const {source, envelope} of pass.nodes) {
       source.stop(at);
       envelope.disconnect();

@@ -11,19 +11,22 @@ from stav2a.media.limits import InputError
 from stav2a.media.probe import ClipInfo
 
 
-class UploadedVideo(gr.Video):
-    """`gr.Video` that refuses addresses.
+def uploaded_video(**kwargs) -> gr.Video:
+    """A `gr.Video` that refuses addresses.
 
     The framework already refuses paths outside its upload folder, but it fetches an address that a client
     puts in place of a path. A public page would then download for strangers.
     """
+    video = gr.Video(**kwargs)
+    keep = video.async_move_resource_to_block_cache
 
-    is_template = True  # the browser draws it as its parent, a video
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path):
+    async def refuse_addresses(url_or_file_path):
         if url_or_file_path is not None and is_http_url_like(str(url_or_file_path)):
             raise gr.Error("Only uploaded files are accepted, not addresses.", print_exception=False)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
+        return await keep(url_or_file_path)
+
+    video.async_move_resource_to_block_cache = refuse_addresses
+    return video
 
 
 def need(path: object) -> Path:

@@ -1,0 +1,87 @@
+"""The models of a process: loaded when first asked for and kept, one generation at a time on the device."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from stav2a.media.limits import InputError
+
+log = logging.getLogger(__name__)
+COMPACT = Path(__file__).parents[1] / "assets" / "compact"
+
+
+class Engine:
+    """Pipelines by name on one device. Safe to use from many threads; hold `lock` while a pipeline works."""
+
+    def __init__(self, default_model: str = "compact", device: str | None = None):
+        self.default_model = default_model
+        self.lock = threading.Lock()
+        self._device = device
+        self._loading = threading.Lock()
+        self._pipelines: dict[str, object] = {}
+
+    @property
+    def device(self) -> str:
+        """The device asked for, else CUDA, Apple's MPS or the CPU, whichever is there."""
+        if self._device is None:
+            import torch
+
+            mps = torch.backends.mps.is_available()
+            self._device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+        return self._device
+
+    def pipeline(self, name: str | None = None):
+        """The pipeline of a model (default: `default_model`); `InputError` says why there is none."""
+        name = name or self.default_model
+        with self._loading:
+            if name not in self._pipelines:
+                self._pipelines[name] = self._load(name)
+            return self._pipelines[name]
+
+    def models(self) -> dict[str, str | None]:
+        """Name of each known model: None where it can be used, else a sentence that says what is missing."""
+        names = dict.fromkeys([self.default_model, "compact", "paper"])
+        return {name: unavailable(name) for name in names}
+
+    @contextlib.contextmanager
+    def free_memory_on_failure(self) -> Iterator[None]:
+        """Give memory back when a run breaks off for want of it, so that the next one can start."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+                gc.collect()
+                if self.device == "cuda":
+                    import torch
+
+                    torch.cuda.empty_cache()
+            raise
+
+    def _load(self, name: str):
+        # names come from strangers too: only what is listed is loaded, never a path or a repository they chose
+        if name not in (known := self.models()):
+            raise InputError(f"There is no model of that name; there are {', '.join(known)}.")
+        if (sentence := known[name]) is not None:
+            raise InputError(sentence)
+        from stav2a.pipeline import STAV2APipeline
+
+        try:
+            pipeline = STAV2APipeline.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            log.error("the model %r cannot be loaded", name, exc_info=error)
+            first = str(error).strip().split("\n")[0][:300]
+            raise InputError(f"The model {name} cannot be loaded: {first}") from error
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline.to(self.device)
+
+
+def unavailable(name: str) -> str | None:
+    """Why the model `name` cannot be used, or None. Looks at the disk only, never at the network."""
+    if name == "compact" and not (COMPACT / "model_index.json").is_file():
+        return "The built-in model is not installed: assets/compact is missing."
+    return None

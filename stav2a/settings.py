@@ -1,0 +1,144 @@
+"""What a person may choose for a run, as one value: checked, and written so that it reproduces the run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
+
+from stav2a.media.limits import InputError
+
+SAMPLERS = ("dpm++2m", "unipc", "ddim", "ddpm")
+ORIGINAL_AUDIO = ("replace", "mix", "reference")
+MAX_PROMPT = 500  # characters
+MAX_ONSETS = 2000
+
+RANGES = {  # field: (name in sentences, lowest, highest, whole numbers only)
+    "guidance_scale": ("The guidance scale", 1.0, 10.0, False),
+    "video_guidance_scale": ("The video guidance scale", 0.0, 10.0, False),
+    "steps": ("The number of steps", 1, 200, True),
+    "seed": ("The seed", 0, 2**31 - 1, True),
+    "takes": ("The number of takes", 1, 4, True),
+    "control_scale": ("The temporal control strength", 0.0, 2.0, False),
+    "start_s": ("The start", 0.0, 86_400.0, False),
+    "length_s": ("The length", 0.1, 86_400.0, False),
+    "original_gain_db": ("The gain of the original audio", -60.0, 20.0, False),
+    "loudness_lufs": ("The loudness target", -60.0, -5.0, False),
+}
+OPTIONAL = {
+    "guidance_scale",
+    "video_guidance_scale",
+    "steps",
+    "sampler",
+    "length_s",
+    "loudness_lufs",
+    "onsets_s",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The dials of one run. None means the checkpoint's own default, or for lengths and levels: as it is.
+
+    `onsets_s` counts from the start of the used part. `original_audio`: "replace" leaves the clip's own sound
+    unread, "reference" compares with it (figure, measures), "mix" also keeps it under the new sound.
+    `loudness_lufs` is the level of the new sound.
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    model: str = "compact"
+    guidance_scale: float | None = None
+    video_guidance_scale: float | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    seed: int = 0
+    takes: int = 1
+    control_scale: float = 1.0
+    start_s: float = 0.0
+    length_s: float | None = None
+    original_audio: str = "replace"
+    original_gain_db: float = 0.0
+    loudness_lufs: float | None = None
+    onsets_s: tuple[float, ...] | None = None
+
+    def validated(self) -> Settings:
+        """These settings with plain numbers; `InputError` names what lies outside its range, and the range."""
+        values = {
+            name: _number(getattr(self, name), *rule)
+            for name, rule in RANGES.items()
+            if not self._unset(name)
+        }
+        for name in ("prompt", "negative_prompt"):
+            values[name] = _text(getattr(self, name), "caption" if name == "prompt" else "negative caption")
+        if not isinstance(self.model, str) or not self.model.strip() or len(self.model) > 4096:
+            raise InputError("The model must be a name, a folder or a repository.")
+        _choice(self.original_audio, "The original audio", ORIGINAL_AUDIO)
+        if self.sampler is not None:
+            _choice(self.sampler, "The sampler", SAMPLERS)
+        if self.onsets_s is not None:
+            values["onsets_s"] = check_onsets(self.onsets_s)
+        return replace(self, **values)
+
+    def _unset(self, name: str) -> bool:
+        return name in OPTIONAL and getattr(self, name) is None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Settings:
+        """Settings as `to_json` writes them; missing fields take their defaults, unknown ones are refused."""
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError("The settings are not valid JSON.") from error
+        if not isinstance(values, Mapping):
+            raise InputError("The settings must be a JSON object.")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise InputError(f"The settings hold unknown fields: {', '.join(unknown)[:200]}.")
+        if isinstance(values.get("onsets_s"), list):
+            values = {**values, "onsets_s": tuple(values["onsets_s"])}
+        return cls(**values).validated()
+
+
+def check_onsets(onsets_s, duration_s: float | None = None) -> tuple[float, ...]:
+    """Ascending times without repetition; each inside the clip where its duration is known."""
+    if isinstance(onsets_s, (str, bytes, Mapping)):
+        raise InputError("The onsets must be a list of times in seconds.")
+    try:
+        onsets = list(onsets_s)
+    except TypeError as error:
+        raise InputError("The onsets must be a list of times in seconds.") from error
+    if len(onsets) > MAX_ONSETS:
+        raise InputError(f"There are {len(onsets)} onsets; at most {MAX_ONSETS} are accepted.")
+    highest = 86_400.0 if duration_s is None else duration_s
+    return tuple(sorted({_number(onset, "An onset", 0.0, highest, False) for onset in onsets}))
+
+
+def _number(value, name: str, lowest: float, highest: float, whole: bool) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name} must be a number between {lowest:g} and {highest:g}.")
+    if not math.isfinite(value) or not lowest <= value <= highest:
+        shown = f"{float(value):g}" if abs(value) < 1e300 else "not finite"
+        raise InputError(f"{name} is {shown}; it must lie between {lowest:.10g} and {highest:.10g}.")
+    if whole and value != int(value):
+        raise InputError(f"{name} is {value:g}; it must be a whole number.")
+    return int(value) if whole else float(value)
+
+
+def _text(value, name: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"The {name} must be text.")
+    if len(value) > MAX_PROMPT:
+        raise InputError(f"The {name} has {len(value)} characters; at most {MAX_PROMPT} are accepted.")
+    # lone surrogates cannot be written to a file or fed to a tokenizer
+    return value.encode("utf-8", "replace").decode().replace("\0", " ")
+
+
+def _choice(value, name: str, allowed: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(allowed)}.")

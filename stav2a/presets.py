@@ -11,7 +11,7 @@ NAMES = ("paper", "compact", "tiny")
 
 TIMELINES = {"paper": PAPER, "compact": COMPACT, "tiny": TINY}
 
-VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones see motion as luma differences too
+VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get luma differences too
     "paper": {
         "base_channels": 64,
         "expansion": 4,

@@ -25,7 +25,7 @@ def rule_tensor(key: str, shape) -> torch.Tensor:
 
 
 def rule_state(shapes: dict, prefix: str = "") -> dict[str, torch.Tensor]:
-    """State dict by the rule for {name: shape}; counters and scalars, which the rule leaves alone, are zeros."""
+    """State dict by the rule for {name: shape}; what the rule leaves alone (counters, scalars) is zero."""
     return {
         name: torch.zeros((), dtype=torch.long if name.endswith("num_batches_tracked") else torch.float32)
         if len(shape) == 0

@@ -1,7 +1,7 @@
 """Attentive pooling: frame features -> K global semantic tokens (e_gv; paper §II-B2, eq. 2-4).
 
 Factor graph attention (Schwartz et al. 2019) with one utility. As in the authors' code the cross potential is
-a mean over frames where eq. 4 has a sum. Their dropout, which stays active at inference there, is left out.
+a mean over frames where eq. 4 has a sum. Their dropout stays active at inference; here it is for training only.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from torch.nn import functional
 class UnaryPotential(nn.Module):
     """θ_l(u) = v · relu(V e_u): Tensor[B, C, T_v] -> Tensor[B, T_v]."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, dropout: float):
         super().__init__()
         self.embed = nn.Conv1d(width, width, 1)
         self.feature_reduce = nn.Conv1d(width, 1, 1)
+        self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.feature_reduce(functional.relu(self.embed(x)))[:, 0]
+        hidden = functional.dropout(functional.relu(self.embed(x)), self.dropout, self.training)
+        return self.feature_reduce(hidden)[:, 0]
 
 
 class CrossPotential(nn.Module):
@@ -42,9 +44,9 @@ class CrossPotential(nn.Module):
 class FactorGraphAttention(nn.Module):
     """p(u) of eq. 3: Tensor[B, C, T_v] -> Tensor[B, T_v], each row sums to one."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, dropout: float):
         super().__init__()
-        self.un_models = nn.ModuleList([UnaryPotential(width)])
+        self.un_models = nn.ModuleList([UnaryPotential(width, dropout)])
         self.pp_models = nn.ModuleList([CrossPotential(width)])
         self.reduce_potentials = nn.ModuleList([nn.Conv1d(2, 1, 1, bias=False)])  # α_l, α_c
 
@@ -57,10 +59,10 @@ class AttentivePooling(ModelMixin, ConfigMixin):
     """`cavp_features` Tensor[B, T_v, D] -> `global_tokens` Tensor[B, K, token_dim]."""
 
     @register_to_config
-    def __init__(self, feature_dim: int = 512, token_dim: int = 1024, tokens: int = 4):
+    def __init__(self, feature_dim: int = 512, token_dim: int = 1024, tokens: int = 4, dropout: float = 0.5):
         super().__init__()
         self.fc = nn.Linear(feature_dim, token_dim)
-        self.fga = FactorGraphAttention(token_dim)
+        self.fga = FactorGraphAttention(token_dim, dropout)
         self.conv = nn.Conv1d(1, tokens, 3, padding=1)
 
     def forward(self, cavp_features: Tensor) -> Tensor:

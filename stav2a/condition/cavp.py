@@ -1,4 +1,4 @@
-"""Video encoder: CAVP's SlowOnly ResNet (Diff-Foley), frames -> one feature a frame (e_v in the paper, §II-B).
+"""Video encoder: CAVP's SlowOnly ResNet (Diff-Foley), frames -> one feature a frame (e_v of §II-B).
 
 Module names follow the released checkpoint (mmcv's ConvModule), so that it loads without renaming.
 """
@@ -34,11 +34,8 @@ class ConvNorm(nn.Module):
 class Bottleneck(nn.Module):
     """ResNet bottleneck; time is seen only by the first convolution, space strides in the second."""
 
-    expansion = 4
-
-    def __init__(self, n_in: int, width: int, stride: int, temporal_kernel: int):
+    def __init__(self, n_in: int, width: int, n_out: int, stride: int, temporal_kernel: int):
         super().__init__()
-        n_out = width * self.expansion
         self.conv1 = ConvNorm(n_in, width, (temporal_kernel, 1, 1))
         self.conv2 = ConvNorm(width, width, (1, 3, 3), (1, stride, stride))
         self.conv3 = ConvNorm(width, n_out, (1, 1, 1), activate=False)
@@ -54,17 +51,18 @@ class Bottleneck(nn.Module):
 class SlowOnly(nn.Module):
     """Tensor[B, C, T_v, H, W] -> Tensor[B, D, T_v]: no stride and no pooling in time."""
 
-    def __init__(self, n_in: int, base: int, blocks: tuple, stem_kernel: int, temporal_kernels: tuple):
+    def __init__(self, n_in, base, expansion, blocks, stem_kernel, temporal_kernels):
         super().__init__()
-        self.conv1 = ConvNorm(n_in, base, (stem_kernel, 7, 7), (1, 2, 2))
+        self.conv1 = ConvNorm(n_in, base, stem_kernel, (1, 2, 2))
         self.maxpool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
         channels = base
         for level, (count, temporal) in enumerate(zip(blocks, temporal_kernels, strict=True)):
             width = base * 2**level
             stage = []
             for block in range(count):
-                stage.append(Bottleneck(channels, width, 2 if block == 0 and level > 0 else 1, temporal))
-                channels = width * Bottleneck.expansion
+                stride = 2 if block == 0 and level > 0 else 1
+                stage.append(Bottleneck(channels, width, width * expansion, stride, temporal))
+                channels = width * expansion
             setattr(self, f"layer{level + 1}", nn.Sequential(*stage))
         self.channels = channels
         self.levels = len(blocks)
@@ -79,30 +77,40 @@ class SlowOnly(nn.Module):
 class CAVPVideoEncoder(ModelMixin, ConfigMixin):
     """Frames -> `cavp_features`, unit norm per frame.
 
-    `frame_differences` appends two channels, the luma's change since the last and to the next frame: at 25 fps
-    an impact is a change of motion, which the narrow compact encoder need not find from colour alone. The
-    paper's encoder (4 fps) has none.
+    `frame_differences` appends two channels, the luma's change since the last and to the next frame: at 25
+    fps an impact is a change of motion, which the narrow compact encoder need not find from colour alone.
+    The paper's encoder (4 fps) has none. Features depend on neighbouring frames wherever a temporal kernel is
+    wider than one, so a clip is encoded in one piece.
     """
 
     @register_to_config
     def __init__(
         self,
         base_channels: int = 64,
+        expansion: int = 4,
         stage_blocks: tuple[int, ...] = (3, 4, 6, 3),
         stem_temporal_kernel: int = 1,
+        stem_spatial_kernel: int = 7,
         temporal_kernels: tuple[int, ...] = (1, 1, 3, 3),
         feature_dim: int = 512,
         frame_differences: bool = False,
     ):
         super().__init__()
-        channels = 5 if frame_differences else 3
         self.video_encoder = SlowOnly(
-            channels, base_channels, tuple(stage_blocks), stem_temporal_kernel, tuple(temporal_kernels)
+            n_in=5 if frame_differences else 3,
+            base=base_channels,
+            expansion=expansion,
+            blocks=stage_blocks,
+            stem_kernel=(stem_temporal_kernel, stem_spatial_kernel, stem_spatial_kernel),
+            temporal_kernels=temporal_kernels,
         )
         self.video_project_head = nn.Linear(self.video_encoder.channels, feature_dim)
 
     def forward(self, frames: Tensor, normalize: bool = True) -> Tensor:
-        """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> Tensor[B, T_v, feature_dim]."""
+        """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> `cavp_features` Tensor[B, T_v, feature_dim].
+
+        `normalize=False` leaves out the unit norm, for losses and for comparison with the authors' numbers.
+        """
         assert frames.ndim == 5 and frames.shape[1] == 3, f"{frames.shape=}"
         if self.config.frame_differences:
             frames = with_differences(frames)

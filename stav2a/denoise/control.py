@@ -1,20 +1,22 @@
-"""ControlNet whose condition is a sequence in time: local features (and an onset curve), one row a latent step."""
+"""ControlNet whose condition is a sequence in time: local features (and an onset curve), a row a latent step.
+
+Axes: B items, C control channels, T latent steps, F latent frequency bins, L context tokens.
+"""
 
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager
 
 from diffusers import ControlNetModel
 from torch import Tensor, nn
 
-LATENT_BINS = 16
-
 
 class ControlEmbedding(nn.Module):
-    """Features repeated along frequency, then one zero-initialised 3×3 convolution.
+    """One zero-initialised 3×3 convolution: Tensor[B, C, T, F] -> Tensor[B, C_out, T, F].
 
-    Tensor[B, T, C] -> Tensor[B, C_out, T, F]; added to the ControlNet's own first convolution of the latents
-    (paper §II-C2: "we add noise latent representation z to the local temporal video features").
+    Added to the ControlNet's own first convolution of the latents (paper §II-C2: "we add noise latent
+    representation z to the local temporal video features").
     """
 
     def __init__(self, features: int, channels: int):
@@ -24,18 +26,65 @@ class ControlEmbedding(nn.Module):
         nn.init.zeros_(self.conv_out.bias)
 
     def forward(self, control: Tensor) -> Tensor:
-        return self.conv_out(control.transpose(1, 2)[..., None].expand(-1, -1, -1, LATENT_BINS))
+        return self.conv_out(control)
 
 
 class TemporalControlNet(ControlNetModel):
     """diffusers' ControlNet with `ControlEmbedding` in place of its image embedding.
 
-    Until trained it leaves the U-Net's output unchanged bit for bit.
+    `from_unet(unet, conditioning_channels=C)` copies the encoder of the U-Net; until trained it leaves
+    the output of the U-Net unchanged bit for bit.
     """
 
+    # `wraps` shows diffusers the parent's argument names, without which `from_pretrained` loses the config
     @functools.wraps(ControlNetModel.__init__)
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.controlnet_cond_embedding = ControlEmbedding(
             self.config.conditioning_channels, self.config.block_out_channels[0]
         )
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float | int,
+        encoder_hidden_states: Tensor,
+        controlnet_cond: Tensor,
+        conditioning_scale: float = 1.0,
+        encoder_attention_mask: Tensor | None = None,
+        **kwargs,
+    ):
+        """sample: Tensor[B, 8, T, F], controlnet_cond: Tensor[B, T, C] -> diffusers' `ControlNetOutput`.
+
+        `encoder_attention_mask`, Tensor[B, L], hides the context's padding, so that a result does not depend
+        on the longest caption of the batch. The authors' ControlNet sees the padding: None follows them.
+        """
+        assert controlnet_cond.shape[1] == sample.shape[2], f"{controlnet_cond.shape=} {sample.shape=}"
+        control = controlnet_cond.to(sample.dtype).transpose(1, 2)[..., None]
+        control = control.expand(-1, -1, -1, sample.shape[3])  # the same at every frequency
+        with self._context_masked(encoder_attention_mask, sample.dtype):
+            return super().forward(
+                sample, timestep, encoder_hidden_states, control, conditioning_scale, **kwargs
+            )
+
+    @contextmanager
+    def _context_masked(self, mask: Tensor | None, dtype):
+        """Give the mask to the blocks, which take one; diffusers' ControlNet passes none on to them."""
+        if mask is None:
+            yield
+            return
+        bias = ((1 - mask.to(dtype)) * -10000.0)[:, None]
+
+        def add_mask(block, args, kwargs):
+            return args, {**kwargs, "encoder_attention_mask": bias}
+
+        hooks = [
+            block.register_forward_pre_hook(add_mask, with_kwargs=True)
+            for block in (*self.down_blocks, self.mid_block)
+            if getattr(block, "has_cross_attention", False)
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()

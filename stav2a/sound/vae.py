@@ -1,4 +1,4 @@
-"""Mel VAE (diffusers' `AutoencoderKL`): mel [B, 1, M, mel_bins] <-> latents [B, 8, T, F], both reduced by 4."""
+"""Mel VAE (diffusers' `AutoencoderKL`): mel [B, 1, M, mel_bins] <-> latents [B, 8, T, F], a quarter of each."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _RENAMES = (  # AudioLDM's original layout -> diffusers; the decoder's levels co
 
 
 def from_audioldm_layout(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of AudioLDM's original first stage (without its prefix and vocoder) -> `AutoencoderKL`'s keys."""
+    """Keys of AudioLDM's first stage (without its prefix and vocoder) -> `AutoencoderKL`'s keys."""
     levels = 1 + max(
         (int(m[1]) for key in state_dict if (m := re.match(r"decoder\.up\.(\d)\.", key))), default=0
     )

@@ -1,0 +1,22 @@
+"""STA-V2A: sound for silent clips, aligned in meaning and in time."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "STAV2APipeline": "stav2a.pipeline",
+    "STAV2AOutput": "stav2a.pipeline",
+    "Progress": "stav2a.pipeline",
+    "Timeline": "stav2a.timeline",
+}
+__all__ = ["STAV2AOutput", "STAV2APipeline", "Progress", "Timeline", "__version__"]
+
+
+def __getattr__(name: str):
+    """Import torch and diffusers only when a name that needs them is asked for."""
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

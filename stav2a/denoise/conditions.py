@@ -1,0 +1,106 @@
+"""All that steers the denoising, as one value that knows its own null half."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Text, global tokens, local features and onset curve of a batch.
+
+    `null_text_tokens`/`null_text_mask` stand for the text where guidance drops it: the empty string, or a
+    negative caption. A missing global or local part is None.
+
+        text_tokens: Tensor[B, L, D]   text_mask: bool Tensor[B, L]   (both also as null_…)
+        global_tokens: Tensor[B, K, D]   local_features: Tensor[B, T, C]   onset_curve: Tensor[B, T]
+    """
+
+    text_tokens: Tensor
+    text_mask: Tensor
+    null_text_tokens: Tensor
+    null_text_mask: Tensor
+    global_tokens: Tensor | None = None
+    local_features: Tensor | None = None
+    onset_curve: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.text_tokens)
+
+    def _map(self, change) -> Conditions:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Conditions(**{name: None if v is None else change(v) for name, v in values.items()})
+
+    def to(self, device, dtype=None) -> Conditions:
+        return self._map(lambda v: v.to(device, dtype if v.is_floating_point() else None))
+
+    def repeat(self, times: int) -> Conditions:
+        """Each item `times` times in a row."""
+        return self._map(lambda v: v.repeat_interleave(times, 0))
+
+    def window(self, start: int, stop: int) -> Conditions:
+        """The part in time from latent step `start` to `stop`; text and tokens belong to the whole clip."""
+
+        def cut(v: Tensor | None) -> Tensor | None:
+            return None if v is None else v[:, start:stop]
+
+        return replace(self, local_features=cut(self.local_features), onset_curve=cut(self.onset_curve))
+
+    def null_text(self) -> Conditions:
+        """φ of eq. 7: the text dropped, the video kept."""
+        return replace(self, text_tokens=self.null_text_tokens, text_mask=self.null_text_mask)
+
+    def null_video(self) -> Conditions:
+        """The video dropped: zeros, as in training with video dropout."""
+
+        def zeros(v: Tensor | None) -> Tensor | None:
+            return None if v is None else torch.zeros_like(v)
+
+        return replace(
+            self,
+            global_tokens=zeros(self.global_tokens),
+            local_features=zeros(self.local_features),
+            onset_curve=zeros(self.onset_curve),
+        )
+
+    def context(self) -> Tensor:
+        """c = [e_text; e_gv] of eq. 5: Tensor[B, L + K, D]."""
+        if self.global_tokens is None:
+            return self.text_tokens
+        return torch.cat([self.text_tokens, self.global_tokens.to(self.text_tokens.dtype)], 1)
+
+    def context_mask(self) -> Tensor:
+        """Which of the context's tokens are no padding: bool Tensor[B, L + K]."""
+        if self.global_tokens is None:
+            return self.text_mask
+        present = torch.ones(self.global_tokens.shape[:2], dtype=torch.bool, device=self.text_mask.device)
+        return torch.cat([self.text_mask, present], 1)
+
+    def control(self) -> Tensor | None:
+        """What the ControlNet sees: Tensor[B, T, C], or [B, T, C + 1] with an onset curve."""
+        if self.local_features is None or self.onset_curve is None:
+            return self.local_features
+        return torch.cat([self.local_features, self.onset_curve[..., None].to(self.local_features.dtype)], -1)
+
+
+def concatenated(parts: list[Conditions]) -> Conditions:
+    """The parts' items one after another; texts of different lengths are padded and masked."""
+    length = max(p.text_tokens.shape[1] for p in parts)
+    null_length = max(p.null_text_tokens.shape[1] for p in parts)
+
+    def joined(name: str) -> Tensor | None:
+        values = [getattr(p, name) for p in parts]
+        if any(v is None for v in values):
+            return None
+        if name.startswith(("text", "null")):
+            wanted = null_length if name.startswith("null") else length
+            values = [
+                torch.nn.functional.pad(v, ((0, 0) if v.ndim == 3 else ()) + (0, wanted - v.shape[1]))
+                for v in values
+            ]
+        return torch.cat(values)
+
+    return Conditions(**{f.name: joined(f.name) for f in fields(Conditions)})

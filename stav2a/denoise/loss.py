@@ -1,0 +1,36 @@
+"""The diffusion loss (paper eq. 6), for ε- and v-prediction, with optional Min-SNR weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def signal_to_noise(scheduler, timesteps: Tensor) -> Tensor:
+    """ᾱ_t / (1 - ᾱ_t): Tensor[B]."""
+    alphas = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
+    return alphas / (1 - alphas)
+
+
+def target(scheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """What the network predicts: ε, or v = √ᾱ ε - √(1-ᾱ) z_0. Tensor[B, C, T, F]."""
+    kind = scheduler.config.prediction_type
+    if kind == "epsilon":
+        return noise
+    if kind == "v_prediction":
+        return scheduler.get_velocity(latents, noise, timesteps)
+    raise ValueError(f"prediction_type is {kind!r}; the loss knows epsilon and v_prediction.")
+
+
+def diffusion_loss(
+    scheduler, prediction: Tensor, wanted: Tensor, timesteps: Tensor, snr_gamma: float | None
+) -> Tensor:
+    """Mean squared error, each sample weighted by min(snr, γ) / snr where γ is given (the authors' form).
+
+    prediction, wanted: Tensor[B, C, T, F]; timesteps: int64 Tensor[B]. Returns a scalar.
+    """
+    error = (prediction.float() - wanted.float()).square().mean((1, 2, 3))
+    if snr_gamma is not None:
+        snr = signal_to_noise(scheduler, timesteps)
+        error = error * torch.minimum(snr, torch.full_like(snr, snr_gamma)) / snr
+    return error.mean()

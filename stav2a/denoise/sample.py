@@ -1,0 +1,149 @@
+"""The reverse process: guidance (paper eq. 7), samplers by name, and a loop that yields each step.
+
+Clips longer than the model's window are denoised as one latent sequence: every step predicts the noise over
+overlapping windows and blends the predictions, so that neighbouring windows agree from the first step on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from torch import Tensor
+
+from .conditions import Conditions, concatenated
+
+SAMPLERS = {
+    "dpm++2m": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+    "unipc": (UniPCMultistepScheduler, {}),
+    "ddim": (DDIMScheduler, {"set_alpha_to_one": False}),
+    "ddpm": (DDPMScheduler, {}),
+}
+
+
+def make_sampler(name: str, scheduler):
+    """The named sampler with the checkpoint's noise schedule."""
+    if name not in SAMPLERS:
+        raise ValueError(f"The sampler is {name!r}; there are {', '.join(SAMPLERS)}.")
+    kind, extra = SAMPLERS[name]
+    return kind.from_config(scheduler.config, **extra)
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """The dials: text guidance w of eq. 7, video guidance (1: none of its own), strength of the control."""
+
+    text: float = 3.0
+    video: float = 1.0
+    control: float = 1.0
+    mask_control: bool = True  # the authors let the ControlNet see text padding: False is faithful to them
+
+    def branches(self, conditions: Conditions) -> list[Conditions]:
+        """What must be predicted: from the least to the most conditioned."""
+        if self.video != 1:
+            return [conditions.null_text().null_video(), conditions.null_text(), conditions]
+        return [conditions.null_text(), conditions] if self.text != 1 else [conditions]
+
+    def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
+        if len(predictions) == 1:
+            return predictions[0]
+        if len(predictions) == 2:
+            without, full = predictions
+            return without + self.text * (full - without)
+        nothing, video, full = predictions
+        return nothing + self.video * (video - nothing) + self.text * (full - video)
+
+
+def predict(
+    unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance
+) -> Tensor:
+    """One network evaluation: Tensor[B, C, T, F]."""
+    context, mask, residuals = conditions.context(), conditions.context_mask(), {}
+    local = conditions.control()
+    if controlnet is not None and local is not None and guidance.control != 0:
+        down, mid = controlnet(
+            latents,
+            timestep,
+            encoder_hidden_states=context,
+            controlnet_cond=local,
+            conditioning_scale=guidance.control,
+            encoder_attention_mask=mask if guidance.mask_control else None,
+            return_dict=False,
+        )
+        residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+    return unet(
+        latents,
+        timestep,
+        encoder_hidden_states=context,
+        encoder_attention_mask=mask,
+        return_dict=False,
+        **residuals,
+    )[0]
+
+
+def guided(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance) -> Tensor:
+    """All branches of the guidance in one batch, the least conditioned first, then combined."""
+    branches = guidance.branches(conditions)
+    batch = latents.repeat(len(branches), 1, 1, 1)
+    prediction = predict(unet, controlnet, batch, timestep, concatenated(branches), guidance)
+    return guidance.combine(prediction.chunk(len(branches)))
+
+
+def windows(length: int, window: int) -> list[tuple[int, int]]:
+    """Spans that cover `length` steps, neighbours overlapping by at least a quarter of the window."""
+    if length <= window:
+        return [(0, length)]
+    count = -(-(length - window) // (window - window // 4)) + 1
+    return [
+        (start, start + window)
+        for start in (round(i * (length - window) / (count - 1)) for i in range(count))
+    ]
+
+
+def ramp(span: tuple[int, int], length: int, overlap: int) -> Tensor:
+    """Weight [stop - start] of a window in the blend, rising and falling over `overlap` steps."""
+    start, stop = span
+    position = torch.arange(stop - start, dtype=torch.float32)
+    rise = (position + 1) / (overlap + 1) if start > 0 else torch.ones_like(position)
+    fall = (stop - start - position) / (overlap + 1) if stop < length else torch.ones_like(position)
+    return torch.minimum(rise, fall).clamp(max=1)
+
+
+def denoise(
+    unet,
+    controlnet,
+    sampler,
+    latents: Tensor,
+    conditions: Conditions,
+    guidance: Guidance,
+    steps: int,
+    window: int,
+    generators: list[torch.Generator],
+) -> Iterator[Tensor]:
+    """Yield the latents Tensor[B, C, T, F] after each step; they start as standard normal noise.
+
+    `window`: the most latent steps seen at once; `generators`: one an item, for samplers that add noise.
+    """
+    sampler.set_timesteps(steps, device=latents.device)
+    latents = latents * sampler.init_noise_sigma
+    length = latents.shape[2]
+    spans = windows(length, window)
+    weights = [ramp(span, length, window // 4).to(latents)[:, None] for span in spans]
+    takes_generator = isinstance(sampler, DDPMScheduler)
+    for timestep in sampler.timesteps:
+        seen = sampler.scale_model_input(latents, timestep)
+        if len(spans) == 1:
+            prediction = guided(unet, controlnet, seen, timestep, conditions, guidance)
+        else:
+            prediction, total = torch.zeros_like(latents), torch.zeros_like(latents[0, 0])
+            for (start, stop), weight in zip(spans, weights, strict=True):
+                part = conditions.window(start, stop)
+                part = guided(unet, controlnet, seen[:, :, start:stop], timestep, part, guidance)
+                prediction[:, :, start:stop] += part * weight
+                total[start:stop] += weight
+            prediction = prediction / total
+        extra = {"generator": generators} if takes_generator else {}
+        latents = sampler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
+        yield latents

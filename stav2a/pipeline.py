@@ -1,0 +1,459 @@
+"""The whole way on one page: frames and a caption -> conditions -> latents -> mel -> waveform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from stav2a.condition import text
+from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
+from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.sample import Guidance, denoise, make_sampler
+from stav2a.sound import vae as mel_vae
+from stav2a.sound.vocoder import vocode
+from stav2a.timeline import Timeline
+
+ASSETS = Path(__file__).parents[1] / "assets"
+DEFAULTS = {
+    "steps": 25,
+    "guidance_scale": 3.0,
+    "video_guidance_scale": 1.0,
+    "sampler": "dpm++2m",
+    "onset_threshold": 0.5,
+}
+VIDEO_HALO = 12  # frames of context on either side of a chunk of video; more than the compact encoder sees
+DECODE_HALO = 8  # latent steps of context on either side of a chunk of sound
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of the work: `stage` is video, text, denoise or decode; `latents` while denoising."""
+
+    stage: str
+    step: int
+    total: int
+    latents: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class OnsetPrediction:
+    """Onset probability per latent step, float32 [T], and the picked times in seconds."""
+
+    curve: np.ndarray
+    onsets_s: list[float]
+    step_s: float
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """What the video says: computed once, reused for every setting.
+
+    cavp_features: Tensor[1, T_v, D]   local_features: Tensor[1, T, C]   onset: the prediction
+    """
+
+    cavp_features: Tensor
+    local_features: Tensor
+    onset: OnsetPrediction
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class STAV2AOutput:
+    """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds."""
+
+    waveforms: np.ndarray
+    sample_rate: int
+    mels: np.ndarray
+    onset_curve: np.ndarray
+    predicted_onsets_s: list[float]
+    onsets_s: list[float]
+    seeds: list[int]
+    duration_s: float
+    settings: dict = field(default_factory=dict)
+
+
+class STAV2APipeline(DiffusionPipeline):
+    """Video-to-audio with semantic and temporal alignment (STA-V2A).
+
+    `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults.
+    """
+
+    model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->unet->vae->vocoder"
+
+    def __init__(
+        self,
+        video_encoder,
+        local_features,
+        attentive_pool,
+        tokenizer,
+        text_encoder,
+        unet,
+        controlnet,
+        scheduler,
+        vae,
+        vocoder,
+        timeline: dict | None = None,
+        defaults: dict | None = None,
+    ):
+        super().__init__()
+        self.register_modules(
+            video_encoder=video_encoder,
+            local_features=local_features,
+            attentive_pool=attentive_pool,
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            unet=unet,
+            controlnet=controlnet,
+            scheduler=scheduler,
+            vae=vae,
+            vocoder=vocoder,
+        )
+        self.register_to_config(timeline=dict(timeline or {}), defaults=dict(defaults or {}))
+
+    @property
+    def timeline(self) -> Timeline:
+        return Timeline(**self.config.timeline)
+
+    @property
+    def defaults(self) -> dict:
+        return {**DEFAULTS, **self.config.defaults}
+
+    @property
+    def has_onset_channel(self) -> bool:
+        """Whether the ControlNet takes an onset curve beside the local features: onsets can be edited."""
+        return self.controlnet.config.conditioning_channels > self.local_features.config.local_dim
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "compact", **options) -> STAV2APipeline:
+        """Open "compact", "paper", "tiny", a folder, or a repository of the hub.
+
+        A folder without a text encoder (the built-in one) takes MiniLM from its pip package, or the hub.
+        """
+        if name == "tiny":
+            return tiny()
+        folder = Path(ASSETS / "compact" if name == "compact" else name)
+        if name == "compact" and not folder.is_dir():
+            raise ValueError(
+                "The built-in model is not there: assets/compact is missing. Train it, or choose another."
+            )
+        if name == "paper":
+            from stav2a.weights import resolve
+
+            folder = Path(resolve("paper"))
+        if folder.is_dir() and not (folder / "text_encoder").is_dir():
+            from transformers import AutoModel, AutoTokenizer
+
+            source = text.minilm_source()
+            options.setdefault("text_encoder", AutoModel.from_pretrained(source).eval())
+            options.setdefault("tokenizer", AutoTokenizer.from_pretrained(source))
+        return super().from_pretrained(str(folder) if folder.is_dir() else str(name), **options)
+
+    # ---- 1. frames -> features --------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_video(self, frames: np.ndarray | Tensor) -> VideoFeatures:
+        """frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size."""
+        frames = torch.as_tensor(np.asarray(frames))
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
+            raise ValueError(f"frames must be uint8 [T, H, W, 3], got {frames.dtype} {list(frames.shape)}")
+        timeline = self.timeline
+        if not len(frames):
+            raise ValueError("The clip has no frames.")
+
+        def encode(part: Tensor) -> Tensor:
+            pixels = part.permute(3, 0, 1, 2)[None].to(self.device, self.video_encoder.dtype) / 255
+            return self.video_encoder(pixels)[0]
+
+        halo = (
+            VIDEO_HALO if timeline.is_framewise else 0
+        )  # the paper's clips of 40 frames know nothing of each other
+        features = in_chunks(encode, frames, timeline.video_frames, halo, 1)[None]
+        if not timeline.is_framewise:  # the authors append zero rows up to a whole window
+            missing = -features.shape[1] % timeline.video_frames
+            features = torch.nn.functional.pad(features, (0, 0, 0, missing))
+        local, logits = self.local_features(features)
+        steps = min(timeline.latent_length(len(frames) / timeline.fps), local.shape[1])
+        curve = onset_probability(logits.float())[0, :steps].cpu().numpy()
+        onsets_s = pick_onsets(curve, timeline.step_s, self.defaults["onset_threshold"])
+        onset = OnsetPrediction(curve, onsets_s, timeline.step_s)
+        return VideoFeatures(features, local, onset, len(frames) / timeline.fps)
+
+    def predict_onsets(self, frames: np.ndarray | Tensor) -> OnsetPrediction:
+        return self.encode_video(frames).onset
+
+    # ---- 2. features and caption -> conditions ----------------------------------------------------
+
+    @torch.no_grad()
+    def extract(
+        self,
+        frames: np.ndarray | Tensor | VideoFeatures,
+        prompt: str = "",
+        negative_prompt: str = "",
+        *,
+        onsets_s: Sequence[float] | None = None,
+        use_control: bool = True,
+        use_onsets: bool = True,
+        use_global_tokens: bool = True,
+    ) -> Conditions:
+        """Everything that steers the denoising, a batch of one, padded to a length the U-Net can halve.
+
+        `onsets_s`: times that replace the predicted ones. The switches leave out the ControlNet, the onset
+        curve or the global tokens (rows of the paper's Table III).
+        """
+        video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, [prompt, negative_prompt])
+        length = video.local_features.shape[1]
+        padded = -(-length // self.latent_multiple) * self.latent_multiple
+        local = torch.nn.functional.pad(video.local_features, (0, 0, 0, padded - length))
+        curve = None
+        if self.has_onset_channel:
+            times = (video.onset.onsets_s if onsets_s is None else onsets_s) if use_onsets else []
+            curve = torch.from_numpy(onset_curve(times, padded, self.timeline.step_s))[None].to(local)
+        return Conditions(
+            text_tokens=tokens[:1],
+            text_mask=mask[:1],
+            null_text_tokens=tokens[1:],
+            null_text_mask=mask[1:],
+            global_tokens=self.attentive_pool(video.cavp_features) if use_global_tokens else None,
+            local_features=local if use_control else None,
+            onset_curve=curve if use_control else None,
+        ).to(self.device, self.unet.dtype)
+
+    @property
+    def latent_multiple(self) -> int:
+        """Latent lengths must be a multiple of this: the U-Net halves them at every level but the last."""
+        return 2 ** (len(self.unet.config.block_out_channels) - 1)
+
+    # ---- 3. noise -> latents ----------------------------------------------------------------------
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        conditions: Conditions,
+        *,
+        length: int,
+        seeds: Sequence[int],
+        steps: int | None = None,
+        guidance: Guidance | None = None,
+        sampler: str | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield latents Tensor[K, C, T, F] after each step, one item a seed; noise is drawn on the CPU."""
+        timeline = self.timeline
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        shape = (timeline.latent_channels, length, timeline.latent_bins)
+        noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        yield from denoise(
+            self.unet,
+            self.controlnet,
+            make_sampler(sampler or self.defaults["sampler"], self.scheduler),
+            noise.to(self.device, self.unet.dtype),
+            conditions.repeat(len(seeds)),
+            guidance or Guidance(self.defaults["guidance_scale"], self.defaults["video_guidance_scale"]),
+            steps or self.defaults["steps"],
+            timeline.latent_frames,
+            generators,
+        )
+
+    # ---- 4. latents -> mel -> waveform ------------------------------------------------------------
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, samples: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Tensor[K, C, T, F] -> waveforms float32 [K, samples], log-mels float32 [K, M, mel_bins].
+
+        Long sequences pass in chunks with context on both sides, so that memory does not grow with length.
+        """
+        timeline = self.timeline
+        per_latent, hop = timeline.mel_per_latent, timeline.hop_length
+
+        def to_wave(part: Tensor) -> Tensor:
+            return vocode(self.vocoder, part.transpose(0, 1)).transpose(0, 1)
+
+        # time comes first for in_chunks: latents [T, K, C, F] -> mel [M, K, mel_bins] -> waveform [S, K]
+        def to_mel(part: Tensor) -> Tensor:
+            return mel_vae.decode(self.vae, part.permute(1, 2, 0, 3))[:, 0].transpose(0, 1)
+
+        sequence = latents.permute(2, 0, 1, 3)
+        mel = in_chunks(to_mel, sequence, timeline.latent_frames, DECODE_HALO, per_latent)
+        wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
+        samples = samples or wave.shape[0]
+        waveforms = wave.transpose(0, 1).float().clamp(-1, 1).cpu().numpy()[:, :samples]
+        frames = -(-samples // hop)
+        return waveforms, mel.transpose(0, 1).float().cpu().numpy()[:, :frames]
+
+    # ---- the whole way ----------------------------------------------------------------------------
+
+    def stream(
+        self,
+        frames: np.ndarray | Tensor | VideoFeatures,
+        prompt: str = "",
+        negative_prompt: str = "",
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        video_guidance_scale: float | None = None,
+        controlnet_conditioning_scale: float = 1.0,
+        sampler: str | None = None,
+        seed: int = 0,
+        takes: int = 1,
+        onsets_s: Sequence[float] | None = None,
+        use_control: bool = True,
+        use_onsets: bool = True,
+        use_global_tokens: bool = True,
+    ) -> Iterator[Progress | STAV2AOutput]:
+        """Yield progress after every step, and the result last. Closing the generator stops within a step.
+
+        Take `k` uses the seed `seed + k`. `onsets_s` moves the hits where the model has an onset channel.
+        """
+        steps = num_inference_steps or self.defaults["steps"]
+        pick = {
+            "guidance_scale": guidance_scale,
+            "video_guidance_scale": video_guidance_scale,
+            "sampler": sampler,
+        }
+        chosen = {name: self.defaults[name] if value is None else value for name, value in pick.items()}
+        seeds = [seed + take for take in range(takes)]
+
+        yield Progress("video", 0, 1)
+        video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
+        yield Progress("text", 0, 1)
+        conditions = self.extract(
+            video,
+            prompt,
+            negative_prompt,
+            onsets_s=onsets_s,
+            use_control=use_control,
+            use_onsets=use_onsets,
+            use_global_tokens=use_global_tokens,
+        )
+        length = -(-video.local_features.shape[1] // self.latent_multiple) * self.latent_multiple
+        guidance = Guidance(
+            chosen["guidance_scale"], chosen["video_guidance_scale"], controlnet_conditioning_scale
+        )
+        yield Progress("denoise", 0, steps)
+        latents = None
+        for step, latents in enumerate(
+            self.denoise(
+                conditions,
+                length=length,
+                seeds=seeds,
+                steps=steps,
+                guidance=guidance,
+                sampler=chosen["sampler"],
+            ),
+            1,
+        ):
+            yield Progress("denoise", step, steps, latents)
+        yield Progress("decode", 0, 1)
+        waveforms, mels = self.decode(latents, round(video.duration_s * self.timeline.sample_rate))
+        yield STAV2AOutput(
+            waveforms=waveforms,
+            sample_rate=self.timeline.sample_rate,
+            mels=mels,
+            onset_curve=video.onset.curve,
+            predicted_onsets_s=video.onset.onsets_s,
+            onsets_s=list(video.onset.onsets_s if onsets_s is None else onsets_s),
+            seeds=seeds,
+            duration_s=video.duration_s,
+            settings={
+                "prompt": prompt,
+                "negative_prompt": negative_prompt,
+                "num_inference_steps": steps,
+                "controlnet_conditioning_scale": controlnet_conditioning_scale,
+                "seed": seed,
+                "takes": takes,
+                **chosen,
+            },
+        )
+
+    def __call__(self, frames, prompt: str = "", negative_prompt: str = "", **settings) -> STAV2AOutput:
+        """`stream` to its end."""
+        result = None
+        for result in self.stream(frames, prompt, negative_prompt, **settings):  # noqa: B007
+            pass
+        return result
+
+
+def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int, halo: int, scale: int) -> Tensor:
+    """Apply `function` along the first axis in chunks of `size`, each seen with `halo` rows on both sides.
+
+    `function` makes `scale` output rows of every input row; rows that belong to the halo are dropped.
+    """
+    if len(x) <= size + 2 * halo:
+        return function(x)
+    parts = []
+    for start in range(0, len(x), size):
+        left = min(halo, start)
+        part = function(x[start - left : start + size + halo])
+        kept = min(size, len(x) - start)
+        parts.append(part[left * scale : (left + kept) * scale])
+    return torch.cat(parts)
+
+
+def tiny(seed: int = 0) -> STAV2APipeline:
+    """The debug model: every part, small, with random weights that are the same everywhere."""
+    from diffusers import DDPMScheduler, UNet2DConditionModel
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from stav2a import presets
+    from stav2a.condition.attentive_pool import AttentivePooling
+    from stav2a.condition.cavp import CAVPVideoEncoder
+    from stav2a.condition.onset import LocalFeatures
+    from stav2a.denoise.control import TemporalControlNet
+    from stav2a.sound.vocoder import build_vocoder
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tokenizer = AutoTokenizer.from_pretrained(text.minilm_source())
+        unet = UNet2DConditionModel(**presets.UNET["tiny"])
+        controlnet = TemporalControlNet.from_unet(
+            unet,
+            conditioning_channels=presets.LOCAL_FEATURES["tiny"]["local_dim"]
+            + presets.ONSET_CHANNELS["tiny"],
+        )
+        for (
+            name,
+            parameter,
+        ) in controlnet.named_parameters():  # zero weights would make its control a dead one
+            if (
+                name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond"))
+                and parameter.ndim > 1
+            ):
+                torch.nn.init.normal_(parameter, std=0.3)
+        vocoder = build_vocoder("tiny")
+        for (
+            name,
+            parameter,
+        ) in vocoder.named_parameters():  # transformers' initial weights are near zero: silence
+            if name.endswith("weight"):
+                torch.nn.init.kaiming_uniform_(parameter)
+        parts = {
+            "video_encoder": CAVPVideoEncoder(**presets.VIDEO_ENCODER["tiny"]),
+            "local_features": LocalFeatures(**presets.LOCAL_FEATURES["tiny"]),
+            "attentive_pool": AttentivePooling(**presets.ATTENTIVE_POOL["tiny"]),
+            "text_encoder": BertModel(
+                BertConfig(
+                    vocab_size=len(tokenizer),
+                    hidden_size=presets.UNET["tiny"]["cross_attention_dim"],
+                    num_hidden_layers=1,
+                    num_attention_heads=2,
+                    intermediate_size=32,
+                )
+            ),
+            "unet": unet,
+            "controlnet": controlnet,
+            "vae": mel_vae.build_vae("tiny"),
+            "vocoder": vocoder,
+        }
+    return STAV2APipeline(
+        **{name: part.eval() for name, part in parts.items()},
+        tokenizer=tokenizer,
+        scheduler=DDPMScheduler(**presets.SCHEDULER),
+        timeline=presets.TIMELINES["tiny"].to_dict(),
+        defaults={"steps": 4, "onset_threshold": 0.45},
+    )

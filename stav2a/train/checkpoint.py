@@ -1,0 +1,100 @@
+"""Checkpoints of a training run: exact resume, rotation, and an average of the weights (EMA)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+class EMA:
+    """Exponential moving average of a module's trained parameters and its buffers.
+
+    The decay warms up as `(1 + n) / (10 + n)`, so that short runs are not held back by their first weights.
+    """
+
+    def __init__(self, module: nn.Module, decay: float):
+        self.decay = decay
+        self.updates = 0
+        self.average = {name: value.detach().clone() for name, value in self._tracked(module).items()}
+
+    @staticmethod
+    def _tracked(module: nn.Module) -> dict[str, Tensor]:
+        trained = {name for name, p in module.named_parameters() if p.requires_grad}
+        frozen = {name for name, p in module.named_parameters() if not p.requires_grad}
+        state = module.state_dict()
+        return {name: v for name, v in state.items() if name in trained or name not in frozen}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in self._tracked(module).items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    @contextmanager
+    def swapped_in(self, module: nn.Module) -> Iterator[None]:
+        """Inside, the module has the averaged weights."""
+        before = {name: value.detach().clone() for name, value in self._tracked(module).items()}
+        module.load_state_dict(self.average, strict=False)
+        try:
+            yield
+        finally:
+            module.load_state_dict(before, strict=False)
+
+
+def save(folder: Path, module: nn.Module, optimizers: dict, ema: EMA, state: dict, keep: int) -> Path:
+    """Write `checkpoint-STEP` whole or not at all, then drop all but the newest `keep`."""
+    target = folder / f"checkpoint-{state['step']:08d}"
+    part = folder / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    trained = {name: p.detach().contiguous() for name, p in EMA._tracked(module).items()}
+    save_file(trained, part / "model.safetensors")
+    save_file({k: v.contiguous() for k, v in ema.average.items()}, part / "ema.safetensors")
+    torch.save(
+        {phase: optimizer.state_dict() for phase, optimizer in optimizers.items()}, part / "optimizer.pt"
+    )
+    (part / "state.json").write_text(json.dumps({**state, "ema_updates": ema.updates}))
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("checkpoint-*"))
+
+
+def latest(folder: Path) -> Path | None:
+    found = checkpoints(folder)
+    return found[-1] if found else None
+
+
+def restore(checkpoint: Path, module: nn.Module, optimizers: dict, ema: EMA) -> dict:
+    """Put weights, optimisers and the average back; return the run's state."""
+    missing = set(EMA._tracked(module)) ^ set(weights := load_file(checkpoint / "model.safetensors"))
+    if missing:
+        raise ValueError(
+            f"{checkpoint} is of another model: {', '.join(sorted(missing)[:3])} … do not match."
+        )
+    module.load_state_dict(weights, strict=False)
+    ema.average = {
+        k: v.to(ema.average[k].device) for k, v in load_file(checkpoint / "ema.safetensors").items()
+    }
+    for phase, values in torch.load(checkpoint / "optimizer.pt", weights_only=True).items():
+        optimizers[phase].load_state_dict(values)
+    state = json.loads((checkpoint / "state.json").read_text())
+    ema.updates = state.pop("ema_updates")
+    return state

@@ -1,0 +1,89 @@
+"""One dataclass makes a training's settings: from a YAML file, `key=value` words, or both."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import yaml
+
+
+@dataclass
+class TrainConfig:
+    """Settings of one stage's run; saved beside its checkpoints.
+
+    `batch_size` is the effective batch over all processes and accumulation steps, so that one file trains the
+    same model on one process or on many. `parts` is the checkpoint folder that earlier stages filled and
+    that this stage reads from and exports to.
+    """
+
+    model: str = "compact"  # configuration of the parts: compact, paper or tiny
+    parts: str = "runs/compact"
+    out: str = "runs"
+    bank: str = ""  # folder of a sound bank; empty: modal synthesis
+    sprites: str = ""
+    steps: int = 1000
+    batch_size: int = 8
+    gradient_accumulation_steps: int = 1
+    lr: float = 3e-4
+    warmup: int = 100
+    final_lr: float = 0.1  # share of `lr` that a cosine decay ends at
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    ema_decay: float = 0.999
+    mixed_precision: str = "no"
+    compile: bool = False
+    seed: int = 0
+    workers: int = 0
+    crop_s: float = 2.56
+    log_every: int = 20
+    validate_every: int = 500
+    validation_batches: int = 8
+    save_every: int = 500
+    keep: int = 2
+    max_minutes: float = 0.0  # 0: no limit; a run that reaches it decays, validates and exports at once
+    trackers: list[str] = field(default_factory=list)  # of: tensorboard, trackio
+    options: dict = field(default_factory=dict)  # what one stage alone needs
+
+    @classmethod
+    def load(cls, file: str | Path | None = None, words: list[str] | None = None) -> TrainConfig:
+        """Read `file`, then apply `key=value` words; `options.name=value` reaches into the stage's own."""
+        values: dict = {}
+        if file:
+            path = Path(file)
+            if not path.is_file():
+                raise ValueError(f"There is no configuration file {path}.")
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for word in words or []:
+            key, mark, text = word.partition("=")
+            if not mark:
+                raise ValueError(f"{word!r} is not of the form key=value.")
+            value = yaml.safe_load(text)
+            if key.startswith("options."):
+                values.setdefault("options", {})[key.removeprefix("options.")] = value
+            else:
+                values[key] = value
+        return cls.checked(values)
+
+    @classmethod
+    def checked(cls, values: dict) -> TrainConfig:
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(fields))
+        if unknown:
+            raise ValueError(f"Unknown setting {', '.join(unknown)}; known: {', '.join(fields)}.")
+        blank = cls()
+        for name, value in values.items():
+            wanted = type(getattr(blank, name))
+            if wanted is float and isinstance(value, str | int) and not isinstance(value, bool):
+                value = values[name] = float(value)
+            if not isinstance(value, wanted):
+                raise ValueError(f"{name} is {value!r}; it must be of type {wanted.__name__}.")
+        config = cls(**values)
+        for name in ("steps", "batch_size", "gradient_accumulation_steps"):
+            if getattr(config, name) < 1:
+                raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+        return config
+
+    def to_dict(self) -> dict:
+        return asdict(self)

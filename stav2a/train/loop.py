@@ -1,0 +1,202 @@
+"""The loop every stage shares, on accelerate: batches by index, EMA, validation, exact resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from .checkpoint import EMA, latest, restore, save
+from .config import TrainConfig
+from .stage import Stage
+
+
+class Indexed(Dataset):
+    """Samples [start, stop) of a split that belong to one process, numbered over the whole run."""
+
+    def __init__(self, stage: Stage, split: str, indices: range | list[int]):
+        self.stage, self.split, self.indices = stage, split, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        index = self.indices[position]
+        return {**self.stage.sample(self.split, index), "index": torch.tensor(index)}
+
+
+def loader(stage: Stage, split: str, indices, batch_size: int, workers: int) -> DataLoader:
+    return DataLoader(
+        Indexed(stage, split, indices),
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=default_collate,
+        persistent_workers=False,
+    )
+
+
+def learning_rate(step: int, config: TrainConfig, progress: float) -> float:
+    """Linear warm-up, then a cosine down to `final_lr * lr`; `progress` in [0, 1] of steps or minutes."""
+    warm = min(1.0, (step + 1) / max(config.warmup, 1))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return config.lr * warm * (config.final_lr + (1 - config.final_lr) * cosine)
+
+
+class Stop:
+    """Set by SIGTERM and SIGINT: the loop then saves and returns."""
+
+    def __init__(self):
+        self.asked = False
+        self._before = {}
+
+    def __enter__(self) -> Stop:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            self._before[name] = signal.signal(name, self._ask)
+        return self
+
+    def __exit__(self, *error) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
+    """Train `stage` to `config.steps` (or `max_minutes`), resuming from the newest checkpoint in its folder.
+
+    Returns the last validation's measures. Logs go to `OUT/STAGE/log.jsonl` and to the trackers asked for.
+    """
+    folder = Path(config.out) / stage.name
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        log_with=config.trackers or None,
+        project_config=ProjectConfiguration(project_dir=str(folder), automatic_checkpoint_naming=False),
+    )
+    share = accelerator.num_processes * config.gradient_accumulation_steps
+    if config.batch_size % share:
+        raise ValueError(
+            f"batch_size is {config.batch_size}; it must be a multiple of {share} (processes × accumulation)."
+        )
+    micro = config.batch_size // share
+    torch.manual_seed(config.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
+    if config.trackers:
+        accelerator.init_trackers(stage.name, config=config.to_dict())
+
+    optimizers = {
+        phase: torch.optim.AdamW(
+            stage.phase_parameters(phase), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        )
+        for phase in stage.phases
+    }
+    model, *prepared = accelerator.prepare(stage, *optimizers.values())
+    optimizers = dict(zip(stage.phases, prepared, strict=True))
+    bare = accelerator.unwrap_model(model)
+    ema = EMA(bare, config.ema_decay)
+    state = {"step": 0, "minutes": 0.0, "best": math.inf}
+    if (found := latest(folder)) is not None:
+        state.update(restore(found, bare, optimizers, ema))
+        accelerator.print(f"{stage.name}: resumed at step {state['step']}")
+    if config.compile:
+        model = torch.compile(model)
+
+    first = state["step"] * config.batch_size
+    mine = [
+        index
+        for start in range(first, config.steps * config.batch_size, micro * accelerator.num_processes)
+        for index in range(
+            start + micro * accelerator.process_index, start + micro * (accelerator.process_index + 1)
+        )
+    ]
+    batches = iter(loader(stage, "train", mine, micro, config.workers))
+    began, sums, measures = time.monotonic(), {}, {}
+    earlier = state["minutes"]
+
+    with Stop() as stop:
+        while state["step"] < config.steps:
+            state["minutes"] = earlier + (time.monotonic() - began) / 60
+            progress = state["step"] / config.steps
+            if config.max_minutes:
+                progress = max(progress, state["minutes"] / config.max_minutes)
+            for optimizer in optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(state["step"], config, progress)
+            model.train()
+            for _ in range(config.gradient_accumulation_steps):
+                batch = {key: value.to(accelerator.device) for key, value in next(batches).items()}
+                with accelerator.accumulate(model):
+                    for phase, optimizer in optimizers.items():
+                        losses = model(batch, phase)
+                        accelerator.backward(losses["loss"])
+                        if accelerator.sync_gradients and config.grad_clip:
+                            accelerator.clip_grad_norm_(bare.phase_parameters(phase), config.grad_clip)
+                        optimizer.step()
+                        model.zero_grad(set_to_none=True) if accelerator.sync_gradients else None
+                        for name, value in losses.items():
+                            sums.setdefault(f"{phase}/{name}", []).append(value.detach())
+            ema.update(bare)
+            state["step"] += 1
+            step, last = state["step"], state["step"] == config.steps or progress >= 1
+            if step % config.log_every == 0 or last:
+                means = {
+                    name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()
+                }
+                record(accelerator, folder, step, {**means, "minutes": state["minutes"]})
+                sums = {}
+            if step % config.validate_every == 0 or last:
+                with ema.swapped_in(bare):
+                    measures = validate(accelerator, model, bare, config)
+                    if accelerator.is_main_process:
+                        bare.eval()
+                        measures.update(bare.listen(folder / "samples"))
+                        best = measures["loss"] < state["best"]
+                        if best or last:
+                            bare.export(Path(config.parts))
+                        state["best"] = min(state["best"], measures["loss"])
+                record(accelerator, folder, step, {f"validation/{k}": v for k, v in measures.items()})
+            if step % config.save_every == 0 or last or stop.asked:
+                if accelerator.is_main_process:
+                    save(folder, bare, optimizers, ema, state, config.keep)
+                accelerator.wait_for_everyone()
+            if last or stop.asked:
+                break
+    if config.trackers:
+        accelerator.end_training()
+    return measures
+
+
+@torch.no_grad()
+def validate(accelerator: Accelerator, model, bare: Stage, config: TrainConfig) -> dict[str, float]:
+    """Mean losses over the first samples of the validation split, shared among the processes."""
+    model.eval()
+    micro = max(config.batch_size // accelerator.num_processes, 1)
+    count = config.validation_batches * micro
+    mine = list(
+        range(accelerator.process_index, count * accelerator.num_processes, accelerator.num_processes)
+    )
+    sums: dict[str, list[Tensor]] = {}
+    for batch in loader(bare, "val", mine, micro, 0):
+        batch = {key: value.to(accelerator.device) for key, value in batch.items()}
+        for name, value in bare(batch, bare.phases[-1]).items():
+            sums.setdefault(name, []).append(value.detach())
+    return {name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()}
+
+
+def record(accelerator: Accelerator, folder: Path, step: int, values: dict[str, float]) -> None:
+    """One line on the screen, one in log.jsonl, one in each tracker."""
+    accelerator.log(values, step=step)
+    if accelerator.is_main_process:
+        with (folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
+        print(f"{step:7d}  " + "  ".join(f"{k} {v:.4f}" for k, v in values.items()), flush=True)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a.settings import Settings
+
 if TYPE_CHECKING:
-    from stav2a.settings import Settings
     from stav2a.ui.shared import Shared
 
 SAMPLERS = [
@@ -17,7 +18,11 @@ SAMPLERS = [
     ("DDIM", "ddim"),
     ("DDPM (the paper's, many steps)", "ddpm"),
 ]
-ORIGINAL = [("Replace it", "replace"), ("Mix it in", "mix"), ("Keep as reference only", "reference")]
+ORIGINAL = [
+    ("Replace it, and compare with it", "reference"),
+    ("Replace it unread", "replace"),
+    ("Mix it in", "mix"),
+]
 SUGGESTIONS = [
     "a hammer strikes metal",
     "footsteps on a hard floor",
@@ -102,7 +107,7 @@ def control() -> dict[str, gr.components.Component]:
 
 
 def sound() -> dict[str, gr.components.Component]:
-    original = gr.Radio(ORIGINAL, value="replace", label="Original audio", elem_id="original")
+    original = gr.Radio(ORIGINAL, value="reference", label="Original audio", elem_id="original")
     gain = gr.Slider(
         -40, 12, value=-12, step=0.5, label="Gain of the original (dB)", visible=False, elem_id="gain",
         info="Used when the original is mixed in.",
@@ -120,8 +125,6 @@ def sound() -> dict[str, gr.components.Component]:
 
 def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Settings:
     """`Settings` of the page's values, checked; `InputError` names both numbers where one is out of range."""
-    from stav2a.settings import Settings
-
     values = dict(values)
     fresh, level = values.pop("fresh", False), values.pop("level", True)
     if fresh:
@@ -137,7 +140,5 @@ def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Sett
 
 
 def models(engine) -> list[tuple[str, str | None]]:
-    """(name, why it cannot be used or None) of every model; the engine answers with a dict or a list."""
-    answer = engine.models()
-    pairs = answer.items() if isinstance(answer, dict) else answer
-    return [(name, why or None) for name, why in pairs]
+    """(name, why it cannot be used or None) of every model."""
+    return list(engine.models().items())

@@ -8,9 +8,7 @@ import gradio as gr
 
 from stav2a.figures import NARROW_PX, WIDE_PX, Tracks, clip_figure, describe, time_extent, to_png
 
-TEMPLATE = (
-    '<div class="fv" hidden><img alt="" decoding="async"><div class="fv-head" aria-hidden="true"></div></div>'
-)
+TEMPLATE = '<div class="fv" hidden><img alt=""><div class="fv-head" aria-hidden="true"></div></div>'
 STYLE = """
 .fv { position: relative; background: #fff; border-radius: 10px; overflow: hidden; cursor: crosshair; }
 .fv[hidden] { display: none; }

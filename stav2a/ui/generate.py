@@ -11,6 +11,7 @@ import gradio as gr
 
 from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
+from stav2a.settings import MAX_PROMPT
 from stav2a.ui import controls, examples, status
 from stav2a.ui.figure_view import figure_value, figure_view
 from stav2a.ui.history import Run
@@ -62,7 +63,7 @@ def _inputs(shared: Shared) -> Tab:
     tab = Tab(source, info)
     prompt = gr.Textbox(
         label="Caption", placeholder="What should be heard? Leave empty to let the picture decide.",
-        max_length=400, lines=1, max_lines=3, elem_id="prompt",
+        max_length=MAX_PROMPT, lines=1, max_lines=3, elem_id="prompt",
     )  # fmt: skip
     gr.Examples(
         [[text] for text in controls.SUGGESTIONS], [prompt], label="The model knows", examples_per_page=8
@@ -76,7 +77,7 @@ def _inputs(shared: Shared) -> Tab:
     tab.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
     negative = gr.Textbox(
         label="Negative caption", placeholder="What should not be heard, for example: speech, music",
-        max_length=400, lines=1, elem_id="negative",
+        max_length=MAX_PROMPT, lines=1, elem_id="negative",
     )  # fmt: skip
     tab.fields = {"prompt": prompt, "negative_prompt": negative}
     with gr.Accordion("Part of the clip", open=False):
@@ -106,7 +107,8 @@ def _outputs(tab: Tab) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(min_width=260):
             tab.audio = gr.Audio(
-                label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"], visible=False,
+                label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"],
+                visible=False,
             )  # fmt: skip
             tab.bundle = gr.DownloadButton(
                 "Download everything (zip)", visible=False, elem_id="bundle", size="md"

@@ -6,7 +6,6 @@ object that anyone could forge, so `onsets_of` trusts nothing in it; the setting
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ import gradio as gr
 import numpy as np
 
 from stav2a.media.limits import InputError
+from stav2a.settings import check_onsets
 
 HERE = Path(__file__).parent
-MOST_ONSETS = 500
 
 
 def onset_editor(**kwargs) -> gr.HTML:
@@ -60,14 +59,4 @@ def onsets_of(value: object) -> tuple[float, ...]:
     """The onset times in what the browser sent: finite seconds in order; `InputError` otherwise."""
     if not isinstance(value, dict) or not value:
         raise InputError("There are no onsets to use yet: press “Find onsets” or “Generate” first.")
-    times = value.get("onsets_s")
-    if not isinstance(times, list):
-        raise InputError("The onsets are not a list of times.")
-    if len(times) > MOST_ONSETS:
-        raise InputError(f"{len(times)} onsets were given; at most {MOST_ONSETS} fit in one clip.")
-    for time_s in times:
-        if isinstance(time_s, bool) or not isinstance(time_s, (int, float)) or not math.isfinite(time_s):
-            raise InputError("Every onset must be a number of seconds.")
-        if time_s < 0:
-            raise InputError(f"An onset lies at {time_s:.2f} s; the clip begins at 0.")
-    return tuple(sorted({round(float(t), 4) for t in times}))
+    return check_onsets(value.get("onsets_s"))

@@ -1,0 +1,3 @@
+const player = new Player(element.querySelector(".lp"));
+watch("value", () => player.show(props.value));
+player.show(props.value);

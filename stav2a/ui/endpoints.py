@@ -41,8 +41,8 @@ def build(shared: Shared) -> None:
             length_s: how long the part is in seconds; 0 is to the end.
             original_audio: "replace", "mix" or "reference".
             original_gain_db: gain of the original audio when it is mixed in.
-            loudness_lufs: loudness to reach, or null to leave it.
-            onsets_s: list of onset times in seconds that the sound shall follow, or null to predict them.
+            loudness_lufs: loudness to reach; 0 leaves it as it is.
+            onsets_s: list of onset times in seconds to follow; left out, they are predicted.
 
         Returns:
             The clip with sound, the audio alone of the first take, and the facts of the run.
@@ -53,11 +53,11 @@ def build(shared: Shared) -> None:
             "steps": steps, "sampler": sampler, "seed": seed,
             "takes": takes, "control_scale": control_scale, "start_s": start_s, "length_s": length_s,
             "original_audio": original_audio, "original_gain_db": original_gain_db,
-            "loudness_lufs": loudness_lufs,
+            "loudness_lufs": loudness_lufs or None,
         }  # fmt: skip
         visit = shared.history.visit(None)
         try:
-            onsets = None if onsets_s is None else onsets_of({"onsets_s": onsets_s})
+            onsets = None if onsets_s in (None, {}) else onsets_of({"onsets_s": onsets_s})
             settings = controls.settings_of(values, onsets)
             work = generation(shared.engine, shared.history, visit, need(video), settings, shared.limits)
             run = _last(work(lambda: False))
@@ -66,7 +66,7 @@ def build(shared: Shared) -> None:
         return run.takes[0].video, run.takes[0].audio, facts(run)
 
     def predict_onsets(video, model, start_s, length_s):
-        """Find when things happen in a video clip from its pictures alone.
+        """Find the onsets of a video clip, the moments when things sound, from its pictures alone.
 
         Args:
             video: the clip, an uploaded file.
@@ -105,8 +105,8 @@ def build(shared: Shared) -> None:
             length,
             gr.Textbox("replace", label="original_audio"),
             gr.Number(-12, label="original_gain_db"),
-            gr.Number(None, label="loudness_lufs"),
-            gr.JSON(None, label="onsets_s"),
+            gr.Number(0, label="loudness_lufs"),
+            gr.JSON({}, label="onsets_s"),
         ]
         outputs = [gr.Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
         gr.Button().click(generate, inputs, outputs, api_name="generate", **MODEL)

@@ -63,13 +63,14 @@ class Engine:
             raise
 
     def _load(self, name: str):
-        # names come from strangers too: only what is listed is loaded, never a path or a repository they chose
+        # strangers send names too: only what is listed is loaded, never a path or repository of their choice
         if name not in (known := self.models()):
             raise InputError(f"There is no model of that name; there are {', '.join(known)}.")
         if (sentence := known[name]) is not None:
             raise InputError(sentence)
         from stav2a.pipeline import STAV2APipeline
 
+        threading.Thread(target=_warm_measures, daemon=True).start()
         try:
             pipeline = STAV2APipeline.from_pretrained(name)
         except (OSError, ValueError) as error:
@@ -85,3 +86,12 @@ def unavailable(name: str) -> str | None:
     if name == "compact" and not (COMPACT / "model_index.json").is_file():
         return "The built-in model is not installed: assets/compact is missing."
     return None
+
+
+def _warm_measures() -> None:
+    """Compile what the onset detector compiles on first use, while the weights load."""
+    import numpy as np
+
+    from stav2a.metrics.onsets import detect_onsets
+
+    detect_onsets(np.random.default_rng(0).normal(size=8000).astype(np.float32), 16_000)

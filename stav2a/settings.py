@@ -27,15 +27,7 @@ RANGES = {  # field: (name in sentences, lowest, highest, whole numbers only)
     "original_gain_db": ("The gain of the original audio", -60.0, 20.0, False),
     "loudness_lufs": ("The loudness target", -60.0, -5.0, False),
 }
-OPTIONAL = {
-    "guidance_scale",
-    "video_guidance_scale",
-    "steps",
-    "sampler",
-    "length_s",
-    "loudness_lufs",
-    "onsets_s",
-}
+OPTIONAL = {"guidance_scale", "video_guidance_scale", "steps", "length_s", "loudness_lufs"}
 
 
 @dataclass(frozen=True)
@@ -66,11 +58,11 @@ class Settings:
 
     def validated(self) -> Settings:
         """These settings with plain numbers; `InputError` names what lies outside its range, and the range."""
-        values = {
-            name: _number(getattr(self, name), *rule)
-            for name, rule in RANGES.items()
-            if not self._unset(name)
-        }
+        values = {}
+        for name, rule in RANGES.items():
+            value = getattr(self, name)
+            if value is not None or name not in OPTIONAL:
+                values[name] = _number(value, *rule)
         for name in ("prompt", "negative_prompt"):
             values[name] = _text(getattr(self, name), "caption" if name == "prompt" else "negative caption")
         if not isinstance(self.model, str) or not self.model.strip() or len(self.model) > 4096:
@@ -81,9 +73,6 @@ class Settings:
         if self.onsets_s is not None:
             values["onsets_s"] = check_onsets(self.onsets_s)
         return replace(self, **values)
-
-    def _unset(self, name: str) -> bool:
-        return name in OPTIONAL and getattr(self, name) is None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)

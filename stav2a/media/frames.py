@@ -54,9 +54,7 @@ def read_frames(
     return Clip(frames, float(fps), used_s, info, float(start_s))
 
 
-def used_part(
-    info: ClipInfo, start_s: float, duration_s: float | None, limits: Limits = DEFAULT_LIMITS
-) -> float:
+def used_part(info: ClipInfo, start_s: float, duration_s: float | None, limits: Limits = DEFAULT_LIMITS) -> float:
     """Seconds used of a clip; `InputError` where the choice lies outside the clip or the limits."""
     if not 0 <= start_s < info.duration_s:
         raise InputError(f"The start, {start_s:g} s, lies outside the clip of {info.duration_s:.2f} s.")

@@ -85,9 +85,7 @@ def mix(
 ) -> np.ndarray:
     """[S] or [S, 2] at 48 kHz: `sound` over the original sound of `video`, or alone where that has none."""
     if not -60 <= original_gain_db <= 20:
-        raise InputError(
-            f"The gain of the original sound is {original_gain_db:g} dB; it must lie between -60 and 20."
-        )
+        raise InputError(f"The gain of the original sound is {original_gain_db:g} dB; it must lie between -60 and 20.")
     original = read_audio(video, AUDIO_RATE, start_s, duration_s, 2, limits, cancelled)
     if original is None:
         return sound
@@ -116,9 +114,7 @@ def _write(source, info, sound, out, start_s, used_s, limits, cancelled, *, copy
     arguments += ["-c:a", "aac", "-b:a", f"{96 * channels + 64}k"]
     arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}"]
     data = np.ascontiguousarray(sound, np.float32).tobytes()
-    with ffmpeg.start(
-        arguments, fds=source.fds, feed=data, timeout_s=limits.timeout_s, cancelled=cancelled
-    ) as run:
+    with ffmpeg.start(arguments, fds=source.fds, feed=data, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         run.process.stdout.close()
         return run.finish() == 0
 

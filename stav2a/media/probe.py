@@ -58,17 +58,13 @@ class ClipInfo:
         return self.width * self.height
 
 
-def probe(
-    path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] | None = None
-) -> ClipInfo:
+def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     """Look at the file at `path` without decoding a picture; `InputError` says why it cannot be used."""
     with ffmpeg.open_source(path, limits) as source:
         return probe_source(source, limits, cancelled)
 
 
-def probe_source(
-    source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None = None
-) -> ClipInfo:
+def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     # copying packets into a listing reads the whole file but decodes nothing: the true times at disk speed
     listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1"]
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]

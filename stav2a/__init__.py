@@ -12,7 +12,7 @@ _PUBLIC = {
     "Progress": "stav2a.pipeline",
     "Timeline": "stav2a.timeline",
 }
-__all__ = ["STAV2AOutput", "STAV2APipeline", "Progress", "Timeline", "__version__"]
+__all__ = ["Progress", "STAV2AOutput", "STAV2APipeline", "Timeline", "__version__"]
 
 
 def __getattr__(name: str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ DEFAULTS = {
     "sampler": "dpm++2m",
     "onset_threshold": 0.5,
 }
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 VIDEO_HALO = 12  # frames of context on either side of a chunk of video; more than the compact encoder sees
 DECODE_HALO = 8  # latent steps of context on either side of a chunk of sound
 
@@ -137,22 +139,12 @@ class STAV2APipeline(DiffusionPipeline):
         """
         if name == "tiny":
             return tiny()
-        folder = Path(ASSETS / "compact" if name == "compact" else name)
-        if name == "compact" and not folder.is_dir():
-            raise ValueError(
-                "The built-in model is not there: assets/compact is missing. Train it, or choose another."
-            )
-        if name == "paper":
-            from stav2a.weights import resolve
-
-            folder = Path(resolve("paper"))
-        if folder.is_dir() and not (folder / "text_encoder").is_dir():
-            from transformers import AutoModel, AutoTokenizer
-
-            source = text.minilm_source()
-            options.setdefault("text_encoder", AutoModel.from_pretrained(source).eval())
-            options.setdefault("tokenizer", AutoTokenizer.from_pretrained(source))
-        return super().from_pretrained(str(folder) if folder.is_dir() else str(name), **options)
+        folder = checkpoint_folder(name)
+        if not (folder / "text_encoder").is_dir():
+            tokenizer, text_encoder = text.load_minilm()
+            options.setdefault("tokenizer", tokenizer)
+            options.setdefault("text_encoder", text_encoder)
+        return super().from_pretrained(str(folder), **options)
 
     # ---- 1. frames -> features --------------------------------------------------------------------
 
@@ -377,6 +369,31 @@ class STAV2APipeline(DiffusionPipeline):
         for result in self.stream(frames, prompt, negative_prompt, **settings):  # noqa: B007
             pass
         return result
+
+
+def checkpoint_folder(name: str | Path) -> Path:
+    """The folder of a model by name, path or hub repository (fetched by huggingface_hub where reachable)."""
+    if name == "compact":
+        if not (ASSETS / "compact" / "model_index.json").is_file():
+            raise ValueError(
+                "The built-in model is missing: there is no assets/compact. Choose another model."
+            )
+        return ASSETS / "compact"
+    if name == "paper":
+        from stav2a.weights import resolve
+
+        return Path(resolve("paper"))
+    if Path(name).is_dir():
+        if not (Path(name) / "model_index.json").is_file():
+            raise ValueError(f"{name} is no checkpoint: model_index.json is missing.")
+        return Path(name)
+    if not REPOSITORY.fullmatch(str(name)):
+        raise ValueError(
+            f"There is no model {str(name)!r}: give compact, paper, tiny, a folder or a hub repository."
+        )
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
 
 
 def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int, halo: int, scale: int) -> Tensor:

@@ -8,14 +8,12 @@ import torch
 
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import SAMPLERS, Guidance, ramp, windows
-from stav2a.pipeline import STAV2AOutput, STAV2APipeline, in_chunks, tiny
+from stav2a.pipeline import STAV2AOutput, STAV2APipeline, in_chunks
 
 
 @pytest.fixture(scope="module")
-def pipe():
-    pipe = tiny()
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+def pipe(tiny_pipeline):
+    return tiny_pipeline
 
 
 def moving_frames(count: int, seed: int = 0) -> np.ndarray:

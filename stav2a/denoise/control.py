@@ -9,6 +9,7 @@ import functools
 from contextlib import contextmanager
 
 from diffusers import ControlNetModel
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (see TemporalControlNet)
 from torch import Tensor, nn
 
 
@@ -32,6 +33,7 @@ class ControlEmbedding(nn.Module):
 class TemporalControlNet(ControlNetModel):
     """diffusers' ControlNet with `ControlEmbedding` in place of its image embedding.
 
+    A pipeline loads a part of another library by finding `ModelMixin` in the module of its class.
     `from_unet(unet, conditioning_channels=C)` copies the encoder of the U-Net; until trained it leaves
     the output of the U-Net unchanged bit for bit.
     """

@@ -134,9 +134,7 @@ class Caller(Scene):
             brush.ellipse(x, mouth - 0.03 * w, 0.2 * w, 0.13 * w, 0, self.muzzle)
             brush.ellipse(x, mouth - 0.12 * w, 0.06 * w, 0.04 * w, 0, (25, 20, 20))
         mouth += 0.04 * w * open_
-        brush.ellipse(
-            x, mouth, 0.15 * w * (1 - 0.2 * open_), w * (0.012 + 0.16 * self.gape * open_), 0, self.inside
-        )
+        brush.ellipse(x, mouth, 0.15 * w * (1 - 0.2 * open_), w * (0.012 + 0.16 * self.gape * open_), 0, self.inside)
         if open_ > 0.3:
             brush.ellipse(x, mouth + 0.03 * w, 0.08 * w, 0.05 * w * open_, 0, (190, 90, 90))
 

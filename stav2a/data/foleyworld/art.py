@@ -112,9 +112,7 @@ def procedural_textures() -> tuple[np.ndarray, ...]:
         (1.0, 4),
     ) * 2:
         radius = np.sqrt((fy * stretch) ** 2 + (fx / stretch) ** 2) + 1 / TEXTURE
-        spectrum = (
-            rng.standard_normal(radius.shape) + 1j * rng.standard_normal(radius.shape)
-        ) / radius**power
+        spectrum = (rng.standard_normal(radius.shape) + 1j * rng.standard_normal(radius.shape)) / radius**power
         out.append(np.fft.irfft2(spectrum, (TEXTURE, TEXTURE)))
     for _ in range(4):
         h, w = rng.uniform(8, 24), rng.uniform(14, 50)
@@ -132,9 +130,7 @@ def procedural_textures() -> tuple[np.ndarray, ...]:
         for _ in range(900 // size):
             centre = tuple(int(v) for v in rng.integers(0, TEXTURE, 2))
             axes = (size, max(int(size * rng.uniform(0.3, 1)), 1))
-            cv2.ellipse(
-                leaves, centre, axes, rng.uniform(0, 360), 0, 360, float(rng.random()), -1, cv2.LINE_AA
-            )
+            cv2.ellipse(leaves, centre, axes, rng.uniform(0, 360), 0, 360, float(rng.random()), -1, cv2.LINE_AA)
         out.append(leaves + 0.05 * rng.standard_normal(leaves.shape))
     out.append(np.sin(x * 1.6) * np.sin(y * 1.6) + 0.2 * rng.standard_normal(x.shape))
     return tuple(_unit(np.asarray(t, np.float32)) for t in out)
@@ -172,9 +168,7 @@ def colourise(grey: np.ndarray, rng: np.random.Generator, kind: str = "any") -> 
     return mixed.clip(0, 255).astype(np.uint8)
 
 
-def filled(
-    mask: np.ndarray, rng: np.random.Generator, kind: str = "any", contrast: float | None = None
-) -> Sprite:
+def filled(mask: np.ndarray, rng: np.random.Generator, kind: str = "any", contrast: float | None = None) -> Sprite:
     """A mask [H, W] uint8 as a lit, textured, softly edged thing."""
     h, w = mask.shape
     pool = procedural_textures()

@@ -13,8 +13,22 @@ from .plan import Event, rhythm, spaced
 from .scene import Scene, after
 
 STEP = 1 / 250
-MATERIALS = ("ball_bounce_hit", "wood_hit", "metal_hit", "plastic_hit", "thud", "glass_clink", "stone_hit", "coins",
-             "metal_rattle", "cards_dice", "spring_boing", "body_hit", "thud", "ball_bounce_hit")  # fmt: skip
+MATERIALS = (
+    "ball_bounce_hit",
+    "wood_hit",
+    "metal_hit",
+    "plastic_hit",
+    "thud",
+    "glass_clink",
+    "stone_hit",
+    "coins",
+    "metal_rattle",
+    "cards_dice",
+    "spring_boing",
+    "body_hit",
+    "thud",
+    "ball_bounce_hit",
+)
 BOUNCE = {
     "ball_bounce_hit": (0.65, 0.88),
     "spring_boing": (0.6, 0.85),
@@ -57,23 +71,15 @@ class Bodies(Scene):
         bodies = []
         for k in range(self.count):
             r = self.radius[k]
-            moment = (
-                pymunk.moment_for_circle(1, 0, r)
-                if self.round[k]
-                else pymunk.moment_for_box(1, (2 * r, 2 * r))
-            )
+            moment = pymunk.moment_for_circle(1, 0, r) if self.round[k] else pymunk.moment_for_box(1, (2 * r, 2 * r))
             body = pymunk.Body(1, moment)
             body.position = (
                 rng.uniform(0.15, 0.85),
                 rng.uniform(-0.4, 0.5) if not self.top_down else rng.uniform(0.2, 0.8),
             )
-            body.velocity = (
-                tuple(rng.normal(0, 0.6, 2)) if self.top_down else (rng.normal(0, 0.3), rng.uniform(0, 0.5))
-            )
+            body.velocity = tuple(rng.normal(0, 0.6, 2)) if self.top_down else (rng.normal(0, 0.3), rng.uniform(0, 0.5))
             body.angular_velocity = rng.normal(0, 3)
-            shape = (
-                pymunk.Circle(body, r) if self.round[k] else pymunk.Poly.create_box(body, (1.8 * r, 1.8 * r))
-            )
+            shape = pymunk.Circle(body, r) if self.round[k] else pymunk.Poly.create_box(body, (1.8 * r, 1.8 * r))
             shape.elasticity = rng.uniform(*BOUNCE.get(self.cls[k], (0.15, 0.6)))
             shape.friction, shape.collision_type = rng.uniform(0.2, 0.8), 1
             body.index = k
@@ -128,9 +134,7 @@ class Bodies(Scene):
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:
         self.looks = [props.thing(rng, art, cls) for cls in self.cls]
-        self.ground = (
-            props.slab(rng, rng.uniform(0.1, 0.6)) if rng.random() < 0.7 and not self.top_down else None
-        )
+        self.ground = props.slab(rng, rng.uniform(0.1, 0.6)) if rng.random() < 0.7 and not self.top_down else None
         self.shadow = rng.random() < 0.4
         times = [np.array([e.time_s for e in self.score.events if e.voice == k]) for k in range(self.count)]
         self.squash = rng.uniform(0, 0.25) if rng.random() < 0.5 else 0.0
@@ -157,8 +161,22 @@ class Pushed(Scene):
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
-        cls = str(rng.choice(["wood_hit", "metal_hit", "plastic_hit", "glass_clink", "thud", "door_close", "metal_rattle",
-                              "vehicle_crash", "glass_break", "cards_dice"]))  # fmt: skip
+        cls = str(
+            rng.choice(
+                [
+                    "wood_hit",
+                    "metal_hit",
+                    "plastic_hit",
+                    "glass_clink",
+                    "thud",
+                    "door_close",
+                    "metal_rattle",
+                    "vehicle_crash",
+                    "glass_break",
+                    "cards_dice",
+                ]
+            )
+        )
         times = rhythm(rng, duration_s, (0.3, 2.5), 0.35)
         self.times = times
         self.gains = np.clip(rng.uniform(0.4, 0.9) * np.exp(rng.normal(0, 0.25, len(times))), 0.15, 1)
@@ -190,9 +208,7 @@ class Pushed(Scene):
         k, since = after(self.times, t)
         gain = self.gains[k] if k >= 0 else 0.0
         way = np.array([np.cos(self.angle), np.sin(self.angle)])
-        push = gain * (
-            self.bounce * float(np.exp(-since / 0.15)) * (since > 0) + 0.02 * shake(since, 0.1, self.speed)
-        )
+        push = gain * (self.bounce * float(np.exp(-since / 0.15)) * (since > 0) + 0.02 * shake(since, 0.1, self.speed))
         gap = 0.5 * (self.size[0] + self.size[1]) * 0.8
         brush.sprite(self.target, *(0.5 + way * push), self.size[0], 0.1 * gain * shake(since, 0.15, 5))
         place = 0.5 - way * (gap + float(self.distance(t)))

@@ -20,9 +20,7 @@ ONE = 1 << SHIFT
 class Brush:
     """Draws on `canvas` uint8 [N, N, 3]."""
 
-    def __init__(
-        self, canvas: np.ndarray, scale: float = 1.0, x: float = 0.0, y: float = 0.0, mirror: bool = False
-    ):
+    def __init__(self, canvas: np.ndarray, scale: float = 1.0, x: float = 0.0, y: float = 0.0, mirror: bool = False):
         self.canvas = canvas
         self.size = canvas.shape[0]
         self.unit = scale * self.size  # pixels a stage unit
@@ -58,9 +56,7 @@ class Brush:
         r = max(round(radius * self.unit * ONE), ONE // 3)
         cv2.circle(self.canvas, (int(centre[0]), int(centre[1])), r, _rgb(colour), -1, cv2.LINE_AA, SHIFT)
 
-    def ellipse(
-        self, x: float, y: float, rx: float, ry: float, angle: float, colour, width: float = 0.0
-    ) -> None:
+    def ellipse(self, x: float, y: float, rx: float, ry: float, angle: float, colour, width: float = 0.0) -> None:
         """An ellipse, filled, or a ring of the given line width; `angle` in radians."""
         centre = self._fixed((x, y))[0]
         axes = (max(round(rx * self.unit * ONE), 4), max(round(ry * self.unit * ONE), 4))

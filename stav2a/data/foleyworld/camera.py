@@ -28,9 +28,7 @@ class Backdrop:
         elif kind == "outdoors":
             horizon = int(n * rng.uniform(0.2, 0.7))
             ramp = np.linspace(0, 1, max(horizon, 1))[:, None, None]
-            sky = (
-                np.array([120, 160, 220]) * rng.uniform(0.5, 1.1) * (1 - ramp) + rng.uniform(150, 250) * ramp
-            )
+            sky = np.array([120, 160, 220]) * rng.uniform(0.5, 1.1) * (1 - ramp) + rng.uniform(150, 250) * ramp
             image[:horizon] = np.broadcast_to(sky, (horizon, n, 3)).clip(0, 255)
             pool = procedural_textures()
             trees = colourise(cv2.resize(pool[int(rng.integers(len(pool)))], (n, n)), rng, "dull")
@@ -44,9 +42,7 @@ class Backdrop:
             x, y = rng.uniform(0, 1, 2)
             if rng.random() < 0.6:
                 tilt = rng.normal(0, 0.3)
-                brush.sprite(
-                    art.sprite(None, rng), x, y, rng.uniform(0.1, 0.5), tilt, flip=rng.random() < 0.5
-                )
+                brush.sprite(art.sprite(None, rng), x, y, rng.uniform(0.1, 0.5), tilt, flip=rng.random() < 0.5)
             else:
                 w, h = rng.uniform(0.03, 0.5, 2)
                 brush.polygon([(x, y), (x + w, y), (x + w, y + h), (x, y + h)], colour(rng))
@@ -62,9 +58,7 @@ class Backdrop:
             amount = rng.uniform(1, 3)
             y, x = np.mgrid[0:n, 0:n].astype(np.float32)
             wave = (amount * np.sin(y / rng.uniform(4, 15) + x / rng.uniform(6, 30))).astype(np.float32)
-            self.other = cv2.remap(
-                self.image, x + wave, y + wave, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-            )
+            self.other = cv2.remap(self.image, x + wave, y + wave, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
             self.pace = rng.uniform(1, 8)
 
     def draw(self, canvas: np.ndarray, t: float, scroll: float = 0.0) -> None:

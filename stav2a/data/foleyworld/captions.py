@@ -68,9 +68,7 @@ def caption(
     return text
 
 
-def _clause(
-    name: str, score: Score, rng: np.random.Generator, held_out: bool, recorded: dict[str, str]
-) -> str:
+def _clause(name: str, score: Score, rng: np.random.Generator, held_out: bool, recorded: dict[str, str]) -> str:
     times = [e.time_s for e in score.audible if e.cls == name]
     span = times[-1] - times[0] if len(times) > 1 else 1.0
     count = count_words(len(times), (len(times) - 1) / max(span, 0.2), rng) if times else ""
@@ -81,9 +79,7 @@ def _clause(
     subject, verb, ing = phrase.split("|")
     patterns = HELD_OUT_SENTENCES if held_out else SENTENCES
     pattern = patterns[int(rng.integers(len(patterns)))]
-    if " is {ing}" in pattern and (
-        ing.startswith("being") or subject in ("waves", "ocean waves", "two hands")
-    ):
+    if " is {ing}" in pattern and (ing.startswith("being") or subject in ("waves", "ocean waves", "two hands")):
         pattern = "{s} {v}"
     if not count:
         pattern = pattern.replace(" {count}", "")

@@ -1,5 +1,7 @@
 """Flashes: guns with muzzle flash, recoil and smoke; fireworks; explosions; lightning; camera flashes; pops."""
 
+# ruff: noqa: RUF005  (sums of vectors, not joined lists)
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +10,7 @@ from . import props
 from .art import Art, colour, filled
 from .brush import Brush
 from .motion import shake
-from .plan import Event, rhythm, spaced
+from .plan import Event, rhythm
 from .scene import Scene, after
 from .strikes import bone
 
@@ -18,16 +20,12 @@ class Gun(Scene):
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
-        self.cls = (
-            "gunshot" if rng.random() < 0.8 else str(rng.choice(["bow_shot", "explosion", "power_tool"]))
-        )
+        self.cls = "gunshot" if rng.random() < 0.8 else str(rng.choice(["bow_shot", "explosion", "power_tool"]))
         rate = (0.3, 4.0) if rng.random() < 0.8 else (4.0, 8.0)
         self.times = rhythm(rng, duration_s, rate, 0.11)
         gain = rng.uniform(0.6, 1.0)
         self.gains = np.clip(gain * np.exp(rng.normal(0, 0.08, len(self.times))), 0.3, 1)
-        self.score.events = [
-            Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)
-        ]
+        self.score.events = [Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)]
         self.flash = rng.uniform(0.3, 1.2) if rng.random() < 0.7 and self.cls != "bow_shot" else 0.0
         self.smoke = rng.uniform(0.2, 0.8) if rng.random() < 0.6 else 0.0
         self.kick = rng.uniform(0.01, 0.09)
@@ -70,11 +68,7 @@ class Gun(Scene):
         self.fire = np.array([255, rng.uniform(180, 240), rng.uniform(60, 200)])
         self.grey = rng.uniform(120, 235)
         self.length = rng.uniform(0.3, 0.55) * (1.0 if self.whole else 1.7)
-        self.at = (
-            np.array([0.45, 0.4])
-            if self.whole
-            else np.array([rng.uniform(0.2, 0.5), rng.uniform(0.45, 0.75)])
-        )
+        self.at = np.array([0.45, 0.4]) if self.whole else np.array([rng.uniform(0.2, 0.5), rng.uniform(0.45, 0.75)])
         self.wind = rng.normal(0, 0.15, 2) - (0, 0.1)
         self.shell = rng.random() < 0.4
 
@@ -102,9 +96,7 @@ class Gun(Scene):
                 (0.0, 0.5),
                 stretch=(1 - 2 * push, 1),
             )
-            muzzle = np.array([0.5, 0.95]) + 0.85 * np.array([np.sin(0.3 + angle), -np.cos(0.3 + angle)]) * (
-                1 - push
-            )
+            muzzle = np.array([0.5, 0.95]) + 0.85 * np.array([np.sin(0.3 + angle), -np.cos(0.3 + angle)]) * (1 - push)
         else:
             brush.sprite(self.gun, *at, self.length, angle, (0.2, 0.5))
             muzzle = at + way * self.length * 0.8
@@ -121,9 +113,7 @@ class Gun(Scene):
                 age = t - self.times[j]
                 if age < 1.5:
                     place = muzzle + self.wind * age + way * 0.12 * (1 - np.exp(-age * 6))
-                    brush.smoke(
-                        *place, 0.04 + 0.14 * age**0.6, np.full(3, self.grey), self.smoke * np.exp(-age / 0.5)
-                    )
+                    brush.smoke(*place, 0.04 + 0.14 * age**0.6, np.full(3, self.grey), self.smoke * np.exp(-age / 0.5))
         if self.shell and since < 0.6:
             place = at + (0.1, 0) + np.array([-0.3, -0.7]) * since + (0, 2.2 * since**2)
             brush.disc(*place, 0.01, (220, 190, 90))
@@ -145,9 +135,7 @@ class Fireworks(Scene):
         self.times = rhythm(rng, duration_s, rate, 0.15)
         n = len(self.times)
         self.gains = rng.uniform(0.35, 1.0, n)
-        self.score.events = [
-            Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)
-        ]
+        self.score.events = [Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)]
         self.places = np.column_stack([rng.uniform(0.15, 0.85, n), rng.uniform(0.1, 0.6, n)])
         if self.kind == "explosion":
             self.places = np.column_stack([rng.uniform(0.3, 0.7, n), rng.uniform(0.5, 0.8, n)])
@@ -214,9 +202,7 @@ class Fireworks(Scene):
             size = self.gains[k] * self.reach * (1 - np.exp(-age / self.grow)) + 0.03
             for j, ray in enumerate(self.rays[:7]):
                 place = self.places[k] + ray * size * 0.7 - (0, 0.12 * age)
-                hot = np.array([255, 200, 90]) * np.exp(-age * 2) + np.array([70, 60, 55]) * (
-                    1 - np.exp(-age * 2)
-                )
+                hot = np.array([255, 200, 90]) * np.exp(-age * 2) + np.array([70, 60, 55]) * (1 - np.exp(-age * 2))
                 brush.smoke(*place, size * (0.6 + 0.05 * j), hot, 0.9 * float(np.exp(-age / 0.8)))
             if age < 0.08:
                 brush.glow(*self.places[k], 0.5, (255, 230, 180), 1.0)
@@ -248,7 +234,5 @@ class Fireworks(Scene):
                 brush.sprite(self.look, *self.places[k], 0.3, 0.05 * np.sin(3 * t))
             elif 0 <= age < 0.6:
                 for ray in self.rays[:12]:
-                    place = (
-                        self.places[k] + ray * (0.1 + 0.5 * (1 - np.exp(-age * 8))) * 0.5 + (0, 1.5 * age**2)
-                    )
+                    place = self.places[k] + ray * (0.1 + 0.5 * (1 - np.exp(-age * 8))) * 0.5 + (0, 1.5 * age**2)
                     brush.disc(*place, 0.012, self.colours[k])

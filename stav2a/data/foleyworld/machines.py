@@ -1,5 +1,7 @@
 """Continuous sounds whose picture moves with their loudness: machines, vehicles, weather, water, fire, crowds."""
 
+# ruff: noqa: RUF005  (sums of vectors, not joined lists)
+
 from __future__ import annotations
 
 import numpy as np
@@ -67,12 +69,30 @@ class Machine(_Bedded):
             pace = rng.uniform(0.5, 3.0)
             rest = smooth_curve(rng, duration_s, 1.5, -0.5, 1.5).clip(0, 1)
             phase = np.cumsum(rest) * pace / ENVELOPE_RATE
-            self.place = Curve(np.interp(np.arange(int(duration_s * 200) + 2) / 200, np.arange(len(rest)) / ENVELOPE_RATE,
-                                         np.sin(2 * np.pi * phase)))  # fmt: skip
+            self.place = Curve(
+                np.interp(
+                    np.arange(int(duration_s * 200) + 2) / 200,
+                    np.arange(len(rest)) / ENVELOPE_RATE,
+                    np.sin(2 * np.pi * phase),
+                )
+            )
             self.bed(cls, np.abs(np.cos(2 * np.pi * phase)) * rest)
         else:
-            cls = str(rng.choice(["machine_hum", "power_tool", "chainsaw", "alarm_siren", "spray_hiss", "rolling_object",
-                                  "insects", "metal_rattle", "bubbles"]))  # fmt: skip
+            cls = str(
+                rng.choice(
+                    [
+                        "machine_hum",
+                        "power_tool",
+                        "chainsaw",
+                        "alarm_siren",
+                        "spray_hiss",
+                        "rolling_object",
+                        "insects",
+                        "metal_rattle",
+                        "bubbles",
+                    ]
+                )
+            )
             envelope = gated(rng, duration_s)
             self.bed(cls, envelope, None if rng.random() < 0.5 else (0.75 + 0.35 * envelope))
         self.shiver = rng.uniform(0.0, 0.015)
@@ -83,9 +103,7 @@ class Machine(_Bedded):
     def prepare(self, rng: np.random.Generator, art: Art) -> None:
         self.body = props.thing(rng, art, self.cls)
         self.wheel = (
-            props.thing(rng, art, "rolling_object")
-            if rng.random() < 0.5 or self.cls == "rolling_object"
-            else None
+            props.thing(rng, art, "rolling_object") if rng.random() < 0.5 or self.cls == "rolling_object" else None
         )
         self.size = rng.uniform(0.3, 0.9)
         self.at = rng.uniform(0.3, 0.7, 2)
@@ -94,9 +112,7 @@ class Machine(_Bedded):
         self.axis = rng.normal(0, 0.4)
         self.reach = rng.uniform(0.06, 0.2)
         self.jitter = np.random.default_rng(self.seed).normal(0, 1, (256, 2))
-        self.smoke = (
-            rng.uniform(0.2, 0.6) if self.cls in ("spray_hiss", "power_tool", "chainsaw", "sawing") else 0.0
-        )
+        self.smoke = rng.uniform(0.2, 0.6) if self.cls in ("spray_hiss", "power_tool", "chainsaw", "sawing") else 0.0
         self.blink = self.cls == "alarm_siren"
 
     def draw(self, brush: Brush, t: float) -> None:
@@ -150,9 +166,7 @@ class Vehicle(_Bedded):
             envelope, speed = 0.25 + 0.75 * rev, 0.75 + 0.6 * rev
         self.bed(cls, envelope, speed)
         self.horns = (
-            rhythm(rng, duration_s, (0.2, 1.0), 0.5)
-            if cls == "vehicle_engine" and rng.random() < 0.25
-            else np.zeros(0)
+            rhythm(rng, duration_s, (0.2, 1.0), 0.5) if cls == "vehicle_engine" and rng.random() < 0.25 else np.zeros(0)
         )
         self.score.events = [Event(float(x), "vehicle_horn", 0.8, 0, 1.0, 0.4) for x in self.horns]
         self.way = rng.choice([-1, 1])
@@ -186,9 +200,7 @@ class Vehicle(_Bedded):
             brush.sprite(self.body, 0.5, 0.45 + 0.25 * s, self.size * s)
             for k in range(6):
                 z = (k / 6 + t * 0.8) % 1
-                brush.line(
-                    [(0.5, 0.5 + 0.5 * z**2), (0.5, 0.5 + 0.5 * z**2 + 0.05 * z)], self.marks, 0.02 * z
-                )
+                brush.line([(0.5, 0.5 + 0.5 * z**2), (0.5, 0.5 + 0.5 * z**2 + 0.05 * z)], self.marks, 0.02 * z)
         else:
             j = self.shiver * (0.4 + loud)
             brush.sprite(
@@ -219,9 +231,7 @@ class Weather(_Bedded):
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         cls = str(
-            rng.choice(
-                ["rain", "sea_waves", "wind", "running_water", "fire_crackle", "crowd", "insects", "bubbles"]
-            )
+            rng.choice(["rain", "sea_waves", "wind", "running_water", "fire_crackle", "crowd", "insects", "bubbles"])
         )
         slow = smooth_curve(rng, duration_s, rng.uniform(0.8, 3.0), 0.25, 1.0)
         if cls == "rain" and rng.random() < 0.6:
@@ -240,9 +250,7 @@ class Weather(_Bedded):
         self.v = rng.uniform(0.6, 1.4, n)
         self.phase = rng.uniform(0, 6.3, n)
         self.ink = (
-            colour(rng)
-            if self.cls in ("crowd", "insects")
-            else np.array([200, 215, 230]) * rng.uniform(0.6, 1.1)
+            colour(rng) if self.cls in ("crowd", "insects") else np.array([200, 215, 230]) * rng.uniform(0.6, 1.1)
         )
         self.slant = rng.normal(0, 0.2)
         self.trees = [art.sprite("wood_hit" if rng.random() < 0.6 else None, rng) for _ in range(3)]
@@ -252,8 +260,14 @@ class Weather(_Bedded):
         self.wiper = self.cls == "rain" and rng.random() < 0.35
 
     def draw(self, brush: Brush, t: float) -> None:
-        {"rain": self._rain, "sea_waves": self._waves, "wind": self._trees, "running_water": self._stream,
-         "fire_crackle": self._fire, "crowd": self._crowd}.get(self.cls, self._swarm)(brush, t)  # fmt: skip
+        {
+            "rain": self._rain,
+            "sea_waves": self._waves,
+            "wind": self._trees,
+            "running_water": self._stream,
+            "fire_crackle": self._fire,
+            "crowd": self._crowd,
+        }.get(self.cls, self._swarm)(brush, t)
 
     def _flowed(self, t: float) -> float:
         return float(self.flow[min(int(t * ENVELOPE_RATE), len(self.flow) - 1)])
@@ -265,9 +279,7 @@ class Weather(_Bedded):
             brush.line([(x, y), (x + self.slant * 0.08, y + 0.08)], self.ink, 0.006)
         if self.wiper:
             angle = -np.pi / 2 + 1.1 * np.sin(2.5 * self.fast * t)
-            brush.line(
-                [(0.5, 1.1), (0.5 + 0.9 * np.cos(angle), 1.1 + 0.9 * np.sin(angle))], (15, 15, 18), 0.03
-            )
+            brush.line([(0.5, 1.1), (0.5 + 0.9 * np.cos(angle), 1.1 + 0.9 * np.sin(angle))], (15, 15, 18), 0.03)
 
     def _waves(self, brush: Brush, t: float) -> None:
         x = np.linspace(-0.2, 1.2, 15)
@@ -319,9 +331,7 @@ class Weather(_Bedded):
     def _swarm(self, brush: Brush, t: float) -> None:
         for k in range(self.n // 2):
             x = self.p[k, 0] + 0.1 * np.sin(5 * self.v[k] * t + self.phase[k])
-            y = (self.p[k, 1] - self._flowed(t) * 0.3 * (self.cls == "bubbles")) % 1 + 0.08 * np.cos(
-                6 * t * self.v[k]
-            )
+            y = (self.p[k, 1] - self._flowed(t) * 0.3 * (self.cls == "bubbles")) % 1 + 0.08 * np.cos(6 * t * self.v[k])
             brush.disc(x, y, 0.012 * self.v[k], self.ink)
 
 
@@ -335,9 +345,7 @@ class Splash(Scene):
         self.times = rhythm(rng, duration_s, (0.4, 3.5) if self.drops else (0.25, 1.5), 0.2)
         n = len(self.times)
         self.gains = rng.uniform(0.3, 1.0, n)
-        self.score.events = [
-            Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)
-        ]
+        self.score.events = [Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)]
         self.level = rng.uniform(0.45, 0.75)
         self.x = rng.uniform(0.25, 0.75, n) if not self.drops else np.full(n, rng.uniform(0.35, 0.65))
         self.drift = rng.normal(0, 0.3, n) * (not self.drops)
@@ -370,9 +378,7 @@ class Splash(Scene):
                 wide = (0.05 + 0.35 * age) * (0.4 + 0.6 * self.gains[k])
                 flat = 1.0 if self.above else 0.25
                 if age < 1.2:
-                    brush.ellipse(
-                        self.x[k], self.level + 0.01, wide, wide * flat, 0, self.foam * (1 - 0.4 * age), 0.01
-                    )
+                    brush.ellipse(self.x[k], self.level + 0.01, wide, wide * flat, 0, self.foam * (1 - 0.4 * age), 0.01)
                 if age < 0.7:
                     high = self.gains[k] * (0.3 if self.drops else 1.0)
                     for v in self.spray[: 5 if self.drops else 18]:

@@ -1,5 +1,7 @@
 """Things that meet: doors and lids that close, clapping hands, scissors, plucked strings, balls and rackets, bells."""
 
+# ruff: noqa: RUF005  (sums of vectors, not joined lists)
+
 from __future__ import annotations
 
 import numpy as np
@@ -18,14 +20,10 @@ class Closing(Scene):
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
-        self.cls = str(
-            rng.choice(["door_close", "door_close", "wood_hit", "metal_hit", "switch_click", "plastic_hit"])
-        )
+        self.cls = str(rng.choice(["door_close", "door_close", "wood_hit", "metal_hit", "switch_click", "plastic_hit"]))
         self.times = rhythm(rng, duration_s, (0.25, 1.5), 0.6)
         self.gains = np.clip(rng.uniform(0.4, 0.9) * np.exp(rng.normal(0, 0.3, len(self.times))), 0.15, 1)
-        self.score.events = [
-            Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)
-        ]
+        self.score.events = [Event(float(t), self.cls, float(g)) for t, g in zip(self.times, self.gains, strict=True)]
         t = samples(duration_s)
         y = np.full(len(t), rng.uniform(0.5, 1.0))
         shut = rng.uniform(0.12, 0.6)
@@ -58,16 +56,18 @@ class Closing(Scene):
         w, h = self.w, self.h
         x, y = 0.5 - w / 2, 0.5 - h / 2 + j
         m = 0.03
-        brush.polygon(
-            [(x - m, y - m), (x + w + m, y - m), (x + w + m, y + h + m), (x - m, y + h + m)], self.rim
-        )
+        brush.polygon([(x - m, y - m), (x + w + m, y - m), (x + w + m, y + h + m), (x - m, y + h + m)], self.rim)
         brush.polygon([(x, y), (x + w, y), (x + w, y + h), (x, y + h)], self.hole)
         if self.kind == "door":
             a = o * 1.4
             ex, d = x + w * np.cos(a), self.depth * np.sin(a)
             quad = [(x, y), (ex, y - d), (ex, y + h + d), (x, y + h)]
-            inner = [(x + 0.2 * (ex - x), y + 0.1 * h), (x + 0.8 * (ex - x), y + 0.1 * h - 0.7 * d),
-                     (x + 0.8 * (ex - x), y + 0.45 * h), (x + 0.2 * (ex - x), y + 0.45 * h)]  # fmt: skip
+            inner = [
+                (x + 0.2 * (ex - x), y + 0.1 * h),
+                (x + 0.8 * (ex - x), y + 0.1 * h - 0.7 * d),
+                (x + 0.8 * (ex - x), y + 0.45 * h),
+                (x + 0.2 * (ex - x), y + 0.45 * h),
+            ]
             grip = (x + 0.9 * (ex - x), y + 0.5 * h)
         elif self.kind == "slide":
             s = self.way * w * o * 0.95
@@ -104,15 +104,17 @@ class Meeting(Scene):
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         self.kind = str(rng.choice(["clap", "scissors", "clink", "swords"], p=[0.4, 0.15, 0.25, 0.2]))
-        classes = {"clap": ("hand_clap",), "scissors": ("knife_scissors", "tearing"), "swords": ("sword_clash", "wood_hit", "body_hit"),
-                   "clink": ("glass_clink", "stone_hit", "metal_hit", "cymbal", "wood_block", "coins")}  # fmt: skip
+        classes = {
+            "clap": ("hand_clap",),
+            "scissors": ("knife_scissors", "tearing"),
+            "swords": ("sword_clash", "wood_hit", "body_hit"),
+            "clink": ("glass_clink", "stone_hit", "metal_hit", "cymbal", "wood_block", "coins"),
+        }
         self.cls = str(rng.choice(classes[self.kind]))
         rate = {"clap": (0.8, 5.0), "scissors": (0.6, 3.5)}.get(self.kind, (0.3, 2.5))
         self.times = rhythm(rng, duration_s, rate, 0.16)
         gains = np.clip(rng.uniform(0.4, 0.9) * np.exp(rng.normal(0, 0.2, len(self.times))), 0.15, 1)
-        self.score.events = [
-            Event(float(t), self.cls, float(g)) for t, g in zip(self.times, gains, strict=True)
-        ]
+        self.score.events = [Event(float(t), self.cls, float(g)) for t, g in zip(self.times, gains, strict=True)]
         self.gap = Swing(rng, fast=self.kind == "clap").lift(self.times, 0.5 + 0.5 * gains, duration_s)
         self.spread = rng.uniform(0.1, 0.3)
         self.axis = rng.normal(0, 0.35)
@@ -129,9 +131,7 @@ class Meeting(Scene):
             self.halves = (props.thing(rng, art, self.cls), props.thing(rng, art, self.cls))
         self.size = rng.uniform(0.25, 0.5)
         self.arm = props.limb(rng, rng.choice(["skin", "any"]))
-        self.body = (
-            (props.torso(rng), props.head(rng)) if self.kind == "clap" and rng.random() < 0.5 else None
-        )
+        self.body = (props.torso(rng), props.head(rng)) if self.kind == "clap" and rng.random() < 0.5 else None
         if self.body:
             self.size *= 0.55
             self.spread *= 0.6
@@ -166,9 +166,7 @@ class Meeting(Scene):
                     0.07,
                 )
                 tilt = -np.pi / 2 + side * (0.2 + 0.3 * gap)
-                brush.sprite(
-                    self.halves[0], *place, self.size, tilt, (0.5, 0.5), flip=False, stretch=(1, 0.8 * side)
-                )
+                brush.sprite(self.halves[0], *place, self.size, tilt, (0.5, 0.5), flip=False, stretch=(1, 0.8 * side))
             else:
                 brush.sprite(
                     self.halves[(side + 1) // 2],
@@ -186,8 +184,12 @@ class Pluck(Scene):
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         self.kind = str(rng.choice(["string", "bell", "clock", "shaker"], p=[0.42, 0.2, 0.13, 0.25]))
-        classes = {"string": ("plucked_string",), "bell": ("bell_ring", "cowbell", "chimes"), "clock": ("clock_tick",),
-                   "shaker": ("shaker", "shaker", "metal_rattle", "coins", "cards_dice", "crinkle", "ratchet")}  # fmt: skip
+        classes = {
+            "string": ("plucked_string",),
+            "bell": ("bell_ring", "cowbell", "chimes"),
+            "clock": ("clock_tick",),
+            "shaker": ("shaker", "shaker", "metal_rattle", "coins", "cards_dice", "crinkle", "ratchet"),
+        }
         self.cls = str(rng.choice(classes[self.kind]))
         if self.kind in ("bell", "clock"):
             beat = rng.uniform(0.35, 1.4)
@@ -227,13 +229,7 @@ class Pluck(Scene):
             brush.line([(0.1, y), (0.45, y + swing), (0.9, y)], self.ink, 0.005)
         fore = self.which[min(k + 1, len(self.which) - 1)] if to < 0.25 else self.which[max(k, 0)]
         y = 0.5 + 0.03 * (fore - self.strings / 2)
-        pull = (
-            -0.04 * max(1 - to / 0.15, 0)
-            if to < 0.15
-            else 0.06 * float(np.exp(-since / 0.12))
-            if k >= 0
-            else 0.0
-        )
+        pull = -0.04 * max(1 - to / 0.15, 0) if to < 0.15 else 0.06 * float(np.exp(-since / 0.12)) if k >= 0 else 0.0
         tip = np.array([0.55, y + pull])
         bone(brush, self.arm, (0.5 + 0.5 * self.side, 1.1), tip + (0.1 * self.side, 0.14), 0.1)
         brush.sprite(self.hand.sprite, *tip, 0.22, np.pi + 0.9 if self.side > 0 else -0.9, (0.9, 0.5))
@@ -286,9 +282,7 @@ class Rally(Scene):
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         self.cls = str(
-            rng.choice(
-                ["ball_bounce_hit", "ball_bounce_hit", "ball_bounce_hit", "thud", "whoosh", "body_hit"]
-            )
+            rng.choice(["ball_bounce_hit", "ball_bounce_hit", "ball_bounce_hit", "thud", "whoosh", "body_hit"])
         )
         self.players = int(rng.choice([1, 2], p=[0.6, 0.4]))
         beat = rng.uniform(0.5, 1.6)

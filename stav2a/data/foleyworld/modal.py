@@ -28,9 +28,7 @@ MATERIALS = {
 # class: (recipe, parameter); a class not listed is struck wood as an event and broadband noise as a texture
 RECIPES: dict[str, tuple[str, str | tuple]] = {
     **dict.fromkeys(("metal_hit", "cowbell", "bell_ring", "sword_clash", "hammering"), ("strike", "metal")),
-    **dict.fromkeys(
-        ("metal_rattle", "coins", "footsteps_metal", "chimes", "alarm_siren"), ("strike", "metal")
-    ),
+    **dict.fromkeys(("metal_rattle", "coins", "footsteps_metal", "chimes", "alarm_siren"), ("strike", "metal")),
     **dict.fromkeys(("glass_clink", "glass_break", "water_drop"), ("strike", "glass")),
     **dict.fromkeys(("stone_hit", "footsteps_hard"), ("strike", "stone")),
     **dict.fromkeys(("hand_drum", "tom_drum", "kick_drum"), ("strike", "drum")),
@@ -84,9 +82,7 @@ def texture(cls: str, rng: np.random.Generator, duration_s: float = 5.0) -> np.n
         for k in range(1, 12):
             wave = wave + np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6.3)) / k ** rng.uniform(0.6, 1.6)
     else:
-        pole = {"rain": 0.2, "spray_hiss": 0.0, "sea_waves": 0.9, "wind": 0.97, "fire_crackle": 0.8}.get(
-            cls, 0.6
-        )
+        pole = {"rain": 0.2, "spray_hiss": 0.0, "sea_waves": 0.9, "wind": 0.97, "fire_crackle": 0.8}.get(cls, 0.6)
         wave = lfilter([1 - pole], [1, -pole], noise)
         if cls == "fire_crackle":
             wave = wave * 0.2 + (rng.random(n) < 0.0008) * rng.uniform(0.5, 2, n)

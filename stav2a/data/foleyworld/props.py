@@ -20,10 +20,7 @@ class Tool:
 
     def offset(self, width: float, angle: float, side: int) -> np.ndarray:
         """Handle minus tip in stage units when the tool is `width` long and turned by `angle`."""
-        d = (
-            np.array([self.handle[0] - self.tip[0], (self.handle[1] - self.tip[1]) * self.sprite.aspect])
-            * width
-        )
+        d = np.array([self.handle[0] - self.tip[0], (self.handle[1] - self.tip[1]) * self.sprite.aspect]) * width
         d[0] *= side
         c, s = np.cos(angle), np.sin(angle)
         return np.array([c * d[0] - s * d[1], s * d[0] + c * d[1]])
@@ -131,9 +128,7 @@ def drum(rng: np.random.Generator, bottom: float = 0.85) -> Sprite:
     rgba = body.levels[0].astype(np.float32)
     top = np.zeros((h, 96, 3), np.uint8)
     shade = float(rng.uniform(80, 250))
-    cv2.ellipse(
-        top, (48, flat), (45, max(flat - 1, 1)), 0, 0, 360, (shade, shade, shade * 0.93), -1, cv2.LINE_AA
-    )
+    cv2.ellipse(top, (48, flat), (45, max(flat - 1, 1)), 0, 0, 360, (shade, shade, shade * 0.93), -1, cv2.LINE_AA)
     lit = top.any(-1)
     rgba[lit, :3] = top[lit]
     return Sprite(rgba)

@@ -30,9 +30,7 @@ class Sound:
         return [e.time_s for e in self.events if e.audible]
 
 
-def render(
-    score: Score, source: BankSource | ModalSource, rng: np.random.Generator, held_out: bool = False
-) -> Sound:
+def render(score: Score, source: BankSource | ModalSource, rng: np.random.Generator, held_out: bool = False) -> Sound:
     """Mix a score. The same score with another generator gives another take of it."""
     samples = round(score.duration_s * SAMPLE_RATE)
     mix = np.zeros(samples, np.float32)
@@ -50,9 +48,7 @@ def render(
     return Sound(mix.astype(np.float32), score.events, text, score.cls)
 
 
-def _lay_events(
-    mix: np.ndarray, score: Score, source, rng: np.random.Generator, recorded: dict[str, str]
-) -> None:
+def _lay_events(mix: np.ndarray, score: Score, source, rng: np.random.Generator, recorded: dict[str, str]) -> None:
     voices: dict[tuple[int, str], list[Take]] = {}
     tune: dict[tuple[int, str], float] = {}
     for event in score.audible:
@@ -77,9 +73,7 @@ def _lay_events(
         mix[start:stop] += gain * wave[: stop - start]
 
 
-def _lay_beds(
-    mix: np.ndarray, score: Score, source, rng: np.random.Generator, recorded: dict[str, str]
-) -> None:
+def _lay_beds(mix: np.ndarray, score: Score, source, rng: np.random.Generator, recorded: dict[str, str]) -> None:
     grid = np.arange(len(mix)) / SAMPLE_RATE
     for bed in score.beds:
         take = source.texture(bed.cls, rng)

@@ -105,9 +105,7 @@ class BankSource:
         cuts = []
         for start, end in zip(entry.onsets_s, ends, strict=True):
             if end - start >= max(MIN_SEGMENT_S, 0.5 * duration_s):
-                piece = wave[
-                    max(round((start - 0.004) * SAMPLE_RATE), 0) : round((end - 0.012) * SAMPLE_RATE)
-                ]
+                piece = wave[max(round((start - 0.004) * SAMPLE_RATE), 0) : round((end - 0.012) * SAMPLE_RATE)]
                 cuts.append(Take(faded(piece), caption))
         return cuts
 

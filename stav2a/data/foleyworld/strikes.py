@@ -62,16 +62,12 @@ class Strike(Scene):
             self.targets.append(Target(x, y + up, name, width, pitch, np.zeros(0)))
         self._plan_hits(rng, times)
         self.view = str(rng.choice(["side", "front", "top", "person"], p=[0.34, 0.2, 0.22, 0.24]))
-        self.effect = str(
-            rng.choice(["none", "jiggle", "squash", "chips", "sink"], p=[0.3, 0.34, 0.12, 0.16, 0.08])
-        )
+        self.effect = str(rng.choice(["none", "jiggle", "squash", "chips", "sink"], p=[0.3, 0.34, 0.12, 0.16, 0.08]))
         if rng.random() < 0.12:
             self.jolts = tuple((e.time_s, 0.012 * e.gain) for e in self.score.events)
         if kit and rng.random() < 0.6:  # the foot's bass drum
             self.kick = rhythm(rng, duration_s, (0.8, 3.0))
-            self.score.events += [
-                Event(float(t), "kick_drum", float(rng.uniform(0.5, 0.9)), 90) for t in self.kick
-            ]
+            self.score.events += [Event(float(t), "kick_drum", float(rng.uniform(0.5, 0.9)), 90) for t in self.kick]
         else:
             self.kick = np.zeros(0)
         self._geometry(rng)
@@ -247,9 +243,7 @@ class Taps(Scene):
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         self.cls = str(
-            rng.choice(
-                ["keyboard_typing", "piano_note", "switch_click", "wood_hit"], p=[0.5, 0.25, 0.15, 0.1]
-            )
+            rng.choice(["keyboard_typing", "piano_note", "switch_click", "wood_hit"], p=[0.5, 0.25, 0.15, 0.1])
         )
         self.fingers = 1 if self.cls == "switch_click" else int(rng.integers(2, 9))
         rate = (0.4, 2.0) if self.cls == "switch_click" else (1.0, 8.0)
@@ -260,11 +254,7 @@ class Taps(Scene):
         gain = rng.uniform(0.4, 0.9)
         for k, own in enumerate(self.times):
             for j, t in enumerate(own):
-                pitch = (
-                    2 ** ((k * 2 + round(self.keys[k][j] * 30)) / 12 - 0.4)
-                    if self.cls == "piano_note"
-                    else 1.0
-                )
+                pitch = 2 ** ((k * 2 + round(self.keys[k][j] * 30)) / 12 - 0.4) if self.cls == "piano_note" else 1.0
                 level = float(np.clip(gain * np.exp(rng.normal(0, 0.2)), 0.1, 1))
                 self.score.events.append(Event(float(t), self.cls, level, 0, pitch))
         self.depth = rng.uniform(0.02, 0.09)
@@ -285,9 +275,7 @@ class Taps(Scene):
             for c in range(self.cols):
                 x, y = int(c * 256 / self.cols), int(r * 85 / self.rows)
                 stop = (int(x + 225 / self.cols), int(y + 72 / self.rows))
-                cv2.rectangle(
-                    keys, (x, y), stop, (*(self.ink * rng.uniform(0.93, 1.05)).clip(0, 255), 255.0), -1
-                )
+                cv2.rectangle(keys, (x, y), stop, (*(self.ink * rng.uniform(0.93, 1.05)).clip(0, 255), 255.0), -1)
         self.keyboard = Sprite(keys)
         self.thick = rng.uniform(0.025, 0.05)
         self.two = rng.random() < 0.6

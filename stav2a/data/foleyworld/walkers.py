@@ -1,5 +1,7 @@
 """Steps: a walker from the side or the front, feet alone, a bobbing first-person camera, jumps."""
 
+# ruff: noqa: RUF005  (sums of vectors, not joined lists)
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,8 +14,17 @@ from .plan import Event
 from .scene import Scene, after
 from .strikes import bone
 
-GROUNDS = ("footsteps_hard", "footsteps_hard", "footsteps_gravel", "footsteps_snow", "footsteps_grass", "footsteps_wood",
-           "footsteps_metal", "footsteps_water", "horse_neigh")  # fmt: skip
+GROUNDS = (
+    "footsteps_hard",
+    "footsteps_hard",
+    "footsteps_gravel",
+    "footsteps_snow",
+    "footsteps_grass",
+    "footsteps_wood",
+    "footsteps_metal",
+    "footsteps_water",
+    "horse_neigh",
+)
 
 
 class Walker(Scene):
@@ -62,9 +73,7 @@ class Walker(Scene):
         count = np.searchsorted(self.all, t, side="right")
         ahead = np.searchsorted(self.all, t + 1e-9)
         before = self.all[np.maximum(count - 1, 0)] if len(self.all) else np.zeros(len(t))
-        after_ = (
-            self.all[np.minimum(ahead, max(len(self.all) - 1, 0))] if len(self.all) else np.full(len(t), 9.0)
-        )
+        after_ = self.all[np.minimum(ahead, max(len(self.all) - 1, 0))] if len(self.all) else np.full(len(t), 9.0)
         span = np.maximum(np.minimum(after_ - before, 1.6 * self.period), 1e-3)
         swing_from = np.where(after_ - before > 1.6 * self.period, after_ - 1.2 * self.period, before)
         phase = np.clip((t - swing_from) / np.maximum(after_ - swing_from, 1e-3), 0, 1)
@@ -98,9 +107,7 @@ class Walker(Scene):
         self.arm = props.limb(rng, "any")
         self.width = rng.uniform(0.05, 0.09)
         self.floor = props.slab(rng, 0.3) if rng.random() < 0.5 else None
-        self.dust = (
-            self.cls in ("footsteps_water", "footsteps_snow", "footsteps_gravel") and rng.random() < 0.6
-        )
+        self.dust = self.cls in ("footsteps_water", "footsteps_snow", "footsteps_gravel") and rng.random() < 0.6
         self.dust_colour = colour(rng, "dull")
         self.spray = rng.normal(0, 1, (7, 2)) * (0.3, 0.1) - (0, 0.35)
 
@@ -118,8 +125,7 @@ class Walker(Scene):
         phase = abs(float(self.foot_x[0](t)) - float(self.foot_x[1](t))) / (2 * self.length)
         hip = np.array([origin + body, self.ground - 2 * self.leg * (0.97 - 0.06 * phase)])
         feet = [
-            np.array([origin + float(self.foot_x[k](t)), self.ground - 0.03 - float(self.foot_y[k](t))])
-            for k in (0, 1)
+            np.array([origin + float(self.foot_x[k](t)), self.ground - 0.03 - float(self.foot_y[k](t))]) for k in (0, 1)
         ]
         for k in (1, 0):
             knee = elbow(hip, feet[k], self.leg, self.leg, -1)
@@ -146,21 +152,15 @@ class Walker(Scene):
                 bone(brush, self.shin, (0.5 + side * 0.15, 1.25), foot, self.width * 2)
                 brush.sprite(self.shoe, *foot, 0.26, -np.pi / 2, (0.3, 0.5), stretch=(1 + 0.15 * lift, 1))
             else:
-                foot = np.array(
-                    [0.5 + side * 0.08, self.ground + 0.04 * ahead - 0.9 * float(self.foot_y[k](t))]
-                )
+                foot = np.array([0.5 + side * 0.08, self.ground + 0.04 * ahead - 0.9 * float(self.foot_y[k](t))])
                 hip = np.array([0.5 + side * 0.05, self.ground - 2 * self.leg])
                 bone(brush, self.thigh, hip, (hip + foot) / 2 + (side * 0.01, 0.02 * lift), self.width * 1.2)
                 bone(brush, self.shin, (hip + foot) / 2 + (side * 0.01, 0.02 * lift), foot, self.width)
                 brush.sprite(self.shoe, *foot, 0.1, 0.0, (0.5, 0.8))
         if not near:
             sway = 0.01 * np.sin(2 * np.pi * t / (2 * self.period))
-            brush.sprite(
-                self.torso, 0.5 + sway, self.ground - 1.9 * self.leg, self.leg * 0.9, pivot=(0.5, 1.0)
-            )
-            brush.sprite(
-                self.head, 0.5 + sway, self.ground - 3.1 * self.leg, self.leg * 0.42, pivot=(0.5, 0.9)
-            )
+            brush.sprite(self.torso, 0.5 + sway, self.ground - 1.9 * self.leg, self.leg * 0.9, pivot=(0.5, 1.0))
+            brush.sprite(self.head, 0.5 + sway, self.ground - 3.1 * self.leg, self.leg * 0.42, pivot=(0.5, 0.9))
         self._splash(brush, t, [0.4, 0.6])
 
     def _splash(self, brush: Brush, t: float, xs) -> None:
@@ -178,8 +178,20 @@ class Jumper(Scene):
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
-        self.cls = str(rng.choice(["thud", "footsteps_hard", "footsteps_wood", "body_hit", "spring_boing", "ball_bounce_hit",
-                                   "footsteps_grass", "footsteps_gravel"]))  # fmt: skip
+        self.cls = str(
+            rng.choice(
+                [
+                    "thud",
+                    "footsteps_hard",
+                    "footsteps_wood",
+                    "body_hit",
+                    "spring_boing",
+                    "ball_bounce_hit",
+                    "footsteps_grass",
+                    "footsteps_gravel",
+                ]
+            )
+        )
         g = rng.uniform(2.5, 6.0)
         t, hops = rng.uniform(0.2, 1.0), []
         while t < duration_s:
@@ -191,9 +203,7 @@ class Jumper(Scene):
         self.hops = np.array(hops).reshape(-1, 3)
         self.lands = self.hops[:, 0] + self.hops[:, 1]
         for land, height in zip(self.lands, self.hops[:, 2], strict=True):
-            self.score.events.append(
-                Event(float(land), self.cls, float(np.clip((height / 0.35) ** 0.5, 0.2, 1)))
-            )
+            self.score.events.append(Event(float(land), self.cls, float(np.clip((height / 0.35) ** 0.5, 0.2, 1))))
         self.ground = rng.uniform(0.7, 0.92)
         self.drift = rng.normal(0, 0.05)
         self.squash = rng.uniform(0.03, 0.2)

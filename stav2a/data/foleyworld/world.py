@@ -170,9 +170,7 @@ class FoleyWorld:
                 if bob is not None:
                     camera.jolt(bob)
             shots.append((actors, Backdrop(rng, self.art, canvas_size), camera))
-        source_fps = float(
-            rng.choice([self.fps, 30.0, 24.0, 20.0, 15.0, 12.0], p=[0.5, 0.24, 0.1, 0.07, 0.06, 0.03])
-        )
+        source_fps = float(rng.choice([self.fps, 30.0, 24.0, 20.0, 15.0, 12.0], p=[0.5, 0.24, 0.1, 0.07, 0.06, 0.03]))
         blurred = rng.random() < 0.3
         shutter = rng.uniform(0.2, 0.9) / source_fps
         count = round(self.duration_s * self.fps)
@@ -188,9 +186,7 @@ class FoleyWorld:
             actors, backdrop, camera = shots[int(np.searchsorted(plan.cuts_s, t, side="right"))]
             picture = _shoot(canvas, actors, backdrop, t)
             if blurred and t >= shutter:
-                picture = cv2.addWeighted(
-                    picture.copy(), 0.5, _shoot(canvas, actors, backdrop, t - shutter), 0.5, 0
-                )
+                picture = cv2.addWeighted(picture.copy(), 0.5, _shoot(canvas, actors, backdrop, t - shutter), 0.5, 0)
             out[k] = film.develop(camera.frame(picture, t), t)
         return out
 
@@ -227,9 +223,7 @@ def _merge(score: Score, scene: Scene, start_s: float, stop_s: float, voice: int
     """Add a scene's sounds as far as it is in the picture."""
     for e in scene.score.events:
         if start_s <= e.time_s < stop_s:
-            score.events.append(
-                Event(e.time_s, e.cls, e.gain, voice + e.voice, e.pitch, e.duration_s, e.audible)
-            )
+            score.events.append(Event(e.time_s, e.cls, e.gain, voice + e.voice, e.pitch, e.duration_s, e.audible))
     for bed in scene.score.beds:
         t = np.arange(len(bed.envelope)) / 50.0
         inside = ((t >= start_s) & (t < stop_s)).astype(np.float32)

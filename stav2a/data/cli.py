@@ -1,0 +1,148 @@
+"""`python -m stav2a data`: render FoleyWorld clips to look at, or caches to train on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="data_command", required=True)
+    for name, text in (
+        ("render", "write clips (mp4 with sound) and manifest.jsonl"),
+        ("cache", "write packed frames, waveforms and events for training"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--out", type=Path, required=True, help="folder to write to")
+        command.add_argument("--count", type=int, required=True, help="number of clips")
+        command.add_argument("--start", type=int, default=0, help="index of the first clip")
+        command.add_argument("--split", choices=("train", "val", "test"), default="train")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--bank", type=Path, help="sound bank folder (default: modal synthesis)")
+        command.add_argument("--sprites", type=Path, help="folder of cut-out pictures (default: shapes only)")
+        command.add_argument("--duration", type=float, default=10.24, help="seconds a clip")
+        command.add_argument("--fps", type=float, default=25.0)
+        command.add_argument("--size", type=int, default=112, help="pixels, both sides")
+        command.add_argument("--scenes", nargs="*", help="only these scenes")
+        command.add_argument("--held-out-captions", action="store_true", help="wordings kept apart for tests")
+        if name == "cache":
+            command.add_argument("--workers", type=int, default=1)
+            command.add_argument("--per-shard", type=int, default=64)
+
+
+def run(args: argparse.Namespace) -> int:
+    options = {
+        "bank": str(args.bank) if args.bank else None,
+        "sprites": str(args.sprites) if args.sprites else None,
+        "split": args.split,
+        "seed": args.seed,
+        "duration_s": args.duration,
+        "fps": args.fps,
+        "size": args.size,
+        "held_out_captions": args.held_out_captions,
+        "scenes": tuple(args.scenes) if args.scenes else None,
+    }
+    try:
+        return (_render if args.data_command == "render" else _cache)(args, options)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _render(args: argparse.Namespace, options: dict) -> int:
+    from .foleyworld.cache import describe
+    from .foleyworld.world import FoleyWorld
+
+    world = FoleyWorld(**options)
+    args.out.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    with (args.out / "manifest.jsonl").open("w", encoding="utf-8") as manifest:
+        for i in range(args.start, args.start + args.count):
+            sample = world[i]
+            path = args.out / f"{args.split}_{i:06d}.mp4"
+            write_clip(path, sample.frames, world.fps, sample.waveform)
+            line = {"file": path.name, "duration_s": args.duration, "fps": args.fps, **describe(sample, i)}
+            manifest.write(json.dumps(line) + "\n")
+    _report(args.count, round(args.duration * args.fps), began)
+    return 0
+
+
+def _cache(args: argparse.Namespace, options: dict) -> int:
+    from .foleyworld.cache import write_cache
+
+    frames = round(args.duration * args.fps)
+    began, done = time.perf_counter(), 0
+    for clips in write_cache(args.out, options, args.count, args.per_shard, args.workers, args.start):
+        done += clips
+        if clips:
+            _report(done, frames, began)
+    _report(done, frames, began)
+    return 0
+
+
+def _report(clips: int, frames: int, began: float) -> None:
+    seconds = max(time.perf_counter() - began, 1e-9)
+    rate = clips * frames / seconds
+    print(
+        f"{clips} clips, {seconds:.1f} s, {rate:.0f} frames/s ({1e3 / max(rate, 1e-9):.2f} ms a frame)",
+        flush=True,
+    )
+
+
+def write_clip(path: Path, frames: np.ndarray, fps: float, waveform: np.ndarray, sample_rate: int = 16_000) -> None:
+    """frames uint8 [T, H, W, 3] RGB and waveform float32 [S] as H.264 and AAC."""
+    from ..media.audio import write_wav
+    from ..media.ffmpeg import binary
+
+    height, width = frames.shape[1:3]
+    with tempfile.TemporaryDirectory() as folder:
+        sound = write_wav(Path(folder) / "sound.wav", waveform, sample_rate)
+        picture = [
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{width}x{height}",
+            "-r",
+            str(fps),
+            "-i",
+            "-",
+        ]
+        coding = [
+            "-c:v",
+            "libx264",
+            "-preset",
+            "veryfast",
+            "-crf",
+            "16",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:a",
+            "aac",
+            "-b:a",
+            "128k",
+        ]
+        command = [
+            binary(),
+            "-y",
+            "-v",
+            "error",
+            *picture,
+            "-i",
+            str(sound),
+            *coding,
+            "-threads",
+            "1",
+            str(path),
+        ]
+        made = subprocess.run(command, input=np.ascontiguousarray(frames).tobytes(), capture_output=True, check=False)
+    if made.returncode:
+        raise RuntimeError(f"ffmpeg could not write {path}: {made.stderr.decode(errors='replace')[-500:]}")

@@ -40,7 +40,7 @@ class Gun(Scene):
 
     def light(self, t: float) -> float:
         _, since = after(self.times, t)
-        return self.lit if since < 0.045 else 0.0
+        return self.lit if since < 0.06 else 0.0
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:
         m = props.mask(128, 48)
@@ -102,7 +102,7 @@ class Gun(Scene):
             muzzle = at + way * self.length * 0.8
         if k < 0:
             return
-        if self.flash and since < 0.05:
+        if self.flash and since < 0.06:
             size = self.flash * 0.22 * gain
             brush.glow(*(muzzle + way * size * 0.5), size * 1.6, self.fire, 1.0)
             star = [muzzle + way * size * 0.4 + size * r * np.array([np.cos(a), np.sin(a)])
@@ -121,6 +121,8 @@ class Gun(Scene):
 
 class Fireworks(Scene):
     """Bursts in the sky or on the ground: sparks, a fireball with debris, a balloon that pops, lightning."""
+
+    layer = 0
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)

@@ -17,6 +17,7 @@ class Scene:
     in any order.
     """
 
+    layer = 1  # 0: fills the picture and is drawn first, so that it hides no other scene
     scroll_rate = 0.0  # stage units a second by which the background moves
     jolts: tuple[tuple[float, float], ...] = ()  # (time_s, strength) of shakes of the camera
 

@@ -7,11 +7,17 @@ from functools import partial
 from .animals import Caller
 from .bodies import Bodies, Pushed
 from .flashes import Fireworks, Gun
-from .machines import Machine, Splash, Vehicle, Weather
-from .meetings import Closing, Meeting, Pluck, Rally
+from .machines import Machine
+from .meetings import Closing, Meeting
 from .movers import Mover
-from .strikes import Strike, Taps
+from .pluck import Pluck
+from .rally import Rally
+from .splash import Splash
+from .strikes import Strike
+from .taps import Taps
+from .vehicles import Vehicle
 from .walkers import Jumper, Walker
+from .weather import Weather
 
 SCENES = {
     "strike": (Strike, 3.2),

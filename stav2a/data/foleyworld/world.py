@@ -160,7 +160,7 @@ class FoleyWorld:
         film = Film(rng, self.size, self.art)
         shots = []
         for shot in range(len(plan.cuts_s) + 1):
-            actors = [a for a in plan.actors if a.shot == shot]
+            actors = sorted((a for a in plan.actors if a.shot == shot), key=lambda a: a.scene.layer)
             for actor in actors:
                 actor.scene.prepare(rng, self.art)
             jolts = [j for a in actors for j in a.scene.jolts]

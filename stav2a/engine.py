@@ -43,6 +43,10 @@ class Engine:
                 self._pipelines[name] = self._load(name)
             return self._pipelines[name]
 
+    def has(self, name: str) -> bool:
+        """Whether the model is loaded already."""
+        return name in self._pipelines
+
     def models(self) -> dict[str, str | None]:
         """Name of each known model: None where it can be used, else a sentence that says what is missing."""
         names = dict.fromkeys([self.default_model, "compact", "paper"])
@@ -56,7 +60,7 @@ class Engine:
         except Exception as error:
             if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
                 gc.collect()
-                if self.device == "cuda":
+                if self.device.startswith("cuda"):
                     import torch
 
                     torch.cuda.empty_cache()

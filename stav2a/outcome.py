@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 
 from stav2a.settings import Settings
 
+STALE_S = 3600.0  # no run writes that long
 EDGES_S = 1.0  # shorter clips have no room for chance levels, which leave out 0.2 s at both ends
 
 
@@ -139,6 +141,7 @@ def measure(
 @contextlib.contextmanager
 def written_together(out_dir: Path) -> Iterator[Path]:
     """A hidden folder inside `out_dir` to write into; its files move out at the end, or vanish on failure."""
+    _sweep(out_dir)
     made = [folder for folder in (out_dir, *out_dir.parents) if not folder.exists()]
     out_dir.mkdir(parents=True, exist_ok=True)
     hidden = out_dir / f".partial-{uuid.uuid4().hex}"
@@ -158,6 +161,14 @@ def written_together(out_dir: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _sweep(out_dir: Path) -> None:
+    """Remove what a killed process has left behind."""
+    for left in out_dir.glob(".partial-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                shutil.rmtree(left)
 
 
 def write_bundle(path: Path, files: Sequence[Path]) -> None:

@@ -1,0 +1,73 @@
+"""The command line: `python -m stav2a COMMAND`. Exit status 0, or 2 with one sentence for unusable input."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from importlib import import_module
+
+COMMANDS = {  # name: (module with add_arguments and run, what it does)
+    "generate": ("stav2a.commands.generate", "generate sound for video clips"),
+    "onsets": ("stav2a.commands.onsets", "find when things happen in clips"),
+    "serve": ("stav2a.ui.page", "open the page in a browser"),
+    "evaluate": ("stav2a.metrics.evaluate", "score generated against reference audio"),
+    "train": ("stav2a.train.cli", "train one stage of a model"),
+    "data": ("stav2a.data.cli", "make or prepare training data"),
+    "weights": ("stav2a.weights", "fetch, convert and check weights"),
+    "bench": ("stav2a.bench", "measure speed and memory"),
+    "study": ("stav2a.study", "run a listening test and report its ratings"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence instead of a page of usage."""
+
+    def error(self, message: str):
+        self.exit(2, f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    parser = Parser(prog="python -m stav2a", description="Sound for silent clips, aligned in meaning and in time.")
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    module = None
+    for name, (path, what) in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        if name == chosen:  # only the chosen one is imported: --help stays quick
+            module = import_module(path)
+            module.add_arguments(command)
+    args = parser.parse_args(argv)
+    if args.version:
+        from stav2a import __version__
+
+        print(__version__)
+        return 0
+    if module is None:
+        parser.print_help(sys.stderr)
+        return 2
+    return run(module, args)
+
+
+def run(module, args: argparse.Namespace) -> int:
+    from stav2a.media.limits import InputError
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: clean up as for Ctrl-C
+    try:
+        return module.run(args)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

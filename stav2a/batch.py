@@ -1,0 +1,178 @@
+"""Many clips: reading, model and writing side by side; one failure never stops the rest; finished clips are skipped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stav2a.engine import Engine
+from stav2a.generate import Job, compute, read, stop_if, write
+from stav2a.media import Cancelled, InputError, probe
+from stav2a.outcome import Result
+from stav2a.settings import Settings
+
+log = logging.getLogger(__name__)
+AHEAD = 2  # clips read before the model wants them, and clips waiting to be written
+RECORD = "result.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    clip: Path
+    settings: Settings
+    out_dir: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: its record (as `Result.to_json`), or one sentence why there is none."""
+
+    task: Task
+    record: dict | None = None
+    error: str | None = None
+    skipped: bool = False
+
+
+def run_batch(
+    engine: Engine,
+    tasks: list[Task],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[Task, object], None] = lambda task, item: None,
+) -> Iterator[Outcome]:
+    """Yield an outcome for every task, in the order of completion. Closing the generator stops the work."""
+    stop = threading.Event()
+    ready: queue.Queue = queue.Queue(AHEAD)
+    reader = threading.Thread(target=_read_all, args=(engine, tasks, overwrite, ready, stop), daemon=True)
+    writing: list[Future] = []
+    reader.start()
+    try:
+        with ThreadPoolExecutor(1) as writer:
+            try:
+                while (item := ready.get()) is not None:
+                    if isinstance(item, Outcome):
+                        yield item
+                        continue
+                    task, job = item
+                    outcome = _attempt(task, lambda: _compute(engine, task, job, progress))  # noqa: B023
+                    if isinstance(outcome, Outcome):
+                        yield outcome
+                    else:
+                        writing.append(writer.submit(_write, engine, task, job, outcome, stop.is_set))
+                    while writing and (len(writing) > AHEAD or writing[0].done()):
+                        yield writing.pop(0).result()
+                while writing:
+                    yield writing.pop(0).result()
+            except BaseException:
+                stop.set()
+                raise
+    finally:
+        stop.set()
+        while reader.is_alive():
+            with suppress(queue.Empty):  # a reader that waits to hand over its clip must get free
+                ready.get(timeout=0.05)
+        reader.join()
+
+
+def _read_all(engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Queue, stop) -> None:
+    try:
+        for task in tasks:
+            if stop.is_set():
+                return
+            record = None if overwrite else finished(task)
+            if record is not None:
+                ready.put(Outcome(task, record, skipped=True))
+                continue
+            outcome = _attempt(task, lambda: _read(engine, task, stop.is_set))  # noqa: B023
+            ready.put(outcome if isinstance(outcome, Outcome) else (task, outcome))
+    finally:
+        ready.put(None)
+
+
+def _read(engine: Engine, task: Task, cancelled: Callable[[], bool]) -> Job:
+    job = Job(task.clip, task.settings.validated())
+    if not engine.has(task.settings.model):
+        probe(task.clip, cancelled=cancelled)  # an unusable file is refused before a model is loaded for it
+    with job.timed("load"):
+        pipeline = engine.pipeline(task.settings.model)
+    read(job, pipeline, cancelled=cancelled)
+    return job
+
+
+def _compute(engine: Engine, task: Task, job: Job, progress: Callable):
+    steps = compute(job, engine)
+    while True:
+        try:
+            progress(task, next(steps))
+        except StopIteration as end:
+            return end.value
+
+
+def _write(engine: Engine, task: Task, job: Job, output, cancelled: Callable[[], bool]) -> Outcome:
+    def attempt() -> Outcome:
+        timeline = engine.pipeline(task.settings.model).timeline
+        result = None
+        for result in write(job, output, timeline, task.out_dir, cancelled):  # noqa: B007
+            stop_if(cancelled)
+        return Outcome(task, keep_record(task, result))
+
+    return _attempt(task, attempt)
+
+
+def _attempt(task: Task, work: Callable):
+    """What `work` gives, or an `Outcome` that says why it failed."""
+    try:
+        return work()
+    except InputError as error:
+        return Outcome(task, error=str(error))
+    except Cancelled:
+        return Outcome(task, error="Stopped.")
+    except Exception as error:
+        log.exception("clip %s", task.clip)
+        memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+        what = "There was not enough memory for this clip" if memory else f"This clip failed ({type(error).__name__})"
+        return Outcome(task, error=f"{what}.")
+
+
+def keep_record(task: Task, result: Result) -> dict:
+    """Write the record that marks a clip as finished; files of an earlier run that are no more part of it go."""
+    record = {**result.to_json(), "requested": asdict(task.settings), "source": _identity(task.clip)}
+    target = task.out_dir / RECORD
+    with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
+        for name in _files(json.loads(target.read_text(encoding="utf-8"))) - _files(record):
+            (task.out_dir / name).unlink(missing_ok=True)
+    temporary = target.with_name(f".{RECORD}")
+    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, target)
+    return record
+
+
+def finished(task: Task) -> dict | None:
+    """The record of an earlier run of the same clip with the same settings, if its files are still there."""
+    try:
+        record = json.loads((task.out_dir / RECORD).read_text(encoding="utf-8"))
+        same = record["requested"] == json.loads(json.dumps(asdict(task.settings)))
+        same = same and record["source"] == _identity(task.clip)
+        whole = all((task.out_dir / name).is_file() for name in _files(record))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return record if same and whole else None
+
+
+def _files(record: dict) -> set[str]:
+    """Names of the run's own files, without folders, whatever a record claims."""
+    paths = [take[key] for take in record["takes"] for key in ("video", "audio", "figure")] + [record["bundle"]]
+    return {Path(path).name for path in paths if path}
+
+
+def _identity(clip: Path) -> dict[str, int]:
+    status = clip.stat()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -1,0 +1,138 @@
+"""`python -m stav2a generate`: clips and folders in, clips with sound out."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from stav2a.batch import Outcome, Task, run_batch
+from stav2a.commands.clips import collect, folder_names, number, shown
+from stav2a.commands.processes import Processes
+from stav2a.media.limits import InputError
+from stav2a.settings import ORIGINAL_AUDIO, SAMPLERS, Settings, check_onsets
+
+FLAGS = {  # flag: (field of Settings, type, help)
+    "--prompt": ("prompt", str, "caption: what should be heard"),
+    "--negative-prompt": ("negative_prompt", str, "what should not be heard"),
+    "--model": ("model", str, "compact (built in), paper, tiny, a folder or a repository of the hub"),
+    "--steps": ("steps", number, "sampling steps, 1 to 200"),
+    "--guidance": ("guidance_scale", number, "how closely the sound follows the caption, 1 to 10"),
+    "--video-guidance": ("video_guidance_scale", number, "guidance by the picture alone, 0 to 10"),
+    "--sampler": ("sampler", str, ", ".join(SAMPLERS)),
+    "--seed": ("seed", number, "take k uses seed + k"),
+    "--takes": ("takes", number, "variants, 1 to 4"),
+    "--control": ("control_scale", number, "how strongly the onsets time the sound, 0 to 2"),
+    "--start": ("start_s", number, "where the used part begins, in seconds"),
+    "--length": ("length_s", number, "its length in seconds; without: to the end"),
+    "--original": ("original_audio", str, f"the clip's own sound: {', '.join(ORIGINAL_AUDIO)}"),
+    "--original-gain": ("original_gain_db", number, "its gain in dB where it is mixed in"),
+    "--loudness": ("loudness_lufs", number, "level of the new sound in LUFS"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("clips", nargs="+", metavar="CLIP", help="video file, or a folder of them")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder a clip is made in it")
+    for flag, (field, kind, what) in FLAGS.items():
+        parser.add_argument(flag, dest=field, type=kind, default=None, help=what)
+    parser.add_argument("--onsets", type=Path, metavar="FILE", help="JSON with the onset times the sound shall follow")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings.json of a run; other flags win over it")
+    parser.add_argument("--captions", type=Path, metavar="FILE", help="CSV with the columns clip and caption")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; without: the best there is")
+    parser.add_argument("--overwrite", action="store_true", help="do finished clips again")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = settings_of(args)
+    clips = collect(args.clips, args.out)
+    names, captions = folder_names(clips), captions_of(args.captions)
+    tasks = [Task(clip, _captioned(settings, captions, clip), args.out / names[clip]) for clip in clips]
+
+    processes = Processes()
+    from stav2a.engine import Engine
+
+    engine = Engine(settings.model, args.device or processes.device)
+    live = sys.stderr.isatty() and not args.json and processes.count == 1
+    failed = 0
+    mine = processes.share(tasks)
+    for outcome in run_batch(engine, mine, overwrite=args.overwrite, progress=_show if live else _quiet):
+        failed += outcome.error is not None
+        _report(outcome, args.json)
+    total_failed = processes.sum(failed)  # also waits: a launcher ends the others when one ends with an error
+    if total_failed and len(tasks) > 1 and processes.is_first:
+        print(f"{total_failed} of {len(tasks)} clips failed.", file=sys.stderr)
+    return 2 if total_failed else 0
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    settings = Settings() if args.settings is None else Settings.from_json(_read(args.settings))
+    given = {field: getattr(args, field) for field, _, _ in FLAGS.values()}
+    changes = {field: value for field, value in given.items() if value is not None}
+    if args.onsets is not None:
+        changes["onsets_s"] = onsets_of(args.onsets)
+    return replace(settings, **changes).validated()
+
+
+def onsets_of(path: Path) -> tuple[float, ...]:
+    """Times from a JSON list, or from an object that holds them as `onsets_s`."""
+    try:
+        data = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{shown(path)} is not valid JSON.") from error
+    if isinstance(data, dict):
+        data = data.get("onsets_s")
+    return check_onsets(data)
+
+
+def captions_of(path: Path | None) -> dict[str, str]:
+    """Caption by the clip's path as given, or by its file name."""
+    if path is None:
+        return {}
+    rows = csv.DictReader(_read(path).splitlines())
+    if not {"clip", "caption"} <= set(rows.fieldnames or ()):
+        raise InputError(f"{shown(path)} needs the columns clip and caption.")
+    return {row["clip"]: row["caption"] or "" for row in rows}
+
+
+def _captioned(settings: Settings, captions: dict[str, str], clip: Path) -> Settings:
+    caption = captions.get(str(clip), captions.get(clip.name))
+    return settings if caption is None else replace(settings, prompt=caption).validated()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{shown(path)} cannot be read: {(error.strerror or 'error').lower()}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{shown(path)} is not a text file.") from error
+
+
+def _report(outcome: Outcome, as_json: bool) -> None:
+    clip = shown(outcome.task.clip)
+    if outcome.error is not None:
+        print(f"{clip}: {outcome.error}", file=sys.stderr, flush=True)
+    elif as_json:
+        record = {**outcome.record, "skipped": True} if outcome.skipped else outcome.record
+        print(json.dumps(record), flush=True)
+    else:
+        where = shown(Path(outcome.record["out_video"]))
+        how = "already there" if outcome.skipped else f"{outcome.record['seconds']:.1f} s"
+        print(f"{clip} -> {where} ({how})", flush=True)
+
+
+def _show(task: Task, item) -> None:
+    """The present step on one line of the terminal."""
+    end = "\r" if item.stage != "decode" else "\r\033[K"
+    print(
+        f"\033[K{shown(task.clip)[-40:]}: {item.stage} {item.step}/{item.total}", end=end, file=sys.stderr, flush=True
+    )
+
+
+def _quiet(task: Task, item) -> None:
+    pass

@@ -1,0 +1,42 @@
+"""One process of those that `accelerate launch` (or torchrun) has started: its share of the work, and the end."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+
+class Processes:
+    """Rank and number of processes; a run without a launcher is the first of one."""
+
+    def __init__(self):
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        self._state = None
+        if self.count > 1:
+            import torch
+            from accelerate import PartialState
+
+            # the wait at the end is as long as the longest share, not the half hour that is usual
+            self._state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def device(self) -> str | None:
+        """This process's own GPU; None leaves the choice open."""
+        return None if self._state is None else str(self._state.device)
+
+    def share(self, items: list) -> list:
+        """Every n-th item, so that the shares are of one size and together hold everything once."""
+        return items[self.rank :: self.count]
+
+    def sum(self, value: int) -> int:
+        """Sum over all processes, once all have got here."""
+        if self._state is None:
+            return value
+        from accelerate.utils import gather_object
+
+        return sum(gather_object([value]))

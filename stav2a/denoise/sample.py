@@ -16,8 +16,11 @@ from torch import Tensor
 from .conditions import Conditions, concatenated
 
 SAMPLERS = {
-    "dpm++2m": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
-    "unipc": (UniPCMultistepScheduler, {}),
+    "dpm++2m": (
+        DPMSolverMultistepScheduler,
+        {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "trailing"},
+    ),
+    "unipc": (UniPCMultistepScheduler, {"timestep_spacing": "trailing"}),
     "ddim": (DDIMScheduler, {"set_alpha_to_one": False}),
     "ddpm": (DDPMScheduler, {}),
 }
@@ -28,7 +31,9 @@ def make_sampler(name: str, scheduler):
     if name not in SAMPLERS:
         raise ValueError(f"The sampler is {name!r}; there are {', '.join(SAMPLERS)}.")
     kind, extra = SAMPLERS[name]
-    return kind.from_config(scheduler.config, **extra)
+    # without its note of defaults, a fresh scheduler and one read from a checkpoint give the same sampler
+    config = {key: value for key, value in scheduler.config.items() if key != "_use_default_values"}
+    return kind.from_config(config, **extra)
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,7 @@ class Guidance:
         return nothing + self.video * (video - nothing) + self.text * (full - video)
 
 
-def predict(
-    unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance
-) -> Tensor:
+def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance) -> Tensor:
     """One network evaluation: Tensor[B, C, T, F]."""
     context, mask, residuals = conditions.context(), conditions.context_mask(), {}
     local = conditions.control()
@@ -96,10 +99,7 @@ def windows(length: int, window: int) -> list[tuple[int, int]]:
     if length <= window:
         return [(0, length)]
     count = -(-(length - window) // (window - window // 4)) + 1
-    return [
-        (start, start + window)
-        for start in (round(i * (length - window) / (count - 1)) for i in range(count))
-    ]
+    return [(start, start + window) for start in (round(i * (length - window) / (count - 1)) for i in range(count))]
 
 
 def ramp(span: tuple[int, int], length: int, overlap: int) -> Tensor:

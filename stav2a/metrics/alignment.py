@@ -72,9 +72,7 @@ def aa_align(reference_s: ArrayLike, generated_s: ArrayLike, window_s: float = A
     return intersection_over_union(hits, len(generated_s), len(reference_s))
 
 
-def aa_align_one_to_one(
-    reference_s: ArrayLike, generated_s: ArrayLike, window_s: float = AA_WINDOW_S
-) -> float:
+def aa_align_one_to_one(reference_s: ArrayLike, generated_s: ArrayLike, window_s: float = AA_WINDOW_S) -> float:
     """AA-Align as the paper words it, an intersection over union in [0, 1]: an onset matches at most once."""
     reference_s, generated_s = times(reference_s), times(generated_s)
     matches = count_matches(reference_s, generated_s, window_s)

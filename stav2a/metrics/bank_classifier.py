@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,9 @@ def rank_of(probabilities: np.ndarray, classes: list[str], asked: str) -> int:
     if asked not in classes:
         raise ValueError(f"the classifier knows no class {asked!r}")
     return 1 + int((probabilities > probabilities[classes.index(asked)]).sum())
+
+
+@lru_cache(maxsize=4)
+def known_classes(folder: Path = ASSETS) -> list[str]:
+    """Names of the classes, in the order of the probabilities."""
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))["classes"]

@@ -160,9 +160,7 @@ def pooled_gain(
     """
     scores, trial_scores = np.asarray(scores, float), np.asarray(trial_scores, float)
     if scores.ndim != 1 or trial_scores.ndim != 2 or len(scores) != len(trial_scores) or not scores.size:
-        raise ValueError(
-            f"scores [n] and trials [n, trials] expected, got {scores.shape} and {trial_scores.shape}"
-        )
+        raise ValueError(f"scores [n] and trials [n, trials] expected, got {scores.shape} and {trial_scores.shape}")
     sign = -1.0 if lower_is_better else 1.0
     n, trials = trial_scores.shape
     rng = np.random.default_rng(seed)
@@ -187,17 +185,12 @@ def pooled_gain(
     )
 
 
-def bootstrap_ci(
-    values: ArrayLike, *, draws: int = 2_000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
+def bootstrap_ci(values: ArrayLike, *, draws: int = 2_000, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of `values` [n]."""
     values = np.asarray(values, float)
     rng = np.random.default_rng(seed)
     means = np.concatenate(
-        [
-            values[rng.integers(0, len(values), size=(part, len(values)))].mean(axis=1)
-            for part in _parts(draws)
-        ]
+        [values[rng.integers(0, len(values), size=(part, len(values)))].mean(axis=1) for part in _parts(draws)]
     )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

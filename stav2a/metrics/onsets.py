@@ -51,7 +51,7 @@ def detect_onsets(waveform: np.ndarray, sample_rate: int, detector: Detector = "
 
 def onset_strength(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """The onset detection function of the authors' settings: float32 [frames], `onset_frame_s()` apart."""
-    waveform = _resample(as_mono(waveform), sample_rate, LIBROSA_RATE)
+    waveform = resample(as_mono(waveform), sample_rate, LIBROSA_RATE)
     if waveform.size < 2 or not waveform.any():
         return np.zeros(1 + waveform.size // LIBROSA_HOP, np.float32)
     with warnings.catch_warnings():
@@ -77,18 +77,14 @@ def _librosa_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _attack_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    waveform = _resample(waveform, sample_rate, ATTACK_RATE)
+    waveform = resample(waveform, sample_rate, ATTACK_RATE)
     if not waveform.size or np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
         return np.zeros(0)
     lead_in = round(LEAD_IN_S * ATTACK_RATE)
     waveform = np.concatenate([np.zeros(lead_in, np.float32), waveform])
 
-    strength = librosa.onset.onset_strength(
-        y=waveform, sr=ATTACK_RATE, n_fft=512, hop_length=ATTACK_HOP, n_mels=64
-    )
-    frames = librosa.onset.onset_detect(
-        onset_envelope=strength, sr=ATTACK_RATE, hop_length=ATTACK_HOP, backtrack=True
-    )
+    strength = librosa.onset.onset_strength(y=waveform, sr=ATTACK_RATE, n_fft=512, hop_length=ATTACK_HOP, n_mels=64)
+    frames = librosa.onset.onset_detect(onset_envelope=strength, sr=ATTACK_RATE, hop_length=ATTACK_HOP, backtrack=True)
     times_s = np.unique(frames) * ATTACK_HOP / ATTACK_RATE
     times_s = times_s[_rises(waveform, times_s)] - LEAD_IN_S
     return np.maximum(times_s, 0.0)
@@ -110,7 +106,7 @@ def _rises(waveform: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     return keep
 
 
-def _resample(waveform: np.ndarray, sample_rate: int, target_rate: int) -> np.ndarray:
+def resample(waveform: np.ndarray, sample_rate: int, target_rate: int) -> np.ndarray:
     if sample_rate <= 0:
         raise ValueError(f"a sample rate is a positive number of Hz, not {sample_rate}")
     if sample_rate == target_rate or not waveform.size:

@@ -50,7 +50,10 @@ def randn(spec: dict) -> torch.Tensor:
 class Golden:
     """One case of the manifest: its facts, its stored tensors, and `check`."""
 
+    parity: list[tuple[str, str, float, str]] = []  # (case, tensor, largest error, tolerance) of every check
+
     def __init__(self, folder: Path, case: str):
+        self.case = case
         self.facts = json.loads((folder / "manifest.json").read_text())["cases"][case]
         self.tensors = load_file(folder / self.facts["file"])
 
@@ -63,7 +66,8 @@ class Golden:
         limit = limits.get(name, limits.get("*"))
         expected = self.tensors[name]
         assert value.shape == expected.shape, f"{name}: {tuple(value.shape)} != {tuple(expected.shape)}"
-        torch.testing.assert_close(
-            value.float(), expected.float(), msg=lambda text: f"{name}: {text}", **limit
-        )
-        return (value.double() - expected.double()).abs().max().item()
+        error = (value.double() - expected.double()).abs().max().item()
+        self.parity.append((self.case, name, error, str(limit)))
+        close = torch.testing.assert_close
+        close(value.float(), expected.float(), msg=lambda text: f"{name}: {text}", **limit)
+        return error

@@ -11,8 +11,11 @@ from golden import Golden, fill, randn
 
 from stav2a.condition.attentive_pool import AttentivePooling
 from stav2a.condition.cavp import CAVPVideoEncoder
-from stav2a.condition.onset import LocalFeatures, expanding_windows, stretched
+from stav2a.condition.onset import LocalFeatures, expanding_windows, onset_loss, stretched
+from stav2a.denoise.conditions import Conditions, concatenated
 from stav2a.denoise.control import TemporalControlNet
+from stav2a.denoise.loss import diffusion_loss, signal_to_noise, target
+from stav2a.denoise.sample import Guidance, denoise, guided, make_sampler, predict
 from stav2a.presets import ATTENTIVE_POOL, LOCAL_FEATURES, VIDEO_ENCODER
 from stav2a.sound import vae as vae_module
 from stav2a.sound import vocoder as vocoder_module
@@ -25,8 +28,11 @@ pytestmark = pytest.mark.skipif(not GOLDENS.is_dir(), reason=f"no golden numbers
 
 @pytest.fixture(scope="module", autouse=True)
 def no_grad():
+    """Also prints the parity table at the end, which `pytest -s` shows."""
     with torch.no_grad():
         yield
+    for case, name, error, limit in Golden.parity:
+        print(f"{case:20} {name:40} {error:.1e}  {limit}")
 
 
 def golden(case: str) -> Golden:
@@ -60,9 +66,7 @@ def test_local_features():
     local_features, onset_logits = model(case["video_features"])
     case.check("control_feature", local_features)
     case.check("onset_logits", onset_logits)
-    steps = stretched(
-        torch.arange(40.0)[None, :, None], model.config.steps_per_frame, model.config.tail_steps
-    )
+    steps = stretched(torch.arange(40.0)[None, :, None], model.config.steps_per_frame, model.config.tail_steps)
     assert steps[0, :, 0].long().tolist() == case.facts["resample_index_256"]
 
 
@@ -100,9 +104,7 @@ def test_unet_with_control(name):
     case.check("control_last_down_residual", down[-1])
     assert [list(residual.shape) for residual in down] == case.facts["control_down_shapes"]
     statistics = torch.stack([torch.stack([r.mean(), r.std(), r.sum()]) for r in (*down, mid)])
-    stored = torch.cat(
-        [case["control_down_stats_mean_std_sum"], case["control_mid_stats_mean_std_sum"][None]]
-    )
+    stored = torch.cat([case["control_down_stats_mean_std_sum"], case["control_mid_stats_mean_std_sum"][None]])
     torch.testing.assert_close(statistics[:, :2], stored[:, :2], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(statistics[:, 2], stored[:, 2], rtol=1e-4, atol=0.5)
 
@@ -187,3 +189,66 @@ def test_scheduler():
             step = scheduler.step(case["model_output"], t, case["x0"], generator=generator)
             case.check(f"step_{kind}_t{t}", step.prev_sample)
             case.check(f"step_{kind}_t{t}_pred_x0", step.pred_original_sample)
+
+
+def conditions_of(case: Golden, local: LocalFeatures) -> Conditions:
+    """The authors' batch: the encoded empty string as null text, real video in both halves."""
+    masks = case.facts.get("text_masks") or {"cond": [[1, 1, 1], [1, 1, 0]], "empty": [[1, 0, 0], [1, 0, 0]]}
+    text, empty = case["text_cond"], case.tensors.get("text_empty", case["text_cond"])
+    return Conditions(
+        text_tokens=text,
+        text_mask=torch.tensor(masks["cond"]).bool(),
+        null_text_tokens=empty,
+        null_text_mask=torch.tensor(masks["empty"]).bool(),
+        global_tokens=case["global_tokens"],
+        local_features=local(case["video_features"])[0],
+    )
+
+
+FAITHFUL = Guidance(text=3.0, mask_control=False)
+
+
+def test_guidance():
+    case = golden("guidance")
+    unet, controlnet = unet_and_control(case)
+    conditions = conditions_of(case, fill(LocalFeatures(**LOCAL_FEATURES["paper"])))
+    case.check("control_feature", conditions.control())
+    both = concatenated([conditions.null_text(), conditions])
+    case.check("encoder_hidden_states", both.context())
+    case.check("encoder_attention_mask", both.context_mask().float())
+    latents, t = case["latents"], case.facts["timestep"]
+    without, full = predict(unet, controlnet, latents.repeat(2, 1, 1, 1), t, both, FAITHFUL).chunk(2)
+    case.check("noise_pred_uncond", without)
+    case.check("noise_pred_cond", full)
+    case.check("guided_pred", guided(unet, controlnet, latents, t, conditions, FAITHFUL))
+
+
+def test_sampling():
+    case = golden("sampling")
+    unet, controlnet = unet_and_control(case)
+    conditions = conditions_of(case, fill(LocalFeatures(**LOCAL_FEATURES["paper"])))
+    sampler = make_sampler("ddpm", DDPMScheduler(**case.facts["scheduler"]))
+    generator = torch.Generator().manual_seed(4242)
+    steps = denoise(unet, controlnet, sampler, case["latents"], conditions, FAITHFUL, 2, 256, generator)
+    case.check("latents_out", list(steps)[-1])
+    assert sampler.timesteps.tolist() == case.facts["timesteps"]
+
+
+def test_training_loss():
+    case = golden("training_loss")
+    unet, controlnet = unet_and_control(case)
+    local = fill(LocalFeatures(**LOCAL_FEATURES["paper"]))
+    conditions = conditions_of(case, local)
+    scheduler = DDPMScheduler(**case.facts["scheduler"])
+    onset = onset_loss(local(case["video_features"])[1], case["onset_labels"])
+    for name, timesteps in {"t500": (500, 500), "t60_900": (60, 900)}.items():
+        t = torch.tensor(timesteps)
+        noisy = scheduler.add_noise(case["latents"], case["noise"], t)
+        prediction = predict(unet, controlnet, noisy, t, conditions, FAITHFUL)
+        wanted = target(scheduler, case["latents"], case["noise"], t)
+        for weights, gamma in {"snr5": 5.0, "nosnr": None}.items():
+            loss = diffusion_loss(scheduler, prediction, wanted, t, gamma)
+            case.check(f"loss_{weights}_{name}", loss[None])
+            case.check(f"loss_onset_{weights}_{name}", onset[None])
+    case.check("snr_at_60_900", signal_to_noise(scheduler, torch.tensor([60, 900])))
+    case.check("snr_at_500", signal_to_noise(scheduler, torch.tensor([500])))

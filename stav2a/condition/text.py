@@ -41,5 +41,5 @@ def load_minilm():
 
     source = minilm_source()
     tokenizer = AutoTokenizer.from_pretrained(source)
-    text_encoder = BertModel.from_pretrained(source, add_pooling_layer=False)
+    text_encoder = BertModel.from_pretrained(source)
     return tokenizer, text_encoder.eval().requires_grad_(False)

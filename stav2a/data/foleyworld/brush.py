@@ -132,9 +132,6 @@ class Brush:
 
     def smoke(self, x: float, y: float, radius: float, colour, alpha: float) -> None:
         """A soft puff laid over the picture with opacity `alpha`."""
-        patch = np.empty((64, 64, 4), np.uint8)
-        patch[..., 3] = _GLOW
-        patch[..., :3] = (_GLOW[..., None] * (np.asarray(colour, np.float32) / 255)).astype(np.uint8)
         x1, y1 = self.px((x, y))[0] - radius * self.unit
         side = 2 * radius * self.unit
         if side < 2:
@@ -144,7 +141,9 @@ class Brush:
         if bx <= ax or by <= ay:
             return
         m = np.array([[side / 64, 0, x1 - ax], [0, side / 64, y1 - ay]])
-        paste(self.canvas[ay:by, ax:bx], cv2.warpAffine(patch, m, (bx - ax, by - ay)), alpha)
+        cover = cv2.warpAffine(_GLOW, m, (bx - ax, by - ay), flags=cv2.INTER_LINEAR)
+        tinted = [cv2.convertScaleAbs(cover, alpha=float(min(max(v, 0), 255)) / 255) for v in colour]
+        paste(self.canvas[ay:by, ax:bx], cv2.merge([*tinted, cover]), alpha)
 
 
 def paste(place: np.ndarray, patch: np.ndarray, alpha: float = 1.0) -> None:

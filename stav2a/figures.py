@@ -94,9 +94,7 @@ def mel_of(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     from .timeline import Timeline
 
     wave = torch.as_tensor(np.asarray(waveform, dtype=np.float32))[None]
-    wave = torch.nn.functional.pad(
-        wave, (0, max(0, 1024 - wave.shape[1]))
-    )  # the front end reflects 512 samples
+    wave = torch.nn.functional.pad(wave, (0, max(0, 1024 - wave.shape[1])))  # the front end reflects 512 samples
     return log_mel(wave, Timeline(sample_rate=sample_rate))[0].numpy()
 
 
@@ -136,7 +134,7 @@ def to_png(figure: Figure, scale: float = 2.0) -> bytes:
 def describe(data: Tracks) -> str:
     """The figure in one or two sentences, for those who cannot see it."""
     used = data.predicted_onsets_s if data.onsets_s is None else data.onsets_s
-    parts = [f"{len(used)} onsets over {data.duration_s:.1f} s"]
+    parts = [f"{len(used)} onset{'' if len(used) == 1 else 's'} over {data.duration_s:.1f} s"]
     if data.generated_onsets_s is not None:
         parts.append(f"{len(data.generated_onsets_s)} heard in the generated audio")
     if data.original_onsets_s is not None:
@@ -155,9 +153,7 @@ def _rows(data: Tracks) -> list:
     if data.waveform is not None:
         rows.append(("waveform", "Waveform, generated", lambda a, d: _draw_wave(a, d.waveform, BLUE)))
     if data.original_waveform is not None:
-        rows.append(
-            ("waveform", "Waveform, original", lambda a, d: _draw_wave(a, d.original_waveform, GREEN))
-        )
+        rows.append(("waveform", "Waveform, original", lambda a, d: _draw_wave(a, d.original_waveform, GREEN)))
     if data.mel is not None:
         rows.append(("mel", "Mel spectrogram, generated", lambda a, d: _draw_mel(a, d.mel, d)))
     if data.original_mel is not None:

@@ -9,6 +9,7 @@ stay out of it, so memory does not grow with visitors.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -91,7 +92,8 @@ class History:
         """An empty folder for a run of this visit, after sweeping what is too old."""
         self.sweep()
         folder = self.folder(visit) / f"{time.time_ns():x}-{secrets.token_hex(4)}"
-        folder.mkdir(parents=True)
+        with self._lock:
+            folder.mkdir(parents=True)
         return folder
 
     def runs(self, visit: str) -> list[Run]:
@@ -107,6 +109,8 @@ class History:
     def drop(self, folder: Path) -> None:
         """Remove the folder of a run that failed or was cancelled."""
         shutil.rmtree(folder, ignore_errors=True)
+        with self._lock, contextlib.suppress(OSError):  # a visit with other runs stays
+            folder.parent.rmdir()
 
     def sweep(self) -> None:
         """Remove runs beyond a visit's share and those older than `keep_s`."""
@@ -121,7 +125,7 @@ class History:
                     visit.rmdir()
 
 
-def record(result: Result, folder: Path, clip_name: str, step_s: float = 0.04) -> Run:
+def record(result: Result, folder: Path, clip_name: str) -> Run:
     """Draw the figures of `result` into `folder`, and write and return its record."""
     from stav2a.figures import tracks
 
@@ -147,7 +151,7 @@ def record(result: Result, folder: Path, clip_name: str, step_s: float = 0.04) -
         duration_s=float(result.duration_s),
         sample_rate=int(result.sample_rate),
         start_s=float(settings.get("start_s") or 0.0),
-        step_s=step_s,
+        step_s=float(result.step_s),
         onset_curve=[round(float(p), 4) for p in result.onset_curve],
         predicted_onsets_s=_numbers(result.predicted_onsets_s),
         onsets_s=_numbers(result.onsets_s),

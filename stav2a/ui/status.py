@@ -7,8 +7,11 @@ from html import escape
 from stav2a.ui.jobs import Job
 
 STAGES = {
+    "load": "Loading the model",
     "read": "Reading the clip",
     "frames": "Reading the clip",
+    "video": "Looking at the clip",
+    "text": "Reading the caption",
     "extract": "Looking at the clip",
     "conditions": "Looking at the clip",
     "onsets": "Finding onsets",
@@ -72,9 +75,7 @@ def measures_table(measures: dict, rtf: float, seconds: float) -> str:
         if isinstance(value, bool) or value is None or value != value:
             continue
         small = f"<small>{escape(what)}</small>" if what else ""
-        rows.append(
-            f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(form.format(value))}</td></tr>'
-        )
+        rows.append(f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(form.format(value))}</td></tr>')
     return f'<table class="measures"><caption>Measures</caption><tbody>{"".join(rows)}</tbody></table>'
 
 

@@ -105,4 +105,4 @@ def _on_gpu(function):
 def on_device(engine, clip, settings, folder, cancelled, limits) -> Iterator:
     from stav2a.generate import generate
 
-    yield from generate(engine, clip, settings, folder, cancelled)
+    yield from generate(engine, clip, settings, folder, cancelled, limits)

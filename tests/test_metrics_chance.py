@@ -39,9 +39,7 @@ def test_aligned_clips_gain_and_dense_unrelated_ones_do_not(score):
     aligned, dense = [], []
     for seed in range(40):
         reference_s = np.sort(rng.uniform(0, 10, 60))
-        aligned.append(
-            shifted_scores(reference_s, reference_s + rng.normal(0, 0.01, 60), 10.0, score, seed=seed)
-        )
+        aligned.append(shifted_scores(reference_s, reference_s + rng.normal(0, 0.01, 60), 10.0, score, seed=seed))
         dense.append(shifted_scores(reference_s, np.sort(rng.uniform(0, 10, 60)), 10.0, score, seed=seed))
     gain = pooled_gain(*map(np.asarray, zip(*aligned, strict=True)))
     assert gain.p < 0.001

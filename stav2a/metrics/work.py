@@ -7,6 +7,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -189,7 +190,7 @@ def _read(store: Path) -> Record | None:
         with np.load(store) as data:
             arrays = {name: data[name] for name in data.files if name != "record"}
             return Record(**json.loads(str(data["record"])), arrays=arrays)
-    except (OSError, ValueError, KeyError, TypeError):  # cut off or of another version: computed again
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile):  # cut off or of another version: computed again
         return None
 
 

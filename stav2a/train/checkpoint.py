@@ -62,9 +62,7 @@ def save(folder: Path, module: nn.Module, optimizers: dict, ema: EMA, state: dic
     trained = {name: p.detach().contiguous() for name, p in EMA._tracked(module).items()}
     save_file(trained, part / "model.safetensors")
     save_file({k: v.contiguous() for k, v in ema.average.items()}, part / "ema.safetensors")
-    torch.save(
-        {phase: optimizer.state_dict() for phase, optimizer in optimizers.items()}, part / "optimizer.pt"
-    )
+    torch.save({phase: optimizer.state_dict() for phase, optimizer in optimizers.items()}, part / "optimizer.pt")
     (part / "state.json").write_text(json.dumps({**state, "ema_updates": ema.updates}))
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
@@ -86,13 +84,9 @@ def restore(checkpoint: Path, module: nn.Module, optimizers: dict, ema: EMA) -> 
     """Put weights, optimisers and the average back; return the run's state."""
     missing = set(EMA._tracked(module)) ^ set(weights := load_file(checkpoint / "model.safetensors"))
     if missing:
-        raise ValueError(
-            f"{checkpoint} is of another model: {', '.join(sorted(missing)[:3])} … do not match."
-        )
+        raise ValueError(f"{checkpoint} is of another model: {', '.join(sorted(missing)[:3])} … do not match.")
     module.load_state_dict(weights, strict=False)
-    ema.average = {
-        k: v.to(ema.average[k].device) for k, v in load_file(checkpoint / "ema.safetensors").items()
-    }
+    ema.average = {k: v.to(ema.average[k].device) for k, v in load_file(checkpoint / "ema.safetensors").items()}
     for phase, values in torch.load(checkpoint / "optimizer.pt", weights_only=True).items():
         optimizers[phase].load_state_dict(values)
     state = json.loads((checkpoint / "state.json").read_text())

@@ -33,6 +33,10 @@ class Indexed(Dataset):
         return {**self.stage.sample(self.split, index), "index": torch.tensor(index)}
 
 
+def on_device(batch: dict, device) -> dict:
+    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+
 def loader(stage: Stage, split: str, indices, batch_size: int, workers: int) -> DataLoader:
     return DataLoader(
         Indexed(stage, split, indices),
@@ -115,9 +119,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
     mine = [
         index
         for start in range(first, config.steps * config.batch_size, micro * accelerator.num_processes)
-        for index in range(
-            start + micro * accelerator.process_index, start + micro * (accelerator.process_index + 1)
-        )
+        for index in range(start + micro * accelerator.process_index, start + micro * (accelerator.process_index + 1))
     ]
     batches = iter(loader(stage, "train", mine, micro, config.workers))
     began, sums, measures = time.monotonic(), {}, {}
@@ -134,7 +136,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
                     group["lr"] = learning_rate(state["step"], config, progress)
             model.train()
             for _ in range(config.gradient_accumulation_steps):
-                batch = {key: value.to(accelerator.device) for key, value in next(batches).items()}
+                batch = on_device(next(batches), accelerator.device)
                 with accelerator.accumulate(model):
                     for phase, optimizer in optimizers.items():
                         losses = model(batch, phase)
@@ -149,9 +151,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
             state["step"] += 1
             step, last = state["step"], state["step"] == config.steps or progress >= 1
             if step % config.log_every == 0 or last:
-                means = {
-                    name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()
-                }
+                means = {name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()}
                 record(accelerator, folder, step, {**means, "minutes": state["minutes"]})
                 sums = {}
             if step % config.validate_every == 0 or last:
@@ -182,12 +182,10 @@ def validate(accelerator: Accelerator, model, bare: Stage, config: TrainConfig) 
     model.eval()
     micro = max(config.batch_size // accelerator.num_processes, 1)
     count = config.validation_batches * micro
-    mine = list(
-        range(accelerator.process_index, count * accelerator.num_processes, accelerator.num_processes)
-    )
+    mine = list(range(accelerator.process_index, count * accelerator.num_processes, accelerator.num_processes))
     sums: dict[str, list[Tensor]] = {}
     for batch in loader(bare, "val", mine, micro, 0):
-        batch = {key: value.to(accelerator.device) for key, value in batch.items()}
+        batch = on_device(batch, accelerator.device)
         for name, value in bare(batch, bare.phases[-1]).items():
             sums.setdefault(name, []).append(value.detach())
     return {name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()}

@@ -37,7 +37,5 @@ class Mixtures:
             sound = sound[: self.samples - place]
             mix[place : place + len(sound)] += sound * np.float32(10 ** rng.uniform(-1.5, 0))
         if rng.random() < 0.3:
-            mix += rng.standard_normal(self.samples).astype(np.float32) * np.float32(
-                10 ** rng.uniform(-4.5, -3)
-            )
+            mix += rng.standard_normal(self.samples).astype(np.float32) * np.float32(10 ** rng.uniform(-4.5, -3))
         return mix / max(1.0, float(np.abs(mix).max()) / 0.95)

@@ -34,8 +34,7 @@ def noise_for(indices: Iterable[int], shape: tuple[int, ...], seed: int, what: s
 def uniform_for(indices: Iterable[int], seed: int, what: str, count: int = 1) -> Tensor:
     """Uniform numbers [B, count] in [0, 1), a function of each sample's index alone."""
     rows = [
-        torch.rand(count, generator=torch.Generator().manual_seed(seed_of(seed, what, int(index))))
-        for index in indices
+        torch.rand(count, generator=torch.Generator().manual_seed(seed_of(seed, what, int(index)))) for index in indices
     ]
     return torch.stack(rows)
 
@@ -53,9 +52,21 @@ class Stage(nn.Module):
     def __init__(self, config: TrainConfig):
         super().__init__()
         self.config = config
+        self.frozen: list[nn.Module] = []
 
-    def sample(self, split: str, index: int) -> dict[str, Tensor]:
-        """One training example, without a batch axis; `index` is added to it by the loop."""
+    def freeze(self, module: nn.Module) -> nn.Module:
+        """The module, never trained and always in evaluation mode."""
+        self.frozen.append(module.requires_grad_(False).eval())
+        return module
+
+    def train(self, mode: bool = True) -> Stage:
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+    def sample(self, split: str, index: int) -> dict:
+        """One training example (tensors and strings), without a batch axis; the loop adds its `index`."""
         raise NotImplementedError
 
     def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:

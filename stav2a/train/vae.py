@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stav2a.presets import TIMELINES
 from stav2a.sound.mel import log_mel
 from stav2a.sound.vae import build_vae
-from stav2a.timeline import COMPACT, Timeline
 
 from .config import TrainConfig
 from .mixtures import Mixtures
@@ -20,12 +20,12 @@ from .stage import Stage, noise_for
 class VAEStage(Stage):
     name = "vae"
 
-    def __init__(self, config: TrainConfig, timeline: Timeline = COMPACT):
+    def __init__(self, config: TrainConfig):
         super().__init__(config)
-        self.timeline = timeline
+        self.timeline = TIMELINES[config.model]
         self.kl_weight = float(config.options.get("kl_weight", 1e-4))
         self.vae = build_vae(config.model)
-        self.mixtures = Mixtures(config.bank, timeline, config.crop_s, config.seed)
+        self.mixtures = Mixtures(config.bank, self.timeline, config.crop_s, config.seed)
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         return {"waveform": torch.from_numpy(self.mixtures(split, index))}

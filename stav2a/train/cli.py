@@ -1,0 +1,41 @@
+"""`python -m stav2a train STAGE --config FILE [key=value ...]`."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from stav2a.media.limits import InputError
+
+STAGES = {
+    "vae": ("stav2a.train.vae", "VAEStage"),
+    "onset": ("stav2a.train.onset", "OnsetStage"),
+    "t2a": ("stav2a.train.diffusion", "T2AStage"),
+    "v2a": ("stav2a.train.diffusion", "V2AStage"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stage", choices=[*STAGES, "assemble"], help="what to train; assemble joins trained parts")
+    parser.add_argument("--config", help="YAML file of settings")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that win over the file's")
+
+
+def run(args: argparse.Namespace) -> int:
+    from .config import TrainConfig
+
+    try:
+        config = TrainConfig.load(args.config, args.settings)
+        if args.stage == "assemble":
+            from .parts import assemble
+
+            print(assemble(config.parts, config.model, config.out))
+            return 0
+        module, name = STAGES[args.stage]
+        stage = getattr(import_module(module), name)(config)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    from .loop import train
+
+    train(stage, config)
+    return 0

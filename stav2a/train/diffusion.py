@@ -1,0 +1,162 @@
+"""Stages `t2a` and `v2a`: the latent diffusion model (paper §II-C, eq. 6).
+
+`t2a` trains the U-Net on captions alone; `v2a` starts from it and trains U-Net, ControlNet and attentive pooling
+together, as the paper found best. Everything random follows the sample's index.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor
+
+from stav2a.condition import text
+from stav2a.condition.onset import onset_curve
+from stav2a.data.foleyworld.world import FoleyWorld
+from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.loss import diffusion_loss, target
+from stav2a.denoise.sample import Guidance, predict
+from stav2a.presets import SCHEDULER, TIMELINES
+from stav2a.sound import vae as mel_vae
+from stav2a.sound.mel import log_mel
+
+from .config import TrainConfig
+from .parts import build, build_controlnet, text_parts, trained
+from .stage import Stage, noise_for, seed_of, uniform_for
+
+
+class T2AStage(Stage):
+    """Options: `snr_gamma` (5; null for none), `drop_text` (0.1)."""
+
+    name = "t2a"
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(config)
+        self.timeline = TIMELINES[config.model]
+        self.snr_gamma = config.options.get("snr_gamma", 5.0)
+        self.drop_text = float(config.options.get("drop_text", 0.1))
+        self.scheduler = DDPMScheduler(**SCHEDULER)
+        self.vae = self.freeze(trained(config.parts, "vae"))
+        self.tokenizer, text_encoder = text_parts(config.model)
+        self.text_encoder = self.freeze(text_encoder)
+        found = (Path(config.parts) / "unet" / "config.json").is_file()
+        self.unet = trained(config.parts, "unet") if found else build("unet", config.model)
+        self.worlds = {split: self.world(split) for split in ("train", "val")}
+
+    def world(self, split: str) -> FoleyWorld:
+        config, timeline = self.config, self.timeline
+        return FoleyWorld(
+            config.bank or None,
+            config.sprites or None,
+            split,
+            config.seed,
+            config.crop_s,
+            timeline.fps,
+            timeline.frame_size,
+            length=2**31,
+        )
+
+    def sample(self, split: str, index: int) -> dict:
+        heard = self.worlds[split].sound(index)
+        return {"waveform": torch.from_numpy(heard.waveform), "caption": heard.caption}
+
+    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        latents = self.latents(batch["waveform"])
+        loss = self.loss(latents, self.text(batch), None, batch["index"])
+        return {"loss": loss}
+
+    @torch.no_grad()
+    def latents(self, waveform: Tensor) -> Tensor:
+        return mel_vae.encode(self.vae, log_mel(waveform, self.timeline)[:, None])
+
+    def text(self, batch: dict) -> Conditions:
+        """Captions, some dropped: the empty caption stands for none, as it does in guidance."""
+        chance = uniform_for(batch["index"], self.config.seed, "drop text")[:, 0]
+        kept = ["" if u < self.drop_text else c for u, c in zip(chance, batch["caption"], strict=True)]
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, kept)
+        return Conditions(tokens, mask, tokens, mask)
+
+    def loss(self, latents: Tensor, conditions: Conditions, controlnet, index: Tensor) -> Tensor:
+        seed, steps = self.config.seed, self.scheduler.config.num_train_timesteps
+        noise = noise_for(index, latents.shape[1:], seed, "noise").to(latents)
+        timesteps = (uniform_for(index, seed, "timestep")[:, 0] * steps).long().to(latents.device)
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, Guidance())
+        wanted = target(self.scheduler, latents, noise, timesteps)
+        return diffusion_loss(self.scheduler, prediction, wanted, timesteps, self.snr_gamma)
+
+    def export(self, folder: Path) -> None:
+        self.unet.save_pretrained(folder / "unet")
+
+
+class V2AStage(T2AStage):
+    """Options besides: `drop_video` (0.1, each of tokens, local features and curve on its own), `freeze_unet`.
+
+    The onset curve that is learned from is mostly true, sometimes jittered, thinned or empty, and sometimes the
+    local features are rolled in time against it: a generator that trusts only perfect or only matching onsets
+    fails on predicted and on edited ones.
+    """
+
+    name = "v2a"
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(config)
+        self.drop_video = float(config.options.get("drop_video", 0.1))
+        if config.options.get("freeze_unet", False):
+            self.freeze(self.unet)
+        self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
+        self.local_features = self.freeze(trained(config.parts, "local_features"))
+        self.attentive_pool = build("attentive_pool", config.model)
+        self.controlnet = build_controlnet(self.unet, config.model)
+
+    def sample(self, split: str, index: int) -> dict:
+        world, timeline = self.worlds[split], self.timeline
+        clip = world[index]
+        rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
+        curve = onset_curve(imperfect(clip.onsets_s, rng), timeline.latent_length(world.duration_s), timeline.step_s)
+        return {
+            "frames": torch.from_numpy(clip.frames),
+            "waveform": torch.from_numpy(clip.waveform),
+            "caption": clip.caption,
+            "curve": torch.from_numpy(curve),
+        }
+
+    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        latents = self.latents(batch["waveform"])
+        steps = latents.shape[2]
+        with torch.no_grad():
+            features = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
+            local, _ = self.local_features(features)
+        chance = uniform_for(batch["index"], self.config.seed, "drop video", 5).to(latents.device)
+        kept = (chance >= self.drop_video).to(latents.dtype)
+        shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
+        local = torch.stack([row.roll(shift, 0) for row, shift in zip(local[:, :steps], shifts, strict=True)])
+        words = self.text(batch)
+        conditions = Conditions(
+            words.text_tokens,
+            words.text_mask,
+            words.null_text_tokens,
+            words.null_text_mask,
+            global_tokens=self.attentive_pool(features) * kept[:, 0, None, None],
+            local_features=local * kept[:, 1, None, None],
+            onset_curve=batch["curve"][:, :steps] * kept[:, 2, None],
+        )
+        return {"loss": self.loss(latents, conditions, self.controlnet, batch["index"])}
+
+    def export(self, folder: Path) -> None:
+        super().export(folder)
+        self.controlnet.save_pretrained(folder / "controlnet")
+        self.attentive_pool.save_pretrained(folder / "attentive_pool")
+
+
+def imperfect(onsets_s: list[float], rng: np.random.Generator) -> list[float]:
+    """True onsets as a predictor would give them: half the time exact, else jittered, some missed, one added."""
+    if rng.random() < 0.5:
+        return list(onsets_s)
+    times = [t + rng.normal(0, 0.02) for t in onsets_s if rng.random() > 0.08]
+    if times and rng.random() < 0.2:
+        times.append(float(rng.uniform(0, max(onsets_s) + 0.5)))
+    return sorted(times)

@@ -1,0 +1,88 @@
+"""The parts of a model while it is being trained: a folder that one stage after another fills."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from transformers import SpeechT5HifiGan
+
+from stav2a import presets
+from stav2a.condition.attentive_pool import AttentivePooling
+from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.onset import LocalFeatures
+from stav2a.condition.text import load_minilm
+from stav2a.denoise.control import TemporalControlNet
+from stav2a.pipeline import STAV2APipeline, tiny
+from stav2a.sound.vae import build_vae
+from stav2a.sound.vocoder import build_vocoder
+
+CLASSES = {
+    "video_encoder": CAVPVideoEncoder,
+    "local_features": LocalFeatures,
+    "attentive_pool": AttentivePooling,
+    "unet": UNet2DConditionModel,
+    "controlnet": TemporalControlNet,
+    "vae": AutoencoderKL,
+    "vocoder": SpeechT5HifiGan,
+}
+
+
+def build(name: str, model: str):
+    """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net."""
+    if name == "vae":
+        return build_vae(model)
+    if name == "vocoder":
+        return build_vocoder(model)
+    table = {
+        "video_encoder": presets.VIDEO_ENCODER,
+        "local_features": presets.LOCAL_FEATURES,
+        "attentive_pool": presets.ATTENTIVE_POOL,
+        "unet": presets.UNET,
+    }
+    return CLASSES[name](**table[name][model])
+
+
+def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlNet:
+    channels = presets.LOCAL_FEATURES[model]["local_dim"] + presets.ONSET_CHANNELS[model]
+    return TemporalControlNet.from_unet(unet, conditioning_channels=channels)
+
+
+def text_parts(model: str):
+    """-> (tokenizer, text_encoder): MiniLM, or the debug model's own."""
+    if model == "tiny":
+        pipe = tiny()
+        return pipe.tokenizer, pipe.text_encoder
+    return load_minilm()
+
+
+def trained(folder: str | Path, name: str):
+    """A part that an earlier stage wrote; `ValueError` says which stage must run first."""
+    if not (Path(folder) / name / "config.json").is_file():
+        raise ValueError(f"{folder} has no {name} yet: train the stage that makes it first.")
+    return CLASSES[name].from_pretrained(Path(folder) / name)
+
+
+def assemble(folder: str | Path, model: str, out: str | Path, defaults: dict | None = None) -> Path:
+    """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens.
+
+    MiniLM stays out of it: it comes with its pip package.
+    """
+    tokenizer, text_encoder = text_parts(model)
+    pipe = STAV2APipeline(
+        **{name: trained(folder, name) for name in CLASSES},
+        tokenizer=tokenizer,
+        text_encoder=text_encoder,
+        scheduler=DDPMScheduler(**presets.SCHEDULER),
+        timeline=presets.TIMELINES[model].to_dict(),
+        defaults=defaults or {},
+    )
+    out = Path(out)
+    for name in CLASSES:
+        getattr(pipe, name).save_pretrained(out / name)
+    pipe.scheduler.save_pretrained(out / "scheduler")
+    pipe.save_config(out)
+    if model == "tiny":
+        text_encoder.save_pretrained(out / "text_encoder")
+        tokenizer.save_pretrained(out / "tokenizer")
+    return out

@@ -83,9 +83,7 @@ class RatingStore:
         with self.transaction() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(MIGRATIONS):
-                raise RatingError(
-                    f"{self.path.name} has schema {version}, this software knows up to {len(MIGRATIONS)}"
-                )
+                raise RatingError(f"{self.path.name} has schema {version}, this software knows up to {len(MIGRATIONS)}")
             for statements in MIGRATIONS[version:]:
                 # Not executescript, which would commit what the transaction has done so far.
                 for statement in filter(str.strip, statements.split(";")):
@@ -142,6 +140,14 @@ class RatingStore:
             ).fetchone()
         return row and Trial.from_json(json.loads(row[0]))
 
+    def answered_trials(self, session: str) -> list[Trial]:
+        """The plans of the trials that have an answer, in order; others stay secret."""
+        with self._read() as connection:
+            rows = connection.execute(
+                "SELECT plan FROM trial WHERE session = ? AND day IS NOT NULL ORDER BY position", (session,)
+            ).fetchall()
+        return [Trial.from_json(json.loads(row[0])) for row in rows]
+
     def progress(self, session: str) -> tuple[int, int]:
         """Trials answered, and all of them."""
         with self._read() as connection:
@@ -152,9 +158,7 @@ class RatingStore:
 
     # answers
 
-    def rate(
-        self, session: str, trial: str, scores: Mapping[str, Mapping[str, int]], seconds: float = 0
-    ) -> bool:
+    def rate(self, session: str, trial: str, scores: Mapping[str, Mapping[str, int]], seconds: float = 0) -> bool:
         """Keep the answer of a rating trial: {stimulus id: {scale: 1-100}}, complete, all at once.
 
         False when the trial was answered before: an answer stands, its sounds may have been named since.
@@ -164,9 +168,7 @@ class RatingStore:
             if plan is None:
                 return False
             if not isinstance(scores, Mapping) or set(scores) != {each.id for each in plan.presented}:
-                raise RatingError(
-                    f"an answer rates all {len(plan.presented)} sounds of its trial, and no others"
-                )
+                raise RatingError(f"an answer rates all {len(plan.presented)} sounds of its trial, and no others")
             rows = [
                 (trial, each.id, each.system, each.role, scale, _score(scores[each.id], scale))
                 for each in plan.presented
@@ -238,9 +240,7 @@ class RatingStore:
         wanted = {"study": study, "rater": rater}
         where = " AND ".join(f"{name} = :{name}" for name, value in wanted.items() if value is not None)
         with self._read() as connection:
-            return pd.read_sql_query(
-                query.format(where=f"WHERE {where}" if where else ""), connection, params=wanted
-            )
+            return pd.read_sql_query(query.format(where=f"WHERE {where}" if where else ""), connection, params=wanted)
 
     def _open_trial(self, connection, session: str, trial: str, tests: tuple[str, ...]) -> Trial | None:
         row = connection.execute(
@@ -256,9 +256,7 @@ class RatingStore:
     def _close_trial(self, connection, trial: str, seconds: float) -> None:
         seconds = min(max(float(seconds), 0.0), 86_400.0)
         day = datetime.now(timezone.utc).date().isoformat()
-        connection.execute(
-            "UPDATE trial SET seconds = ?, day = ? WHERE id = ?", (round(seconds, 1), day, trial)
-        )
+        connection.execute("UPDATE trial SET seconds = ?, day = ? WHERE id = ?", (round(seconds, 1), day, trial))
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: transactions are the explicit BEGIN IMMEDIATE below. A deferred one that

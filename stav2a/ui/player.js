@@ -57,8 +57,9 @@ class Player {
     this.buildTimeline();
     this.legend = node("p", {class: "lp-legend"});
     this.help = node("p", {class: "lp-help"});
+    this.side = node("div", {class: "lp-side"}, this.list, this.bar);
     this.root.replaceChildren(
-      node("div", {class: "lp-top"}, this.stage, node("div", {class: "lp-side"}, this.list, this.bar)),
+      node("div", {class: "lp-top"}, this.stage, this.side),
       this.timeline,
       node("div", {class: "lp-foot"}, this.legend, this.help),
     );

@@ -57,7 +57,7 @@ class BankClassifier(nn.Module):
     def __init__(
         self,
         classes: list[str],
-        channels: tuple[int, ...] = (32, 64, 128, 192),
+        channels: tuple[int, ...] = (24, 48, 96, 160),
         embedding_dim: int = 128,
         mel_bins: int = COMPACT.mel_bins,
     ):
@@ -80,7 +80,7 @@ class BankClassifier(nn.Module):
         self.mix = nn.Conv1d(channels[-1] * bins, 2 * embedding_dim, 1)
         self.salience = nn.Conv1d(2 * embedding_dim, 1, 1)  # which moments of the window count
         self.embed = nn.Linear(4 * embedding_dim, embedding_dim)
-        self.dropout = nn.Dropout(0.3)
+        self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(embedding_dim, len(self.classes))
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:

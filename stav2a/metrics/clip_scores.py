@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from stav2a.metrics import alignment, envelope
-from stav2a.metrics.chance import rolled_scores, shifted_scores
+from stav2a.metrics.chance import DEFAULT_GRID_S, rolled_scores, shifted_scores
 from stav2a.metrics.onsets import detect_onsets, onset_frame_s, onset_strength, strength_onsets
 
 LOWER_IS_BETTER = frozenset({"w_dis", "dtw_dis", "offset_abs_s"})
@@ -63,17 +63,17 @@ def score_sounds(
     result.scores["onsets_reference"] = float(len(attacks_r))
     result.scores["onsets_generated"] = float(len(attacks_g))
 
-    def onset_metric(name, score, onsets_r, onsets_g):
-        shifted = shifted_scores(onsets_r, onsets_g, duration_s, score, trials=trials, seed=seed)
+    frame_s = onset_frame_s()
+
+    def onset_metric(name, score, onsets_r, onsets_g, grid_s=frame_s):
+        shifted = shifted_scores(onsets_r, onsets_g, duration_s, score, trials=trials, grid_s=grid_s, seed=seed)
         result.add(name, score(onsets_r, onsets_g), shifted)
 
     onset_metric("aa_align", alignment.aa_align, published_r, published_g)
     onset_metric("aa_align_one_to_one", alignment.aa_align_one_to_one, published_r, published_g)
     for window_s in (0.05, 0.1):
         score = partial(alignment.onset_f1, window_s=window_s)
-        onset_metric(f"onset_f1_{round(1000 * window_s)}ms", score, attacks_r, attacks_g)
-
-    frame_s = onset_frame_s()
+        onset_metric(f"onset_f1_{round(1000 * window_s)}ms", score, attacks_r, attacks_g, DEFAULT_GRID_S)
 
     def curve_metric(name, score):
         rolled = rolled_scores(strength_r, strength_g, frame_s, score, trials=trials, seed=seed)

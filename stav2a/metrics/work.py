@@ -17,7 +17,7 @@ from stav2a.metrics.flow import flow_peaks
 from stav2a.metrics.onsets import resample
 from stav2a.metrics.pairs import Pair, read_flow, read_sound
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,12 @@ from stav2a import listening_stats
 from stav2a.ratings import RatingStore
 from stav2a.trials import SCALES, SYSTEM
 
+# Shown in a `gr.HTML` without its default style, which would frame every cell.
 STYLE = """
 <style>
-.lr h3 { font-size: 16px; margin: 18px 0 6px; }
+.lr { contain: inline-size; font-size: 14px; }
+.lr h3, .lr summary { font-size: 16px; font-weight: 600; margin: 20px 0 6px; }
+.lr summary { cursor: pointer; }
 .lr p { margin: 4px 0; color: var(--body-text-color-subdued); font-size: 13.5px; line-height: 1.5; }
 .lr .lr-wide { overflow-x: auto; }
 .lr table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
@@ -123,10 +126,12 @@ def _tests_part(tests: pd.DataFrame) -> str:
         for _, row in known.head(MOST_TESTS).iterrows()
     ]  # fmt: skip
     rest = len(known) - len(rows)
-    more = f" {rest} more with larger p are in the CSV's data." if rest > 0 else ""
+    more = f" Not shown: {rest} with larger p." if rest > 0 else ""
     head = ["Difference", "Scale", "Mean ± CI", "n", "p", "p (Holm)"]
     note = f"Wilcoxon's signed-rank test over opinions; Holm's correction over all {len(tests)} comparisons."
-    return f"<h3>Which differences are real</h3>{_table(head, rows)}<p>{note}{more}</p>"
+    found = int((known.p_holm < 0.05).sum())
+    title = f"Which differences are real: {found} of {len(known)} after correction"
+    return f"<details><summary>{title}</summary>{_table(head, rows)}<p>{note}{more}</p></details>"
 
 
 def _people_part(people: pd.DataFrame) -> str:
@@ -140,7 +145,8 @@ def _people_part(people: pd.DataFrame) -> str:
         "Repeat difference: mean change of a score when the same trial came again. "
         "BS.1534 leaves out who rates the hidden reference below 90 in more than 15 % of the trials."
     )
-    return f"<h3>Consistency of the listeners</h3>{_table(head, rows)}<p>{note}</p>"
+    title = "Consistency of the listeners"
+    return f"<details><summary>{title}</summary>{_table(head, rows)}<p>{note}</p></details>"
 
 
 def _abx_part(table: pd.DataFrame) -> str:

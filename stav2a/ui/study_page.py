@@ -37,7 +37,7 @@ def create_study(collection: Collection, store: RatingStore, design: Design, sho
             gr.Markdown(_introduction(design, trials), elem_id="study-intro")
             begin = gr.Button("Begin", variant="primary", elem_id="study-begin")
         panel = BlindPanel(elem_id="study-panel")
-        results = gr.HTML(visible=False, elem_id="study-results")
+        results = gr.HTML(visible=False, elem_id="study-results", apply_default_css=False)
         with gr.Accordion("About your answers", open=False, elem_id="study-about"):
             about = gr.Markdown()
             with gr.Row():

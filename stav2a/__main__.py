@@ -15,8 +15,6 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "evaluate": ("stav2a.metrics.evaluate", "score generated against reference audio"),
     "train": ("stav2a.train.cli", "train one stage of a model"),
     "data": ("stav2a.data.cli", "make or prepare training data"),
-    "weights": ("stav2a.weights", "fetch, convert and check weights"),
-    "bench": ("stav2a.bench", "measure speed and memory"),
     "study": ("stav2a.study", "run a listening test and report its ratings"),
 }
 

@@ -49,7 +49,7 @@ class Engine:
 
     def models(self) -> dict[str, str | None]:
         """Name of each known model: None where it can be used, else a sentence that says what is missing."""
-        names = dict.fromkeys([self.default_model, "compact", "paper"])
+        names = dict.fromkeys([self.default_model, "compact"])
         return {name: unavailable(name) for name in names}
 
     @contextlib.contextmanager

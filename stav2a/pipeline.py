@@ -133,7 +133,7 @@ class STAV2APipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "compact", **options) -> STAV2APipeline:
-        """Open "compact", "paper", "tiny", a folder, or a repository of the hub.
+        """Open "compact", "tiny", a folder, or a repository of the hub.
 
         A folder without a text encoder (the built-in one) takes MiniLM from its pip package, or the hub.
         """
@@ -379,17 +379,13 @@ def checkpoint_folder(name: str | Path) -> Path:
                 "The built-in model is missing: there is no assets/compact. Choose another model."
             )
         return ASSETS / "compact"
-    if name == "paper":
-        from stav2a.weights import resolve
-
-        return Path(resolve("paper"))
     if Path(name).is_dir():
         if not (Path(name) / "model_index.json").is_file():
             raise ValueError(f"{name} is no checkpoint: model_index.json is missing.")
         return Path(name)
     if not REPOSITORY.fullmatch(str(name)):
         raise ValueError(
-            f"There is no model {str(name)!r}: give compact, paper, tiny, a folder or a hub repository."
+            f"There is no model {str(name)!r}: give compact, tiny, a folder or a hub repository."
         )
     from huggingface_hub import snapshot_download
 

@@ -15,7 +15,7 @@ from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 ACCEPTED = "mp4, mov, mkv, webm, avi, mpg, ts, ogv, wmv, flv, mxf and gif"
 STREAM = re.compile(r"^ {2,4}Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)\s]*\))?: (\w+): (.*)$")
 PICTURE = re.compile(r", (\w+)(?:\(([^)]*)\))?, (\d+)x(\d+)")
-ROTATION = re.compile(r"^ +displaymatrix: rotation of (-?[\d.]+) degrees")
+ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?[\d.]+) degrees", re.I)
 PICTURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -174,7 +174,7 @@ def _packet_times(rows: bytes) -> tuple[float, float, int]:
     gaps = np.diff(np.unique(times))
     usual = float(np.median(gaps)) if len(gaps) else 0.0
     end = times[last] + (lengths[last] if lengths[last] > 0 else usual)
-    return max(0.0, times.min() * tick), max(0.0, end * tick), len(shown)
+    return max(0.0, float(times.min() * tick)), max(0.0, float(end * tick)), len(shown)
 
 
 def _refuse_truncated(report: str, end_s: float) -> None:

@@ -195,7 +195,9 @@ def test_edited_onsets_are_followed_when_regenerating(visit, clip):
     page.wait_for_function("document.querySelector('.fv img').alt.endsWith('Onsets at 1.00 s.')")
     wait_status(page, "Done in")
     page.get_by_role("button", name="Settings of this run").click()
-    page.wait_for_selector("#settings .cm-content")
+    page.wait_for_function(
+        """() => /"onsets_s": \\[/.test(document.querySelector('#settings .cm-content')?.innerText || '')"""
+    )
     settings = json.loads(page.inner_text("#settings .cm-content"))
     assert settings["onsets_s"] == [1.0]
     assert onsets(page) == [1.0], "the editor keeps the edit"

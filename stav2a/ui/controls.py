@@ -42,7 +42,7 @@ def part(shared: Shared) -> dict[str, gr.components.Component]:
         start = gr.Number(0, label="Start (s)", minimum=0, step=0.1, precision=None, elem_id="start")
         length = gr.Number(
             None, label="Length (s)", minimum=0, step=0.1, elem_id="length", placeholder="to the end",
-            info=f"Empty: to the end. At most {shared.limits.duration_s:g} s.",
+            info=f"0: to the end. At most {shared.limits.duration_s:g} s.",
         )  # fmt: skip
     return {"start_s": start, "length_s": length}
 
@@ -74,11 +74,9 @@ def model(shared: Shared, steps: int) -> dict[str, gr.components.Component]:
             0, label="Seed", precision=0, minimum=0, maximum=SEED_CEILING, elem_id="seed", scale=3,
             info="Same seed and settings, same sound. Take k uses seed + k.",
         )  # fmt: skip
-        dice = gr.Button("🎲", elem_id="dice", size="sm", scale=0, min_width=44)
+        dice = gr.Button("Roll", elem_id="dice", size="sm", scale=0, min_width=44)
     fresh = gr.Checkbox(True, label="New seed for every run", elem_id="fresh-seed")
-    takes = gr.Slider(
-        1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run."
-    )
+    takes = gr.Slider(1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run.")
     dice.click(
         lambda: (secrets.randbelow(SEED_CEILING), False), None, [seed, fresh],
         queue=False, api_visibility="private", show_progress="hidden",

@@ -18,7 +18,8 @@ const time = (clientX) => {
   return ((clientX - box.left - PAD) / (box.width - 2 * PAD)) * data.duration_s;
 };
 const near = (list, t) => list.some((p) => Math.abs(p - t) <= step() / 2 + 1e-6);
-const tidy = (list) => [...new Set(list.map(snap))].sort((a, b) => a - b).slice(0, LIMIT);
+// Only what a person places is snapped: the model's own times stay as they are.
+const tidy = (list) => [...new Set(list.map((t) => +t.toFixed(4)))].sort((a, b) => a - b).slice(0, LIMIT);
 const same = (a, b) => a.length === b.length && a.every((t, i) => t === b[i]);
 
 function make(tag, attributes, parent) {
@@ -43,7 +44,7 @@ function commit(list, focus) {
 
 function set(list, focus) {
   onsets = list;
-  selected = focus === undefined ? -1 : onsets.indexOf(snap(focus));
+  selected = focus === undefined ? -1 : onsets.indexOf(+focus.toFixed(4));
   props.value = { ...data, onsets_s: onsets };
   complain("");
   draw();
@@ -118,7 +119,7 @@ function drawTable(empty) {
       if (input.value === "" || !Number.isFinite(t) || t < 0 || t > data.duration_s) {
         complain(`An onset lies between 0 and ${data.duration_s.toFixed(2)} s, not at “${input.value}”.`);
         input.value = onsets[i].toFixed(2);
-      } else commit(onsets.map((o, j) => (j === i ? t : o)), t);
+      } else commit(onsets.map((o, j) => (j === i ? snap(t) : o)), snap(t));
     });
     row.insertCell().appendChild(input);
     row.insertCell().textContent = near(data.predicted_s || [], t) ? "model" : "you";

@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-browser lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python app.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+test-browser: $(VENV)/.test
+	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -195,11 +195,14 @@ def _read(store: Path) -> Record | None:
 
 
 class _Clock:
+    """Adds wall seconds of a part to `seconds[name]`, and its processor time to `seconds["processor"]`."""
+
     def __init__(self, seconds: dict[str, float], name: str):
         self.seconds, self.name = seconds, name
 
     def __enter__(self) -> None:
-        self.start = time.perf_counter()
+        self.start, self.busy = time.perf_counter(), time.process_time()
 
     def __exit__(self, *_) -> None:
         self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.start
+        self.seconds["processor"] = self.seconds.get("processor", 0.0) + time.process_time() - self.busy

@@ -1,9 +1,9 @@
 """Train the bank classifier: python -m stav2a train classifier --bank FOLDER
 
-One example is a window of 2.56 s with a sound of one class, placed, repeated, pitched, filtered, put into a
-room, over noise and sometimes over a softer sound of another class. Example i of a seed is always the same,
-whatever the number of workers. Only recordings under open licences (CC0, CC BY, MIT, public domain) are
-learnt from.
+One example is a window of 2.56 s with a sound of one class, placed, repeated, pitched, filtered, put into a room,
+over noise and sometimes over a softer sound of another class. A pool of such windows is made once, because making
+one costs as much as learning from it, and is drawn from many times with shifts in time and masked bands. Only
+recordings under open licences (CC0, CC BY, MIT, public domain) are learnt from.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.signal import fftconvolve, lfilter
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from stav2a.data.soundbank import SoundBank
@@ -32,9 +32,10 @@ SECOND_WEIGHT = 0.2  # of the target that a softer second sound gets
 class Settings:
     bank: str
     out: str = str(ASSETS)
-    steps: int = 650
-    batch: int = 48
-    lr: float = 2e-3
+    pool: int = 9000
+    steps: int = 2600
+    batch: int = 32
+    lr: float = 4e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     seed: int = 0
@@ -42,7 +43,7 @@ class Settings:
 
 
 class Windows(Dataset):
-    """Endless training examples: (waveform float32 [S], target float32 [C])."""
+    """Examples (waveform float32 [S], target float32 [C]); example i of a seed is always the same."""
 
     def __init__(self, bank: SoundBank, classes: list[str], count: int, seed: int):
         self.bank, self.classes, self.count, self.seed = bank, classes, count, seed
@@ -56,7 +57,7 @@ class Windows(Dataset):
         first, second = rng.integers(0, len(self.classes), 2)  # classes are equally likely, however rich
         target = np.zeros(len(self.classes), np.float32)
         waveform = at_level(self.lay(self.classes[first], rng), 0.0)
-        if rng.random() < 0.25 and first != second:
+        if rng.random() < 0.2 and first != second:
             softer = at_level(self.lay(self.classes[second], rng), -rng.uniform(6, 20))
             waveform = waveform + softer
             target[second] = SECOND_WEIGHT
@@ -66,12 +67,10 @@ class Windows(Dataset):
         if rng.random() < 0.5:  # tilt: one pole of low-pass or one zero of high-pass
             bend = rng.uniform(0.1, 0.7)
             low = rng.random() < 0.5
-            waveform = (
-                lfilter([1 - bend], [1, -bend], waveform) if low else lfilter([1, -bend], [1], waveform)
-            )
+            waveform = lfilter([1 - bend], [1, -bend], waveform) if low else lfilter([1, -bend], [1], waveform)
         if rng.random() < 0.8:
             noise = lfilter([1], [1, -rng.choice([0.0, 0.7, 0.95])], rng.standard_normal(self.size))
-            waveform = at_level(waveform, 0.0) + at_level(noise, -rng.uniform(5, 45))
+            waveform = at_level(waveform, 0.0) + at_level(noise, -rng.uniform(10, 50))
         return at_level(waveform, -rng.uniform(10, 40)).astype(np.float32), target
 
     def lay(self, cls: str, rng: np.random.Generator) -> np.ndarray:
@@ -110,42 +109,56 @@ def in_a_room(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return fftconvolve(waveform, response)[: len(waveform)]
 
 
+def make_pool(bank: SoundBank, classes: list[str], settings: Settings) -> tuple[Tensor, Tensor]:
+    """Log-mels float16 [pool, M, 64] and targets float32 [pool, C]."""
+    data = Windows(bank, classes, settings.pool, settings.seed)
+    mels, targets = [], []
+    for waveform, target in DataLoader(data, settings.batch, num_workers=settings.workers):
+        mels.append(log_mel(waveform, COMPACT).half())
+        targets.append(target)
+    return torch.cat(mels), torch.cat(targets)
+
+
 def train(settings: Settings) -> BankClassifier:
     torch.manual_seed(settings.seed)
     bank = SoundBank(settings.bank, "train", "open")
     model = BankClassifier(bank.classes).to(memory_format=torch.channels_last)  # a third faster on CPUs
-    data = Windows(bank, bank.classes, settings.steps * settings.batch, settings.seed)
-    loader = DataLoader(data, settings.batch, num_workers=settings.workers)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, settings.steps, pct_start=0.15)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
+    started = time.monotonic()
+    mels, targets = make_pool(bank, bank.classes, settings)
+    print(f"pool of {len(mels)} windows, {time.monotonic() - started:.0f} s", flush=True)
 
-    started, mean_loss = time.monotonic(), None
+    mean_loss = None
     model.train()
-    for step, (waveform, target) in enumerate(loader, 1):
-        mel = masked(log_mel(waveform, COMPACT))
-        _, logits = model(mel)
-        loss = loss_fn(logits, target)
+    for step in range(1, settings.steps + 1):
+        chosen = torch.randint(0, len(mels), (settings.batch,))
+        _, logits = model(varied(mels[chosen].float()))
+        loss = loss_fn(logits, targets[chosen])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         mean_loss = loss.item() if mean_loss is None else 0.98 * mean_loss + 0.02 * loss.item()
-        if step % 50 == 0 or step == settings.steps:
-            print(
-                f"step {step}/{settings.steps} loss {mean_loss:.3f} {time.monotonic() - started:.0f} s",
-                flush=True,
-            )
+        if step % 100 == 0 or step == settings.steps:
+            seconds = time.monotonic() - started
+            print(f"step {step}/{settings.steps} loss {mean_loss:.3f}, {seconds:.0f} s", flush=True)
     return model.eval()
 
 
-def masked(mel: torch.Tensor) -> torch.Tensor:
-    """SpecAugment: one band of up to 12 mel bins of every example is silenced."""
-    mel = mel.clone()
-    for item in mel:
+def varied(mels: Tensor) -> Tensor:
+    """[B, M, 64] rolled in time, one band of up to 12 bins and one stretch of up to 0.4 s silenced in each."""
+    out = []
+    for mel in mels:
+        mel = torch.roll(mel, int(torch.randint(0, len(mel), ())), dims=0)
+        floor = mel.min()
         width, start = torch.randint(0, 13, ()), torch.randint(0, mel.shape[-1] - 12, ())
-        item[:, start : start + width] = item.min()
-    return mel
+        mel[:, start : start + width] = floor
+        width, start = torch.randint(0, 41, ()), torch.randint(0, len(mel) - 40, ())
+        mel[start : start + width] = floor
+        out.append(mel)
+    return torch.stack(out)
 
 
 def measure(model: BankClassifier, bank: SoundBank, rng: np.random.Generator | None = None) -> dict:
@@ -170,6 +183,7 @@ def measure(model: BankClassifier, bank: SoundBank, rng: np.random.Generator | N
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bank", required=True, help="folder of the sound bank (manifest.csv and audio/)")
     parser.add_argument("--out", default=Settings.out, help="where the trained classifier is written")
+    parser.add_argument("--pool", type=int, default=Settings.pool, help="windows made before learning")
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--batch", type=int, default=Settings.batch)
     parser.add_argument("--lr", type=float, default=Settings.lr)
@@ -181,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     names = {
-        field: getattr(args, field) for field in ("bank", "out", "steps", "batch", "lr", "seed", "workers")
+        field: getattr(args, field) for field in ("bank", "out", "pool", "steps", "batch", "lr", "seed", "workers")
     }
     settings = Settings(**names)
     started = time.monotonic()

@@ -95,18 +95,25 @@ def test_examples_depend_on_the_index_alone(small_bank):
 
 
 def test_training_tells_a_hiss_from_a_tone(small_bank, tmp_path, capsys):
-    import argparse
     import json
 
-    parser = argparse.ArgumentParser()
-    training.add_arguments(parser)
+    from stav2a.__main__ import main
+
     out = tmp_path / "out"
-    words = ["--bank", small_bank, "--out", out, "--pool", 48, "--steps", 25, "--batch", 8, "--workers", 0]
-    assert training.run(parser.parse_args([str(word) for word in words])) == 0
+    words = [f"bank={small_bank}", f"out={out}", "pool=48", "steps=25", "batch=8", "workers=0"]
+    assert main(["train", "classifier", *words]) == 0
     report = json.loads((out / "metrics.json").read_text())
     assert report["val"]["n"] == report["test"]["n"] == 2
     assert report["val"]["top1"] == report["test"]["top1"] == 1.0
     assert str(small_bank) not in (out / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"), [("colour=red", "colour"), ("steps=many", "number"), ("pool=3", "bank=FOLDER")]
+)
+def test_wrong_settings_are_refused_by_name(word, message):
+    with pytest.raises(ValueError, match=message):
+        training.settings_from([word])
 
 
 def test_built_in_weights_know_recordings_they_never_heard(shared):

@@ -108,7 +108,7 @@ class BankClassifier(nn.Module):
         if not (folder / "model.safetensors").is_file():
             raise FileNotFoundError(
                 f"There is no trained bank classifier in {folder}; make it with "
-                "`python -m stav2a train classifier --bank FOLDER`."
+                "`python -m stav2a train classifier bank=FOLDER`."
             )
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model = cls(**{**config, "channels": tuple(config["channels"])})

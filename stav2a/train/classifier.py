@@ -1,16 +1,17 @@
-"""Train the bank classifier: python -m stav2a train classifier --bank FOLDER
+"""Train the bank classifier: python -m stav2a train classifier bank=FOLDER
 
-One example is a window of 2.56 s with a sound of one class, placed, repeated, pitched, filtered, put into a room,
-over noise and sometimes over a softer sound of another class. A pool of such windows is made once, because making
-one costs as much as learning from it, and is drawn from many times with shifts in time and masked bands. Only
-recordings under open licences (CC0, CC BY, MIT, public domain) are learnt from.
+One example is a window of 2.56 s with a sound of one class, placed, repeated, pitched, filtered, put into a
+room, over noise and sometimes over a softer sound of another class. A pool of such windows is made once,
+because making one costs as much as learning from it, and is drawn from many times with shifts in time and
+masked bands. Only recordings under open licences (CC0, CC BY, MIT, public domain) are learnt from.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -180,33 +181,32 @@ def measure(model: BankClassifier, bank: SoundBank, rng: np.random.Generator | N
     return result
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bank", required=True, help="folder of the sound bank (manifest.csv and audio/)")
-    parser.add_argument("--out", default=Settings.out, help="where the trained classifier is written")
-    parser.add_argument("--pool", type=int, default=Settings.pool, help="windows made before learning")
-    parser.add_argument("--steps", type=int, default=Settings.steps)
-    parser.add_argument("--batch", type=int, default=Settings.batch)
-    parser.add_argument("--lr", type=float, default=Settings.lr)
-    parser.add_argument("--seed", type=int, default=Settings.seed)
-    parser.add_argument("--workers", type=int, default=Settings.workers)
+def settings_from(words: Sequence[str]) -> Settings:
+    """`Settings` from `key=value` words."""
+    kinds = {field.name: type(getattr(Settings, field.name, "")) for field in fields(Settings)}
+    values = {}
+    for word in words:
+        key, mark, text = word.partition("=")
+        if not mark or key not in kinds:
+            raise ValueError(f"{word!r} is not one of {', '.join(f'{name}=' for name in kinds)}.")
+        try:
+            values[key] = kinds[key](text)
+        except ValueError as error:
+            raise ValueError(f"{key} takes a number, not {text!r}.") from error
+    if "bank" not in values:
+        raise ValueError("The classifier learns from a sound bank: give bank=FOLDER.")
+    return Settings(**values)
 
 
-def run(args: argparse.Namespace) -> int:
-    import json
-
-    names = {
-        field: getattr(args, field) for field in ("bank", "out", "pool", "steps", "batch", "lr", "seed", "workers")
-    }
-    settings = Settings(**names)
+def run(words: Sequence[str]) -> int:
+    """Train, write the classifier and `metrics.json` beside it, print the measures."""
+    settings = settings_from(words)
     started = time.monotonic()
     model = train(settings)
     minutes = (time.monotonic() - started) / 60
     model.save(settings.out)
     model = BankClassifier.load(settings.out)  # what is measured is what was written
-    report = {
-        "settings": {**asdict(settings), "bank": Path(settings.bank).name, "out": ""},
-        "minutes": minutes,
-    }
+    report = {"settings": {**asdict(settings), "bank": Path(settings.bank).name, "out": ""}, "minutes": minutes}
     for split in ("val", "test"):
         bank = SoundBank(settings.bank, split)
         report[split] = measure(model, bank)

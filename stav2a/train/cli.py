@@ -16,7 +16,9 @@ STAGES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stage", choices=[*STAGES, "assemble"], help="what to train; assemble joins trained parts")
+    parser.add_argument(
+        "stage", choices=[*STAGES, "classifier", "assemble"], help="what to train; assemble joins trained parts"
+    )
     parser.add_argument("--config", help="YAML file of settings")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that win over the file's")
 
@@ -25,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
     from .config import TrainConfig
 
     try:
+        if args.stage == "classifier":  # no part of the model: the embedder of FD_bank, KL_bank and IS_bank
+            from .classifier import run as train_classifier
+
+            return train_classifier(args.settings)
         config = TrainConfig.load(args.config, args.settings)
         if args.stage == "assemble":
             from .parts import assemble

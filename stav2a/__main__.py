@@ -15,6 +15,7 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "evaluate": ("stav2a.metrics.evaluate", "score generated against reference audio"),
     "train": ("stav2a.train.cli", "train one stage of a model"),
     "data": ("stav2a.data.cli", "make or prepare training data"),
+    "weights": ("stav2a.weights", "fetch, check and convert the authors' weights"),
     "study": ("stav2a.study", "run a listening test and report its ratings"),
 }
 
@@ -38,7 +39,11 @@ def main(argv: list[str] | None = None) -> int:
         if name == chosen:  # only the chosen one is imported: --help stays quick
             module = import_module(path)
             module.add_arguments(command)
-    args = parser.parse_args(argv)
+    args, rest = parser.parse_known_args(argv)
+    if rest and hasattr(args, "settings") and not any(word.startswith("-") for word in rest):
+        args.settings += rest  # key=value words after an option, which argparse leaves over
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if args.version:
         from stav2a import __version__
 

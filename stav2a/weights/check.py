@@ -1,0 +1,120 @@
+"""Whether a checkpoint folder is whole, and what a model needs of memory."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from .errors import WeightsError
+from .load import check_keys
+from .read import read_state
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+
+
+def check_folder(folder: str | Path) -> list[tuple[str, int, int]]:
+    """Compare every part's file with its configuration, key by key; -> [(part, parameters, bytes)]."""
+    folder = Path(folder)
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{folder} is no checkpoint: model_index.json is missing.") from error
+    except ValueError as error:
+        raise WeightsError(f"{folder / 'model_index.json'} is not JSON; convert or fetch the model again.") from error
+    rows = []
+    for part, entry in index.items():
+        file = next((folder / part / n for n in WEIGHT_NAMES if (folder / part / n).is_file()), None)
+        if not isinstance(entry, list) or not (folder / part).is_dir():
+            continue
+        kind = getattr(import_module(entry[0]), entry[1])
+        if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
+            continue  # tokenizer, scheduler
+        if file is None:
+            raise WeightsError(f"{folder / part} has no weights ({' or '.join(WEIGHT_NAMES)}).")
+        state = read_state(file)
+        wanted = _empty(kind, folder / part).state_dict()
+        tied = {key for key in wanted.keys() - state.keys() if key == "encoder.embed_tokens.weight"}
+        check_keys({k: v for k, v in wanted.items() if k not in tied}, state, part, file)
+        rows.append((part, sum(v.numel() for v in state.values()), file.stat().st_size))
+    return rows
+
+
+def _empty(kind, folder: Path) -> torch.nn.Module:
+    """A part of this configuration without memory for its weights."""
+    config_class = getattr(kind, "config_class", None)
+    with torch.device("meta"):
+        if config_class is not None:  # transformers
+            return kind(config_class.from_pretrained(folder))
+        return kind.from_config(kind.load_config(folder))
+
+
+def memory_table(name: str, dtypes: tuple[str, ...] = tuple(DTYPES)) -> list[dict]:
+    """Weights and peak memory by dtype on this processor, each in a process of its own."""
+    rows = []
+    for dtype in dtypes:
+        command = [sys.executable, "-m", __name__, str(name), dtype]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            raise WeightsError(
+                f"The model {name} cannot be measured in {dtype}: {lines[-1] if lines else 'it broke off'}."
+            )
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+    return rows
+
+
+def processor_runs(dtype: torch.dtype) -> bool:
+    """Whether matrices of this type are fast on this CPU; without its instructions bf16 is hundreds of times slower."""
+    if dtype == torch.float32:
+        return True
+    flags = torch.cpu.get_capabilities()
+    names = ("amx_bf16", "avx512_bf16") if dtype == torch.bfloat16 else ("amx_fp16", "avx512_fp16")
+    return any(flags.get(name, False) for name in names)
+
+
+def measure(name: str, dtype_name: str) -> dict:
+    """Load a model and, where the processor can, generate 1 s with one guided step."""
+    from stav2a.pipeline import STAV2APipeline
+
+    dtype = DTYPES[dtype_name]
+    start = time.perf_counter()
+    pipe = STAV2APipeline.from_pretrained(name).to(dtype)
+    pipe.set_progress_bar_config(disable=True)
+    row = {
+        "dtype": dtype_name,
+        "load_s": round(time.perf_counter() - start, 2),
+        "weights_mb": round(
+            sum(
+                t.numel() * t.element_size()
+                for part in pipe.components.values()
+                if isinstance(part, torch.nn.Module)
+                for t in part.parameters()
+            )
+            / 1e6,
+            1,
+        ),
+        "step_s": None,
+    }
+    if processor_runs(dtype):
+        size, count = pipe.timeline.frame_size, max(1, round(pipe.timeline.fps))
+        frames = torch.zeros(count, size, size, 3, dtype=torch.uint8)
+        steps = {}
+        for item in pipe.stream(frames, "rain", num_inference_steps=2):
+            steps[getattr(item, "stage", "end"), getattr(item, "step", 0)] = time.perf_counter()
+        row["step_s"] = round(steps["denoise", 2] - steps["denoise", 1], 3)
+    row["peak_mb"] = round(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e3 if sys.platform != "darwin" else 1e6), 1
+    )
+    return row
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*sys.argv[1:3])))

@@ -1,0 +1,115 @@
+"""`python -m stav2a weights fetch|check|convert`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from . import fetch
+from .errors import WeightsError
+from .locate import convert_fetched
+from .sources import PAPER, REQUIRED
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    get = actions.add_parser("fetch", help="download the authors' files; resumes where it broke off")
+    get.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PAPER)} (default: {' '.join(REQUIRED)})")
+    get.add_argument("--dry-run", action="store_true", help="show files and sizes only")
+
+    check = actions.add_parser("check", help="what is here, or whether a checkpoint folder is whole")
+    check.add_argument("folder", nargs="?", help="a checkpoint folder, compared key by key")
+    check.add_argument("--memory", action="store_true", help="measure memory by dtype on this processor")
+    check.add_argument("--dtype", action="append", choices=["fp32", "bf16", "fp16"], help="only this one, repeatable")
+
+    make = actions.add_parser("convert", help="write one folder of safetensors that opens offline")
+    make.add_argument("--out", type=Path, help="folder to write (default: where --model paper looks)")
+    make.add_argument("--release", type=Path, help="folder of the authors' release (default: the hub's cache)")
+    make.add_argument("--text-encoder", type=Path, help="folder of the text encoder and its tokenizer")
+    make.add_argument("--audioldm", type=Path, help="folder with vae/ and vocoder/, or AudioLDM's original file")
+    make.add_argument("--cavp", type=Path, help="cavp_epoch66.ckpt, where the release holds no video encoder")
+    make.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the weights written")
+    make.add_argument("--heads", type=int, metavar="N", help="attention heads of the U-Net")
+    make.add_argument("--prediction-type", choices=["v_prediction", "epsilon"], help="what the U-Net predicts")
+    make.add_argument("--beta-start", type=float, metavar="X")
+    make.add_argument("--beta-end", type=float, metavar="X")
+    make.add_argument("--ignore", action="append", default=[], metavar="PREFIX", help="keys to leave out, repeatable")
+
+
+def run(args: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "filelock"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return {"fetch": run_fetch, "check": run_check, "convert": run_convert}[args.action](args)
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    for name in args.names or REQUIRED:
+        source = fetch.source_of(name)
+        if args.dry_run:
+            for file in fetch.remote_files(source):
+                print(f"{name:18} {fetch.human(file.size):>12}  {source.repo}/{file.path}")
+            continue
+        print(f"{name:18} {fetch.fetch(name)}")
+    return 0
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from . import check
+
+    if args.folder:
+        for part, parameters, size in check.check_folder(args.folder):
+            print(f"{part:16} {parameters / 1e6:9.2f} M parameters {size / 1e6:9.1f} MB  fits its configuration")
+    elif not args.memory:
+        converted = fetch.home() / "paper"
+        state = "converted" if (converted / "model_index.json").is_file() else "not converted yet"
+        print(f"{'paper':18} {state:12}  {converted}")
+        for name, source in PAPER.items():
+            here = fetch.in_cache(source)
+            print(
+                f"{name:18} {'fetched' if here else 'not here':12}  {source.repo}  [{source.licence}]  {source.about}"
+            )
+    if args.memory:
+        names = tuple(args.dtype or check.DTYPES)
+        for row in check.memory_table(args.folder or "paper", names):
+            step = "not measured: no instructions for it" if row["step_s"] is None else f"{row['step_s']:.3f} s a step"
+            print(
+                f"{row['dtype']:5} weights {row['weights_mb']:9.1f} MB  peak {row['peak_mb']:9.1f} MB  "
+                f"load {row['load_s']:6.2f} s  {step}"
+            )
+    return 0
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    from .check import DTYPES
+    from .folder import convert
+
+    unet = {} if args.heads is None else {"attention_head_dim": args.heads}
+    names = ("prediction_type", "beta_start", "beta_end")
+    scheduler = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    options = {
+        "unet": unet,
+        "scheduler": scheduler,
+        "ignore": tuple(args.ignore),
+        "dtype": None if args.dtype == "fp32" else DTYPES[args.dtype],
+    }
+    out = args.out or fetch.home() / "paper"
+    given = (args.release, args.text_encoder, args.audioldm)
+    if all(given):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        convert(out, *given, args.cavp, record={"release": str(args.release.name)}, **options)
+    elif any(given):
+        raise WeightsError(
+            "Give all of --release, --text-encoder and --audioldm, or none of them to use the hub's cache."
+        )
+    else:
+        convert_fetched(out, **options)
+    facts = json.loads((out / "weights.json").read_text(encoding="utf-8"))
+    for sentence in facts["assumptions"]:
+        print(f"Assumed: {sentence}.", file=sys.stderr)
+    print(out)
+    return 0

@@ -1,0 +1,168 @@
+"""Getting the paper's files: huggingface_hub's cache, so that HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens
+work as they do everywhere, downloads resume, and progress shows."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from .errors import WeightsError, listed
+from .sources import PAPER, REQUIRED, Source
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    path: str
+    size: int | None
+    sha256: str | None
+
+
+def home() -> Path:
+    """Where converted checkpoints lie: `stav2a` in Hugging Face's folder (HF_HOME)."""
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "stav2a"
+
+
+def remote_files(source: Source) -> list[RemoteFile]:
+    """What of the source's repository would be fetched, with sizes and checksums as the hub tells them."""
+    from huggingface_hub import HfApi
+
+    with hub_errors(source):
+        info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
+    files = [
+        RemoteFile(item.rfilename, item.size, item.lfs.sha256 if item.lfs else None) for item in info.siblings or ()
+    ]
+    chosen = _choose(source, [f.path for f in files])
+    if not chosen:
+        raise WeightsError(
+            f"The repository {source.repo} holds none of {listed(source.files)} (needed for {source.name}); "
+            f"it has {listed(f.path for f in files) or 'no files'}."
+        )
+    return [f for f in files if f.path in chosen]
+
+
+def _choose(source: Source, paths: list[str]) -> set[str]:
+    """The paths that match the source's patterns; one weight file a folder, the first pattern's."""
+    chosen: set[str] = set()
+    weighty: set[str] = set()
+    for pattern in source.files:
+        for path in sorted(p for p in paths if fnmatch(p, pattern)):
+            folder, is_weight = path.rpartition("/")[0], not path.endswith((".json", ".jsonl", ".model"))
+            if is_weight and folder in weighty:
+                continue
+            chosen.add(path)
+            if is_weight:
+                weighty.add(folder)
+    return chosen
+
+
+def fetch(name: str) -> Path:
+    """Fetch a source's files that are not in the cache yet; return the snapshot folder they lie in."""
+    from huggingface_hub import hf_hub_download
+
+    source = source_of(name)
+    cached = in_cache(source)
+    if cached is not None:
+        return cached
+    files = remote_files(source)
+    total = sum(f.size or 0 for f in files)
+    log.info("%s: %d files, %s from %s", name, len(files), human(total), source.repo)
+    folder = None
+    for file in files:
+        with hub_errors(source, file.path):
+            path = Path(hf_hub_download(source.repo, file.path, revision=source.revision))
+        wanted = (source.sha256 if file.path in source.files else None) or file.sha256
+        if wanted:
+            verify(path, wanted)
+        folder = path.parents[file.path.count("/")]
+    assert folder is not None
+    return folder
+
+
+def in_cache(source: Source) -> Path | None:
+    """The snapshot folder if the hub's cache holds what the source needs, without asking the network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+    paths = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    chosen = _choose(source, paths)
+    folders = {pattern.rpartition("/")[0] for pattern in source.files if "*" not in pattern}
+    complete = all(any(path.rpartition("/")[0] == f for path in chosen) for f in folders)
+    has_weights = any(not p.endswith((".json", ".jsonl")) for p in chosen)
+    return folder if complete and has_weights else None
+
+
+def fetch_paper() -> dict[str, Path]:
+    """All sources the paper's model needs, those that only fill gaps left out."""
+    return {name: fetch(name) for name in REQUIRED}
+
+
+def verify(path: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    if digest.hexdigest() != sha256:
+        raise WeightsError(
+            f"{path} has the checksum {digest.hexdigest()[:12]}… instead of {sha256[:12]}…: it is damaged or another "
+            "version; delete it and fetch it again."
+        )
+
+
+def human(size: int | None) -> str:
+    if not size:
+        return "size unknown"
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def source_of(name: str) -> Source:
+    if name not in PAPER:
+        raise WeightsError(f"There is no source {name!r}; there are {', '.join(PAPER)}.")
+    return PAPER[name]
+
+
+@contextmanager
+def hub_errors(source: Source, file: str = ""):
+    """huggingface_hub's errors as one sentence that says what to do."""
+    from huggingface_hub import errors
+
+    what = f"{file} of {source.repo}" if file else f"The repository {source.repo}"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise WeightsError(
+            f"{what} needs its conditions accepted: open https://huggingface.co/{source.repo} and log in with "
+            "`hf auth login`."
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise WeightsError(f"{what} has no revision {source.revision}; it was rewritten since.") from error
+    except errors.RepositoryNotFoundError as error:
+        raise WeightsError(
+            f"{what} does not exist or is private; if you have access to it, log in with `hf auth login`."
+        ) from error
+    except errors.OfflineModeIsEnabled as error:
+        raise WeightsError(f"{what} is not in the cache and HF_HUB_OFFLINE is set; unset it to fetch.") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise WeightsError(f"{what} is not in the cache and the hub cannot be reached; check the network.") from error
+    except errors.EntryNotFoundError as error:
+        raise WeightsError(f"{what} is not there any more; the repository was changed.") from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", "an error")
+        raise WeightsError(f"{what} cannot be fetched: the hub answers {status}; try again later.") from error
+    except (errors.HTTPError, ConnectionError, TimeoutError) as error:
+        raise WeightsError(
+            f"{what} cannot be fetched: there is no connection to the hub; check the network."
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"{what} cannot be stored: {error.strerror or error}.") from error

@@ -1,0 +1,120 @@
+"""The paper's parts, from where they lie, to one folder of safetensors that `from_pretrained` opens offline."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from stav2a import presets
+
+from .card import write_card
+from .errors import WeightsError
+from .others import load_audioldm, load_text_encoder
+from .release import Release, load_cavp
+
+log = logging.getLogger(__name__)
+
+# Faithful inference (docs/faithful.md): what the authors' script does, with its defects mended.
+FAITHFUL = {
+    "steps": 200,
+    "guidance_scale": 3.0,
+    "video_guidance_scale": 1.0,
+    "sampler": "ddpm",
+    "onset_threshold": 0.5,
+    "mask_control": False,
+}
+
+
+def open_release(
+    release: str | Path,
+    text_encoder: str | Path,
+    audioldm: str | Path,
+    cavp: str | Path | None = None,
+    *,
+    unet: Mapping | None = None,
+    scheduler: Mapping | None = None,
+    ignore: tuple[str, ...] = (),
+    dtype: torch.dtype | None = None,
+):
+    """-> (pipeline, assumptions). Folders of the release, the text encoder and AudioLDM, and CAVP's file.
+
+    `unet` and `scheduler` override what the release's own configuration says or what is assumed in its place.
+    """
+    from stav2a.pipeline import STAV2APipeline
+
+    found = Release.find(release)
+    states = found.states(ignore)
+    parts = found.build(states, unet, scheduler, dtype)
+    if "video_encoder" not in parts:
+        if cavp is None:
+            raise WeightsError(
+                f"{found.weights} holds no video encoder; run `python -m stav2a weights fetch cavp` or give its file."
+            )
+        parts["video_encoder"] = load_cavp(cavp, dtype)
+    tokenizer, encoder = load_text_encoder(text_encoder, states.get("text_encoder"), dtype)
+    vae, vocoder = load_audioldm(audioldm, dtype)
+    _agree(parts, encoder, vae, vocoder)
+    defaults = {**FAITHFUL, **({"prompt_prefix": found.summary["prefix"]} if found.summary.get("prefix") else {})}
+    pipeline = STAV2APipeline(
+        **parts,
+        tokenizer=tokenizer,
+        text_encoder=encoder,
+        vae=vae,
+        vocoder=vocoder,
+        timeline=presets.PAPER.to_dict(),
+        defaults=defaults,
+    )
+    for sentence in found.assumptions:
+        log.warning("%s; override it if you know better (docs/faithful.md).", sentence)
+    return pipeline, found.assumptions
+
+
+def convert(target: str | Path, *sources, record: Mapping | None = None, **options) -> Path:
+    """`open_release` and write the result to `target`, all at once: a broken attempt leaves nothing behind."""
+    target = Path(target)
+    if target.exists():
+        raise WeightsError(f"{target} is already there; delete it or choose another folder.")
+    pipeline, assumptions = open_release(*sources, **options)
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    try:
+        pipeline.save_pretrained(partial, safe_serialization=True)
+        facts = {"assumptions": assumptions, "sources": dict(record or {})}
+        (partial / "weights.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_card(pipeline, partial, model="paper", assumptions=assumptions)
+        partial.rename(target)
+    except OSError as error:
+        raise WeightsError(f"{target} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _agree(parts, encoder, vae, vocoder) -> None:
+    """Widths that must meet where parts from different sources join."""
+    unet = parts["unet"].config
+    meetings = (
+        ("text encoder", encoder.config.d_model, "U-Net's cross-attention", unet.cross_attention_dim),
+        (
+            "global tokens",
+            parts["attentive_pool"].config.token_dim,
+            "U-Net's cross-attention",
+            unet.cross_attention_dim,
+        ),
+        (
+            "video encoder",
+            parts["video_encoder"].config.feature_dim,
+            "local features",
+            parts["local_features"].config.feature_dim,
+        ),
+        ("VAE's latents", vae.config.latent_channels, "U-Net", unet.in_channels),
+        ("vocoder's mel", vocoder.config.model_in_dim, "VAE's", presets.PAPER.mel_bins),
+    )
+    for one, width, other, wanted in meetings:
+        if width != wanted:
+            raise WeightsError(f"Parts that do not belong together: {one} has width {width}, {other} {wanted}.")

@@ -1,0 +1,126 @@
+"""The parts that are others' work: text encoder (mT5), VAE and vocoder (AudioLDM, in either layout)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
+
+from stav2a.sound import vae as mel_vae
+from stav2a.sound import vocoder as hifigan
+
+from . import shapes
+from .errors import WeightsError
+from .load import load_strict
+from .read import read_state
+
+OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+
+
+def load_text_encoder(folder: str | Path, state: Mapping[str, Tensor] | None = None, dtype=None):
+    """-> (tokenizer, text_encoder) of the T5 family from a folder with its config and tokenizer.
+
+    `state` holds the encoder's weights if the release brought them; else they are read from the folder.
+    """
+    from transformers import AutoConfig, AutoTokenizer, MT5EncoderModel, T5EncoderModel
+
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"{folder} has no config.json of a text encoder; fetch google/mt5-large.")
+    config = AutoConfig.from_pretrained(folder)
+    kinds = {"mt5": MT5EncoderModel, "t5": T5EncoderModel}
+    if config.model_type not in kinds:
+        raise WeightsError(f"The text encoder in {folder} is of type {config.model_type}; t5 and mt5 are known.")
+    file = folder
+    if state is None:
+        names = ("model.safetensors", "pytorch_model.bin")
+        file = next((folder / name for name in names if (folder / name).is_file()), None)
+        if file is None:
+            raise WeightsError(
+                f"Neither the release nor {folder} holds the text encoder's weights; run "
+                "`python -m stav2a weights fetch mt5-weights`."
+            )
+        state = {k: v for k, v in read_state(file).items() if k.startswith(("shared.", "encoder."))}
+    state = dict(state)
+    for one, other in (("shared.weight", "encoder.embed_tokens.weight"),) * 2:  # tied: either stands for both
+        if one in state:
+            state.setdefault(other, state[one])
+        elif other in state:
+            state[one] = state[other]
+    encoder = load_strict(lambda: kinds[config.model_type](config), state, "text_encoder", file, dtype)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except ImportError as error:
+        raise WeightsError("The paper's tokenizer needs one more package: `pip install sentencepiece`.") from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"The tokenizer in {folder} cannot be read; fetch google/mt5-large again.") from error
+    return tokenizer, encoder
+
+
+def load_audioldm(source: str | Path, dtype=None) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
+    """VAE and vocoder from a folder with `vae/` and `vocoder/`, or from AudioLDM's original single file."""
+    source = Path(source)
+    return _from_original(source, dtype) if source.is_file() else _from_folder(source, dtype)
+
+
+def _from_folder(folder: Path, dtype) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
+    vae_file = _weight_file(folder / "vae", ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"))
+    vocoder_file = _weight_file(folder / "vocoder", ("model.safetensors", "pytorch_model.bin"))
+    state = {}
+    for key, value in read_state(vae_file).items():
+        for old, new in OLD_ATTENTION.items():  # diffusers renamed these in 0.18, the file may be older
+            key = key.replace(old, new) if ".attentions." in key else key
+        state[key] = value
+    config = _config(folder / "vae")
+    known = shapes.vae_config(shapes.shapes_of(state))
+    factor = config.get("scaling_factor")
+    if factor is None:
+        raise WeightsError(f"{folder / 'vae' / 'config.json'} has no scaling_factor; take another conversion.")
+    known["norm_num_groups"] = config.get("norm_num_groups", known["norm_num_groups"])
+    vae = _vae(state, known, factor, vae_file, dtype)
+    vocoder_config = SpeechT5HifiGanConfig(**_config(folder / "vocoder"))
+    return vae, _vocoder(read_state(vocoder_file), vocoder_config, vocoder_file, dtype)
+
+
+def _from_original(file: Path, dtype) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
+    content, prefix = read_state(file), "first_stage_model."
+    stage = {key[len(prefix) :]: value for key, value in content.items() if key.startswith(prefix)}
+    if not stage or "scale_factor" not in content:
+        raise WeightsError(f"{file} has no first_stage_model.* and scale_factor; it is not AudioLDM's original file.")
+    voc = {key[len("vocoder.") :]: value for key, value in stage.items() if key.startswith("vocoder.")}
+    first = mel_vae.from_audioldm_layout({k: v for k, v in stage.items() if not k.startswith("vocoder.")})
+    known = shapes.vae_config(shapes.shapes_of(first))
+    vae = _vae(first, known, float(content["scale_factor"]), file, dtype)
+    return vae, _vocoder(hifigan.from_audioldm_layout(voc), hifigan.vocoder_config("paper"), file, dtype)
+
+
+def _vae(state, config, factor, file, dtype) -> AutoencoderKL:
+    arguments = {**config, "sample_size": 1024, "scaling_factor": factor}
+    return load_strict(lambda: AutoencoderKL(**arguments), state, "vae", file, dtype)
+
+
+def _vocoder(state, config: SpeechT5HifiGanConfig, file, dtype) -> SpeechT5HifiGan:
+    state = {"mean": torch.zeros(config.model_in_dim), "scale": torch.ones(config.model_in_dim), **state}
+    return load_strict(lambda: SpeechT5HifiGan(config), state, "vocoder", file, dtype)
+
+
+def _weight_file(folder: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise WeightsError(f"{folder} has none of {', '.join(names)}; run `python -m stav2a weights fetch audioldm`.")
+
+
+def _config(folder: Path) -> dict:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing; run `python -m stav2a weights fetch audioldm`.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is not JSON; delete it and fetch it again.") from error

@@ -49,7 +49,7 @@ class Engine:
 
     def models(self) -> dict[str, str | None]:
         """Name of each known model: None where it can be used, else a sentence that says what is missing."""
-        names = dict.fromkeys([self.default_model, "compact"])
+        names = dict.fromkeys([self.default_model, "compact", "paper"])
         return {name: unavailable(name) for name in names}
 
     @contextlib.contextmanager
@@ -89,6 +89,10 @@ def unavailable(name: str) -> str | None:
     """Why the model `name` cannot be used, or None. Looks at the disk only, never at the network."""
     if name == "compact" and not (COMPACT / "model_index.json").is_file():
         return "The built-in model is not installed: assets/compact is missing."
+    if name == "paper":
+        from stav2a.weights import unavailable as paper_unavailable
+
+        return paper_unavailable("paper")
     return None
 
 

@@ -19,6 +19,7 @@ from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.vocoder import vocode
 from stav2a.timeline import Timeline
+from stav2a.weights.faithful import mode_defaults
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DEFAULTS = {
@@ -27,8 +28,12 @@ DEFAULTS = {
     "video_guidance_scale": 1.0,
     "sampler": "dpm++2m",
     "onset_threshold": 0.5,
+    "mask_control": True,
+    "prompt_prefix": "",
 }
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+UPLOAD_OPTIONS = ("repo_id", "token", "private", "commit_message", "create_pr")
 VIDEO_HALO = 12  # frames of context on either side of a chunk of video; more than the compact encoder sees
 DECODE_HALO = 8  # latent steps of context on either side of a chunk of sound
 
@@ -83,7 +88,8 @@ class STAV2AOutput:
 class STAV2APipeline(DiffusionPipeline):
     """Video-to-audio with semantic and temporal alignment (STA-V2A).
 
-    `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults.
+    `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults, `provenance` what
+    its model card says of where it comes from.
     """
 
     model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->unet->vae->vocoder"
@@ -102,6 +108,7 @@ class STAV2APipeline(DiffusionPipeline):
         vocoder,
         timeline: dict | None = None,
         defaults: dict | None = None,
+        provenance: dict | None = None,
     ):
         super().__init__()
         self.register_modules(
@@ -116,7 +123,9 @@ class STAV2APipeline(DiffusionPipeline):
             vae=vae,
             vocoder=vocoder,
         )
-        self.register_to_config(timeline=dict(timeline or {}), defaults=dict(defaults or {}))
+        self.register_to_config(
+            timeline=dict(timeline or {}), defaults=dict(defaults or {}), provenance=dict(provenance or {})
+        )
 
     @property
     def timeline(self) -> Timeline:
@@ -133,18 +142,41 @@ class STAV2APipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "compact", **options) -> STAV2APipeline:
-        """Open "compact", "tiny", a folder, or a repository of the hub.
+        """Open "compact", "paper", "tiny", a folder, or a repository of the hub.
 
-        A folder without a text encoder (the built-in one) takes MiniLM from its pip package, or the hub.
+        "paper" is fetched and converted on first use (`python -m stav2a weights`). A folder without a text
+        encoder (the built-in one) takes MiniLM from its pip package, or the hub. `options` are diffusers':
+        `torch_dtype`, `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
             return tiny()
-        folder = checkpoint_folder(name)
+        folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
         if not (folder / "text_encoder").is_dir():
             tokenizer, text_encoder = text.load_minilm()
             options.setdefault("tokenizer", tokenizer)
             options.setdefault("text_encoder", text_encoder)
         return super().from_pretrained(str(folder), **options)
+
+    def save_pretrained(self, save_directory: str | Path, *args, push_to_hub: bool = False, **options) -> None:
+        """A folder of safetensors and its model card, which `from_pretrained` opens; a written card is kept."""
+        from stav2a.weights.card import upload, write_card
+
+        hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
+        super().save_pretrained(save_directory, *args, **options)
+        write_card(self, save_directory)
+        if push_to_hub:
+            upload(save_directory, hub.pop("repo_id", Path(save_directory).name), **hub)
+
+    def push_to_hub(self, repo_id: str, **options) -> str:
+        """The same folder as a repository of the hub; returns its address. `options`: token, private, …."""
+        from tempfile import TemporaryDirectory
+
+        from stav2a.weights.card import upload
+
+        hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder, **options)
+            return upload(folder, repo_id, **hub)
 
     # ---- 1. frames -> features --------------------------------------------------------------------
 
@@ -159,7 +191,7 @@ class STAV2APipeline(DiffusionPipeline):
             raise ValueError("The clip has no frames.")
 
         def encode(part: Tensor) -> Tensor:
-            pixels = part.permute(3, 0, 1, 2)[None].to(self.device, self.video_encoder.dtype) / 255
+            pixels = part.permute(3, 0, 1, 2)[None].to(self._execution_device, self.video_encoder.dtype) / 255
             return self.video_encoder(pixels)[0]
 
         halo = (
@@ -199,7 +231,8 @@ class STAV2APipeline(DiffusionPipeline):
         curve or the global tokens (rows of the paper's Table III).
         """
         video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
-        tokens, mask = text.encode(self.tokenizer, self.text_encoder, [prompt, negative_prompt])
+        captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
         length = video.local_features.shape[1]
         padded = -(-length // self.latent_multiple) * self.latent_multiple
         local = torch.nn.functional.pad(video.local_features, (0, 0, 0, padded - length))
@@ -215,7 +248,7 @@ class STAV2APipeline(DiffusionPipeline):
             global_tokens=self.attentive_pool(video.cavp_features) if use_global_tokens else None,
             local_features=local if use_control else None,
             onset_curve=curve if use_control else None,
-        ).to(self.device, self.unet.dtype)
+        ).to(self._execution_device, self.unet.dtype)
 
     @property
     def latent_multiple(self) -> int:
@@ -244,9 +277,14 @@ class STAV2APipeline(DiffusionPipeline):
             self.unet,
             self.controlnet,
             make_sampler(sampler or self.defaults["sampler"], self.scheduler),
-            noise.to(self.device, self.unet.dtype),
+            noise.to(self._execution_device, self.unet.dtype),
             conditions.repeat(len(seeds)),
-            guidance or Guidance(self.defaults["guidance_scale"], self.defaults["video_guidance_scale"]),
+            guidance
+            or Guidance(
+                self.defaults["guidance_scale"],
+                self.defaults["video_guidance_scale"],
+                mask_control=self.defaults["mask_control"],
+            ),
             steps or self.defaults["steps"],
             timeline.latent_frames,
             generators,
@@ -297,18 +335,21 @@ class STAV2APipeline(DiffusionPipeline):
         use_control: bool = True,
         use_onsets: bool = True,
         use_global_tokens: bool = True,
+        mode: str | None = None,
     ) -> Iterator[Progress | STAV2AOutput]:
         """Yield progress after every step, and the result last. Closing the generator stops within a step.
 
         Take `k` uses the seed `seed + k`. `onsets_s` moves the hits where the model has an onset channel.
+        `mode="faithful"` samples as the authors' script does, whatever the checkpoint's own defaults are.
         """
-        steps = num_inference_steps or self.defaults["steps"]
+        defaults = self.defaults if mode is None else {**self.defaults, **mode_defaults(mode, self.timeline)}
+        steps = num_inference_steps or defaults["steps"]
         pick = {
             "guidance_scale": guidance_scale,
             "video_guidance_scale": video_guidance_scale,
             "sampler": sampler,
         }
-        chosen = {name: self.defaults[name] if value is None else value for name, value in pick.items()}
+        chosen = {name: defaults[name] if value is None else value for name, value in pick.items()}
         seeds = [seed + take for take in range(takes)]
 
         yield Progress("video", 0, 1)
@@ -325,7 +366,10 @@ class STAV2APipeline(DiffusionPipeline):
         )
         length = -(-video.local_features.shape[1] // self.latent_multiple) * self.latent_multiple
         guidance = Guidance(
-            chosen["guidance_scale"], chosen["video_guidance_scale"], controlnet_conditioning_scale
+            chosen["guidance_scale"],
+            chosen["video_guidance_scale"],
+            controlnet_conditioning_scale,
+            defaults["mask_control"],
         )
         yield Progress("denoise", 0, steps)
         latents = None
@@ -371,8 +415,12 @@ class STAV2APipeline(DiffusionPipeline):
         return result
 
 
-def checkpoint_folder(name: str | Path) -> Path:
+def checkpoint_folder(name: str | Path, **hub_options) -> Path:
     """The folder of a model by name, path or hub repository (fetched by huggingface_hub where reachable)."""
+    if name == "paper":
+        from stav2a.weights import resolve
+
+        return resolve("paper")
     if name == "compact":
         if not (ASSETS / "compact" / "model_index.json").is_file():
             raise ValueError(
@@ -385,11 +433,11 @@ def checkpoint_folder(name: str | Path) -> Path:
         return Path(name)
     if not REPOSITORY.fullmatch(str(name)):
         raise ValueError(
-            f"There is no model {str(name)!r}: give compact, tiny, a folder or a hub repository."
+            f"There is no model {str(name)!r}: give compact, paper, tiny, a folder or a hub repository."
         )
-    from huggingface_hub import snapshot_download
+    from stav2a.weights.fetch import fetch_checkpoint
 
-    return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+    return fetch_checkpoint(str(name), **hub_options)
 
 
 def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int, halo: int, scale: int) -> Tensor:

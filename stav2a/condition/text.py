@@ -26,11 +26,14 @@ def minilm_source() -> str:
 
 
 @torch.no_grad()
-def encode(tokenizer, text_encoder, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """`text_tokens` Tensor[B, L, D] and `text_mask` bool Tensor[B, L], padded to the longest caption."""
+def encode(tokenizer, text_encoder, captions: Sequence[str], device=None) -> tuple[Tensor, Tensor]:
+    """`text_tokens` Tensor[B, L, D] and `text_mask` bool Tensor[B, L], padded to the longest caption.
+
+    `device` is where the encoder runs, which an encoder whose weights are offloaded cannot tell itself.
+    """
     batch = tokenizer(
         list(captions), max_length=MAX_TOKENS, truncation=True, padding=True, return_tensors="pt"
-    ).to(text_encoder.device)
+    ).to(device or text_encoder.device)
     states = text_encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
     return states, batch.attention_mask.bool()
 

@@ -1,8 +1,7 @@
-"""The model card of a checkpoint folder: what it is, how to use it, what it was made of."""
+"""The model card of a checkpoint folder: what it is, how to use it, what it was made of; and sending it to the hub."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 HEADER = """---
@@ -17,21 +16,22 @@ tags:
 """
 
 
-def card(pipeline, model: str = "", assumptions: Iterable[str] = (), notes: str = "", licence: str = "") -> str:
-    """Markdown. `notes` is added as it is: training data, commands, figures."""
-    timeline = pipeline.timeline
-    paper = model == "paper"
+def card(pipeline, notes: str = "") -> str:
+    """Markdown. `notes` is added as it is: training data, commands, figures.
+
+    The pipeline's `provenance` tells what weights cannot: `model`, `licence`, `origin` (a sentence), `sources`
+    (name -> repository and revision) and `assumptions` (sentences without their full stop).
+    """
+    timeline, facts = pipeline.timeline, pipeline.config.provenance
     sizes = {
         name: sum(p.numel() for p in part.parameters())
         for name, part in pipeline.components.items()
         if hasattr(part, "parameters")
     }
-    rows = "\n".join(
-        f"| `{name}` | {type(pipeline.components[name]).__name__} | {n / 1e6:.2f} M |" for name, n in sizes.items()
-    )
+    defaults = ", ".join(f"{name} {value}" for name, value in pipeline.defaults.items() if value != "")
     lines = [
-        HEADER.format(licence=licence or ("cc-by-nc-sa-4.0" if paper else "apache-2.0")),
-        "# STA-V2A" + (f" ({model})" if model else ""),
+        HEADER.format(licence=facts.get("licence", "apache-2.0")),
+        "# STA-V2A" + (f" ({facts['model']})" if facts.get("model") else ""),
         "",
         "Video to audio with semantic and temporal alignment: sound for silent clips "
         "([paper](https://arxiv.org/abs/2409.08601)).",
@@ -46,30 +46,48 @@ def card(pipeline, model: str = "", assumptions: Iterable[str] = (), notes: str 
         "```",
         "",
         f"Video at {timeline.fps:g} frames a second, {timeline.frame_size}x{timeline.frame_size}; sound at "
-        f"{timeline.sample_rate} Hz, windows of {timeline.window_s:g} s. Defaults: "
-        + ", ".join(f"{name} {value}" for name, value in pipeline.defaults.items())
-        + ".",
+        f"{timeline.sample_rate} Hz, windows of {timeline.window_s:g} s. Defaults: {defaults}.",
         "",
         "| part | class | parameters |",
         "|---|---|---|",
-        rows,
+        *(f"| `{name}` | {type(pipeline.components[name]).__name__} | {n / 1e6:.2f} M |" for name, n in sizes.items()),
     ]
-    if paper:
-        lines += [
-            "",
-            "Converted from the authors' release (y-ren16/STAV2A, no licence stated), Diff-Foley's CAVP (MIT), "
-            "google/mt5-large (Apache-2.0) and AudioLDM's VAE and HiFi-GAN (CC-BY-NC-SA-4.0): not for commercial use.",
-        ]
-    if assumptions := list(assumptions):
-        lines += ["", "Assumed, because the release does not say:", "", *(f"- {s}." for s in assumptions)]
+    if facts.get("origin"):
+        lines += ["", facts["origin"]]
+    if sources := facts.get("sources"):
+        lines += ["", "| source | repository | revision |", "|---|---|---|"]
+        lines += [f"| {name} | {s.get('repository', '')} | {s.get('revision', '')} |" for name, s in sources.items()]
+    if assumptions := facts.get("assumptions"):
+        lines += ["", "Assumed, because the files do not say:", "", *(f"- {sentence}." for sentence in assumptions)]
     if notes:
         lines += ["", notes.strip()]
     return "\n".join(lines) + "\n"
 
 
-def write_card(pipeline, folder: str | Path, **facts) -> Path:
+def write_card(pipeline, folder: str | Path, notes: str = "") -> Path:
     """Write `README.md` unless somebody has written one."""
     path = Path(folder) / "README.md"
     if not path.exists():
-        path.write_text(card(pipeline, **facts), encoding="utf-8")
+        path.write_text(card(pipeline, notes), encoding="utf-8")
     return path
+
+
+def upload(
+    folder: str | Path,
+    repo_id: str,
+    token: str | bool | None = None,
+    private: bool | None = None,
+    commit_message: str | None = None,
+    create_pr: bool = False,
+) -> str:
+    """Send a checkpoint folder to the hub, making the repository if need be; returns its address."""
+    from huggingface_hub import HfApi
+
+    from .fetch import hub_errors
+
+    api = HfApi(token=token)
+    with hub_errors(repo_id):
+        repo = api.create_repo(repo_id, private=private, exist_ok=True)
+        message = commit_message or "Upload STA-V2A checkpoint"
+        api.upload_folder(repo_id=repo.repo_id, folder_path=folder, commit_message=message, create_pr=create_pr)
+    return str(repo)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
 
 from . import fetch
 from .errors import WeightsError
-from .locate import convert_fetched
+from .locate import convert_fetched, fetch_paper
 from .sources import PAPER, REQUIRED
 
 
@@ -21,10 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     get.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PAPER)} (default: {' '.join(REQUIRED)})")
     get.add_argument("--dry-run", action="store_true", help="show files and sizes only")
 
-    check = actions.add_parser("check", help="what is here, or whether a checkpoint folder is whole")
-    check.add_argument("folder", nargs="?", help="a checkpoint folder, compared key by key")
-    check.add_argument("--memory", action="store_true", help="measure memory by dtype on this processor")
-    check.add_argument("--dtype", action="append", choices=["fp32", "bf16", "fp16"], help="only this one, repeatable")
+    inspect = actions.add_parser("check", help="what is here, or whether a checkpoint folder is whole")
+    inspect.add_argument("folder", nargs="?", help="a checkpoint folder, compared key by key")
+    inspect.add_argument("--memory", action="store_true", help="measure memory by dtype on this processor")
+    inspect.add_argument("--dtype", action="append", choices=["fp32", "bf16", "fp16"], help="only this one, repeatable")
 
     make = actions.add_parser("convert", help="write one folder of safetensors that opens offline")
     make.add_argument("--out", type=Path, help="folder to write (default: where --model paper looks)")
@@ -48,13 +47,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_fetch(args: argparse.Namespace) -> int:
-    for name in args.names or REQUIRED:
-        source = fetch.source_of(name)
-        if args.dry_run:
+    if args.dry_run:
+        for name in args.names or REQUIRED:
+            source = fetch.source_of(name)
             for file in fetch.remote_files(source):
                 print(f"{name:18} {fetch.human(file.size):>12}  {source.repo}/{file.path}")
-            continue
-        print(f"{name:18} {fetch.fetch(name)}")
+        return 0
+    places = {name: fetch.fetch(name) for name in args.names} if args.names else fetch_paper()
+    for name, place in places.items():
+        print(f"{name:18} {place}")
     return 0
 
 
@@ -100,16 +101,12 @@ def run_convert(args: argparse.Namespace) -> int:
     out = args.out or fetch.home() / "paper"
     given = (args.release, args.text_encoder, args.audioldm)
     if all(given):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        convert(out, *given, args.cavp, record={"release": str(args.release.name)}, **options)
+        convert(out, *given, args.cavp, **options)
     elif any(given):
         raise WeightsError(
             "Give all of --release, --text-encoder and --audioldm, or none of them to use the hub's cache."
         )
     else:
         convert_fetched(out, **options)
-    facts = json.loads((out / "weights.json").read_text(encoding="utf-8"))
-    for sentence in facts["assumptions"]:
-        print(f"Assumed: {sentence}.", file=sys.stderr)
     print(out)
     return 0

@@ -1,4 +1,4 @@
-"""Getting the paper's files: huggingface_hub's cache, so that HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens
+"""Getting files from the hub: huggingface_hub's cache, so that HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens
 work as they do everywhere, downloads resume, and progress shows."""
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from .errors import WeightsError, listed
-from .sources import PAPER, REQUIRED, Source
+from .sources import PAPER, Source
 
 log = logging.getLogger(__name__)
+SMALL = (".json", ".jsonl")
+CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 @dataclass(frozen=True)
@@ -30,39 +32,6 @@ def home() -> Path:
     return Path(HF_HOME) / "stav2a"
 
 
-def remote_files(source: Source) -> list[RemoteFile]:
-    """What of the source's repository would be fetched, with sizes and checksums as the hub tells them."""
-    from huggingface_hub import HfApi
-
-    with hub_errors(source):
-        info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
-    files = [
-        RemoteFile(item.rfilename, item.size, item.lfs.sha256 if item.lfs else None) for item in info.siblings or ()
-    ]
-    chosen = _choose(source, [f.path for f in files])
-    if not chosen:
-        raise WeightsError(
-            f"The repository {source.repo} holds none of {listed(source.files)} (needed for {source.name}); "
-            f"it has {listed(f.path for f in files) or 'no files'}."
-        )
-    return [f for f in files if f.path in chosen]
-
-
-def _choose(source: Source, paths: list[str]) -> set[str]:
-    """The paths that match the source's patterns; one weight file a folder, the first pattern's."""
-    chosen: set[str] = set()
-    weighty: set[str] = set()
-    for pattern in source.files:
-        for path in sorted(p for p in paths if fnmatch(p, pattern)):
-            folder, is_weight = path.rpartition("/")[0], not path.endswith((".json", ".jsonl", ".model"))
-            if is_weight and folder in weighty:
-                continue
-            chosen.add(path)
-            if is_weight:
-                weighty.add(folder)
-    return chosen
-
-
 def fetch(name: str) -> Path:
     """Fetch a source's files that are not in the cache yet; return the snapshot folder they lie in."""
     from huggingface_hub import hf_hub_download
@@ -72,40 +41,82 @@ def fetch(name: str) -> Path:
     if cached is not None:
         return cached
     files = remote_files(source)
-    total = sum(f.size or 0 for f in files)
-    log.info("%s: %d files, %s from %s", name, len(files), human(total), source.repo)
-    folder = None
+    log.info("%s: %d files, %s from %s", name, len(files), human(sum(f.size or 0 for f in files)), source.repo)
+    folder = Path()
     for file in files:
-        with hub_errors(source, file.path):
+        with hub_errors(source.repo, file.path, source.revision):
             path = Path(hf_hub_download(source.repo, file.path, revision=source.revision))
         wanted = (source.sha256 if file.path in source.files else None) or file.sha256
         if wanted:
             verify(path, wanted)
         folder = path.parents[file.path.count("/")]
-    assert folder is not None
     return folder
+
+
+def fetch_checkpoint(repo: str, **options) -> Path:
+    """A whole checkpoint repository; `options` are `snapshot_download`'s: revision, token, cache_dir, …."""
+    from huggingface_hub import snapshot_download
+
+    with hub_errors(repo, revision=options.get("revision")):
+        folder = Path(snapshot_download(repo, allow_patterns=CHECKPOINT_FILES, **options))
+    if not (folder / "model_index.json").is_file():
+        raise WeightsError(f"The repository {repo} is no checkpoint of this project: model_index.json is missing.")
+    return folder
+
+
+def remote_files(source: Source) -> list[RemoteFile]:
+    """What of the source's repository would be fetched, with sizes and checksums as the hub tells them.
+
+    Weights come last, so that a folder that has them has all the rest, however often the fetching broke off.
+    """
+    from huggingface_hub import HfApi
+
+    with hub_errors(source.repo, revision=source.revision):
+        info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
+    files = [
+        RemoteFile(item.rfilename, item.size, item.lfs.sha256 if item.lfs else None) for item in info.siblings or ()
+    ]
+    chosen = choose(source, [f.path for f in files])
+    if not chosen:
+        raise WeightsError(
+            f"The repository {source.repo} holds none of {listed(source.files)} (needed for {source.name}); "
+            f"it has {listed(f.path for f in files) or 'no files'}."
+        )
+    return sorted((f for f in files if f.path in chosen), key=lambda f: (not f.path.endswith(SMALL), f.path))
+
+
+def choose(source: Source, paths: list[str]) -> set[str]:
+    """The paths that match the source's patterns; of alternative weights in a folder the first pattern's."""
+    chosen: set[str] = set()
+    weighty: set[str] = set()
+    for pattern in source.files:
+        for path in sorted(p for p in paths if fnmatch(p, pattern)):
+            folder = path.rpartition("/")[0]
+            if not path.endswith(SMALL):
+                if folder in weighty:
+                    continue
+                weighty.add(folder)
+            chosen.add(path)
+    return chosen
 
 
 def in_cache(source: Source) -> Path | None:
     """The snapshot folder if the hub's cache holds what the source needs, without asking the network."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
+    except LocalEntryNotFoundError:
         return None
     paths = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-    chosen = _choose(source, paths)
-    folders = {pattern.rpartition("/")[0] for pattern in source.files if "*" not in pattern}
-    complete = all(any(path.rpartition("/")[0] == f for path in chosen) for f in folders)
-    has_weights = any(not p.endswith((".json", ".jsonl")) for p in chosen)
-    return folder if complete and has_weights else None
-
-
-def fetch_paper() -> dict[str, Path]:
-    """All sources the paper's model needs, those that only fill gaps left out."""
-    return {name: fetch(name) for name in REQUIRED}
+    alternatives: dict[str, list[str]] = {}  # weight files by folder, each of which needs one
+    for pattern in source.files:
+        if not pattern.endswith(SMALL):
+            place = "anywhere" if "*" in pattern else pattern.rpartition("/")[0]
+            alternatives.setdefault(place, []).append(pattern)
+    complete = all(any(fnmatch(path, p) for path in paths for p in patterns) for patterns in alternatives.values())
+    return folder if complete else None
 
 
 def verify(path: Path, sha256: str) -> None:
@@ -133,36 +144,35 @@ def source_of(name: str) -> Source:
 
 
 @contextmanager
-def hub_errors(source: Source, file: str = ""):
+def hub_errors(repo: str, file: str = "", revision: str | None = None):
     """huggingface_hub's errors as one sentence that says what to do."""
     from huggingface_hub import errors
 
-    what = f"{file} of {source.repo}" if file else f"The repository {source.repo}"
+    what = f"{file} of {repo}" if file else f"The repository {repo}"
+    ours = repo in {source.repo for source in PAPER.values()}
+    later = "then run `python -m stav2a weights fetch`" if ours else "then try again"
     try:
         yield
     except errors.GatedRepoError as error:
         raise WeightsError(
-            f"{what} needs its conditions accepted: open https://huggingface.co/{source.repo} and log in with "
-            "`hf auth login`."
+            f"{what} needs its conditions accepted: open https://huggingface.co/{repo} and log in with `hf auth login`."
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise WeightsError(f"{what} has no revision {source.revision}; it was rewritten since.") from error
+        raise WeightsError(f"{what} has no revision {revision}; give another one.") from error
     except errors.RepositoryNotFoundError as error:
-        raise WeightsError(
-            f"{what} does not exist or is private; if you have access to it, log in with `hf auth login`."
-        ) from error
+        sentence = f"{what} does not exist or is private; if you have access to it, log in with `hf auth login`."
+        raise WeightsError(sentence) from error
     except errors.OfflineModeIsEnabled as error:
-        raise WeightsError(f"{what} is not in the cache and HF_HUB_OFFLINE is set; unset it to fetch.") from error
+        raise WeightsError(f"{what} is not in the cache and HF_HUB_OFFLINE is set; unset it, {later}.") from error
     except errors.LocalEntryNotFoundError as error:
-        raise WeightsError(f"{what} is not in the cache and the hub cannot be reached; check the network.") from error
+        sentence = f"{what} is not in the cache and the hub is out of reach; check the network, {later}."
+        raise WeightsError(sentence) from error
     except errors.EntryNotFoundError as error:
         raise WeightsError(f"{what} is not there any more; the repository was changed.") from error
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", "an error")
         raise WeightsError(f"{what} cannot be fetched: the hub answers {status}; try again later.") from error
     except (errors.HTTPError, ConnectionError, TimeoutError) as error:
-        raise WeightsError(
-            f"{what} cannot be fetched: there is no connection to the hub; check the network."
-        ) from error
+        raise WeightsError(f"{what} cannot be had: the hub is out of reach; check the network, {later}.") from error
     except OSError as error:
         raise WeightsError(f"{what} cannot be stored: {error.strerror or error}.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -13,22 +12,17 @@ import torch
 
 from stav2a import presets
 
-from .card import write_card
 from .errors import WeightsError
+from .faithful import FAITHFUL
 from .others import load_audioldm, load_text_encoder
 from .release import Release, load_cavp
 
 log = logging.getLogger(__name__)
 
-# Faithful inference (docs/faithful.md): what the authors' script does, with its defects mended.
-FAITHFUL = {
-    "steps": 200,
-    "guidance_scale": 3.0,
-    "video_guidance_scale": 1.0,
-    "sampler": "ddpm",
-    "onset_threshold": 0.5,
-    "mask_control": False,
-}
+ORIGIN = (
+    "Converted from the authors' release (y-ren16/STAV2A, no licence stated), Diff-Foley's CAVP (MIT), "
+    "google/mt5-large (Apache-2.0) and AudioLDM's VAE and HiFi-GAN (CC-BY-NC-SA-4.0): not for commercial use."
+)
 
 
 def open_release(
@@ -41,10 +35,12 @@ def open_release(
     scheduler: Mapping | None = None,
     ignore: tuple[str, ...] = (),
     dtype: torch.dtype | None = None,
+    sources: Mapping | None = None,
 ):
-    """-> (pipeline, assumptions). Folders of the release, the text encoder and AudioLDM, and CAVP's file.
+    """The pipeline of the release: folders of it, of the text encoder and of AudioLDM (or its file), CAVP's file.
 
-    `unet` and `scheduler` override what the release's own configuration says or what is assumed in its place.
+    `unet` and `scheduler` override what the release's own configuration says or what is assumed in its place;
+    `sources` is noted in the model card. What was assumed is logged as a warning and kept in `provenance`.
     """
     from stav2a.pipeline import STAV2APipeline
 
@@ -57,6 +53,9 @@ def open_release(
                 f"{found.weights} holds no video encoder; run `python -m stav2a weights fetch cavp` or give its file."
             )
         parts["video_encoder"] = load_cavp(cavp, dtype)
+    named = str(found.summary.get("text_encoder_name", "mt5-large"))
+    if "mt5-large" not in named:
+        found.assume(f"summary.jsonl names the text encoder {named}, the one in {text_encoder} is taken")
     tokenizer, encoder = load_text_encoder(text_encoder, states.get("text_encoder"), dtype)
     vae, vocoder = load_audioldm(audioldm, dtype)
     _agree(parts, encoder, vae, vocoder)
@@ -69,24 +68,29 @@ def open_release(
         vocoder=vocoder,
         timeline=presets.PAPER.to_dict(),
         defaults=defaults,
+        provenance={
+            "model": "paper",
+            "licence": "cc-by-nc-sa-4.0",
+            "origin": ORIGIN,
+            "sources": dict(sources or {}),
+            "assumptions": found.assumptions,
+        },
     )
     for sentence in found.assumptions:
-        log.warning("%s; override it if you know better (docs/faithful.md).", sentence)
-    return pipeline, found.assumptions
+        log.warning("Assumed: %s; override it if you know better (docs/weights.md).", sentence)
+    return pipeline
 
 
-def convert(target: str | Path, *sources, record: Mapping | None = None, **options) -> Path:
+def convert(target: str | Path, *sources, **options) -> Path:
     """`open_release` and write the result to `target`, all at once: a broken attempt leaves nothing behind."""
     target = Path(target)
     if target.exists():
         raise WeightsError(f"{target} is already there; delete it or choose another folder.")
-    pipeline, assumptions = open_release(*sources, **options)
+    pipeline = open_release(*sources, **options)
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:
-        pipeline.save_pretrained(partial, safe_serialization=True)
-        facts = {"assumptions": assumptions, "sources": dict(record or {})}
-        (partial / "weights.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        write_card(pipeline, partial, model="paper", assumptions=assumptions)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pipeline.save_pretrained(partial)
         partial.rename(target)
     except OSError as error:
         raise WeightsError(f"{target} cannot be written: {error.strerror or error}.") from error

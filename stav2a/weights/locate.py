@@ -1,4 +1,4 @@
-"""A model's name -> the folder it lies in."""
+"""The name `paper` -> the folder its model lies in."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from .sources import PAPER, REQUIRED
 log = logging.getLogger(__name__)
 
 
-def resolve(name: str | Path = "paper") -> Path:
-    """The folder of the paper's model, fetched and converted on first use; any other name must be a folder."""
+def resolve(name: str = "paper") -> Path:
+    """The folder of the paper's model, fetched and converted on first use."""
     if name != "paper":
-        folder = Path(name)
-        if not (folder / "model_index.json").is_file():
-            raise WeightsError(f"{folder} is no checkpoint: model_index.json is missing.")
-        return folder
+        raise WeightsError(f"There are no fetched weights of the name {name!r}; there is paper.")
     folder = fetch.home() / "paper"
     if not (folder / "model_index.json").is_file():
         convert_fetched(folder)
@@ -29,26 +26,31 @@ def unavailable(name: str = "paper") -> str | None:
     """Why the paper's model would first have to be fetched, or None. Looks at the disk only."""
     if name != "paper" or (fetch.home() / "paper" / "model_index.json").is_file():
         return None
-    absent = [part for part in REQUIRED if fetch.in_cache(PAPER[part]) is None]
-    if not absent:
+    if all(fetch.in_cache(PAPER[part]) for part in REQUIRED):
         return None
-    return "The authors' weights are not on this machine yet: run `python -m stav2a weights fetch` once (several GB)."
+    return "The authors' weights are not on this machine: run `python -m stav2a weights fetch` once (several GB)."
 
 
-def convert_fetched(folder: Path, **options) -> Path:
+def fetch_paper(ignore: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Folder by source of all that the paper's model needs: what the release itself does not hold, too."""
+    places = {name: fetch.fetch(name) for name in REQUIRED}
+    from .release import Release  # after the fetching, which needs no torch
+
+    held = Release.find(places["stav2a"]).states(ignore)
+    if "text_encoder" not in held:
+        places["mt5-weights"] = fetch.fetch("mt5-weights")
+    if "video_encoder" not in held:
+        places["cavp"] = fetch.fetch("cavp")
+    return places
+
+
+def convert_fetched(folder: Path, ignore: tuple[str, ...] = (), **options) -> Path:
     """Fetch what is missing, convert it to `folder`, and note where every part came from."""
     from .folder import convert
-    from .release import Release
 
-    places = fetch.fetch_paper()
-    held = Release.find(places["stav2a"]).states(options.get("ignore", ())).keys()
-    if "text_encoder" not in held:
-        places["mt5"] = fetch.fetch("mt5-weights")
-    cavp = None
-    if "video_encoder" not in held:
-        cavp = fetch.fetch("cavp") / PAPER["cavp"].files[0]
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    places = fetch_paper(ignore)
     log.info("converting to %s", folder)
-    record = {name: {"repository": PAPER[name].repo, "revision": place.name} for name, place in places.items()}
-    sources = (places["stav2a"], places["mt5"], places["audioldm"], cavp)
-    return convert(folder, *sources, record=record, **options)
+    sources = {name: {"repository": PAPER[name].repo, "revision": place.name} for name, place in places.items()}
+    cavp = places["cavp"] / PAPER["cavp"].files[0] if "cavp" in places else None
+    text = places.get("mt5-weights", places["mt5"])
+    return convert(folder, places["stav2a"], text, places["audioldm"], cavp, ignore=ignore, sources=sources, **options)

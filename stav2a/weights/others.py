@@ -47,11 +47,10 @@ def load_text_encoder(folder: str | Path, state: Mapping[str, Tensor] | None = N
             )
         state = {k: v for k, v in read_state(file).items() if k.startswith(("shared.", "encoder."))}
     state = dict(state)
-    for one, other in (("shared.weight", "encoder.embed_tokens.weight"),) * 2:  # tied: either stands for both
-        if one in state:
-            state.setdefault(other, state[one])
-        elif other in state:
-            state[one] = state[other]
+    tied = ("shared.weight", "encoder.embed_tokens.weight")  # one table under two names, of which a file may have one
+    table = next((state[key] for key in tied if key in state), None)
+    if table is not None:
+        state |= dict.fromkeys(tied, table)
     encoder = load_strict(lambda: kinds[config.model_type](config), state, "text_encoder", file, dtype)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)

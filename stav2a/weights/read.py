@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from .errors import WeightsError, listed
+
+log = logging.getLogger(__name__)
 
 # Training frameworks leave their own objects beside the weights. They are replaced by an inert stand-in, so
 # that nothing is imported and nothing runs; anything else than these and plain tensors is refused.
@@ -100,7 +103,8 @@ def _foreign_names(path: Path) -> list[str]:
     """Globals in the pickle that torch does not know as safe, read without unpickling. Zip format only."""
     try:
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # an old format or a damaged file: `torch.load` decides and says which
+    except (ValueError, RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        log.debug("%s: not torch's zip format, or damaged (%s); torch.load says which", path, error)
         return []
 
 

@@ -31,6 +31,7 @@ PREFIXES = {  # the authors' submodules -> our parts; what follows the prefix is
     "trans_cvap_feature.": "local_features",
     "pre_onset.": "local_features",
 }
+UNET_CONFIG = "diffusion_model_config*.json"  # the name of the argument file in the code that the authors build on
 KEPT_WHOLE = ("trans_cvap_feature.", "pre_onset.")
 UNUSED = ("spec_encoder.", "logit_scale")  # CAVP's audio half, which generation does not need
 
@@ -55,6 +56,8 @@ class Release:
         weights = [p for p in candidates if p.name == "pytorch_model_2.bin"] or [
             p for p in candidates if p.parent.name not in ("unet", "text_encoder", "vae", "vocoder")
         ]
+        if len(weights) > 1:  # one an epoch, of which the authors' script takes the best
+            weights = [p for p in weights if p.parent.name == "best"] or weights
         if len(weights) != 1:
             found = listed(str(p.relative_to(folder)) for p in weights) if weights else "none"
             raise WeightsError(
@@ -63,7 +66,9 @@ class Release:
         return cls(
             weights=weights[0],
             summary=_read_json(_first(folder, "summary.jsonl"), lines=True) or {},
-            unet_config=_read_json(_first(folder, "unet/config.json")),
+            unet_config=_read_json(
+                _first(folder, "unet/config.json") or next(iter(sorted(folder.rglob(UNET_CONFIG))), None)
+            ),
             scheduler_config=_read_json(_first(folder, "scheduler_config.json")),
         )
 

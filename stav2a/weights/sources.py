@@ -34,8 +34,9 @@ PAPER = {
             files=(
                 "*summary.jsonl",
                 "*pytorch_model_2.bin",
-                "*model.safetensors",
+                "*/model.safetensors",
                 "*unet/config.json",
+                "*diffusion_model_config*.json",
                 "*scheduler/scheduler_config.json",
             ),
             licence="none stated",

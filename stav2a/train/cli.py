@@ -9,6 +9,7 @@ from stav2a.media.limits import InputError
 
 STAGES = {
     "vae": ("stav2a.train.vae", "VAEStage"),
+    "vocoder": ("stav2a.train.vocoder", "VocoderStage"),
     "onset": ("stav2a.train.onset", "OnsetStage"),
     "t2a": ("stav2a.train.diffusion", "T2AStage"),
     "v2a": ("stav2a.train.diffusion", "V2AStage"),

@@ -23,7 +23,9 @@ from stav2a.presets import SCHEDULER, TIMELINES
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 
+from .clips import CachedClips
 from .config import TrainConfig
+from .features import ClipFeatures
 from .parts import build, build_controlnet, text_parts, trained
 from .stage import Stage, noise_for, seed_of, uniform_for
 
@@ -93,7 +95,9 @@ class T2AStage(Stage):
 
 
 class V2AStage(T2AStage):
-    """Options besides: `drop_video` (0.1, each of tokens, local features and curve on its own), `freeze_unet`.
+    """Options besides: `drop_video` (0.1, each of tokens, local features and curve on its own), `freeze_unet`,
+    `label_delay_s` (0.03: the curve holds onsets as they are detected, that much after the visible contact),
+    `cache` (folder of clips rendered beforehand; their features are computed once).
 
     The onset curve that is learned from is mostly true, sometimes jittered, thinned or empty, and sometimes the
     local features are rolled in time against it: a generator that trusts only perfect or only matching onsets
@@ -104,36 +108,69 @@ class V2AStage(T2AStage):
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        self.drop_video = float(config.options.get("drop_video", 0.1))
-        if config.options.get("freeze_unet", False):
+        options = config.options
+        self.drop_video = float(options.get("drop_video", 0.1))
+        self.delay_s = float(options.get("label_delay_s", 0.03))
+        if options.get("freeze_unet", False):
             self.freeze(self.unet)
         self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         self.local_features = self.freeze(trained(config.parts, "local_features"))
         self.attentive_pool = build("attentive_pool", config.model)
         self.controlnet = build_controlnet(self.unet, config.model)
+        self.clips = None
+        if options.get("cache"):
+            if not self.timeline.is_framewise:
+                raise ValueError("options.cache needs a model with one video frame a latent step.")
+            self.clips = CachedClips(options["cache"], config.crop_s, config.seed)
+            self.features = ClipFeatures(self.clips, self.video_encoder, self.local_features)
+            self.clip_world = self.clips.live_world(config.bank, config.sprites)
 
     def sample(self, split: str, index: int) -> dict:
-        world, timeline = self.worlds[split], self.timeline
-        clip = world[index]
-        rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
-        curve = onset_curve(imperfect(clip.onsets_s, rng), timeline.latent_length(world.duration_s), timeline.step_s)
+        return self.cached(index) if split == "train" and self.clips is not None else self.rendered(split, index)
+
+    def rendered(self, split: str, index: int) -> dict:
+        clip = self.worlds[split][index]
+        pixels = torch.from_numpy(clip.frames).permute(3, 0, 1, 2)[None].float() / 255
+        with torch.no_grad():
+            cavp = self.video_encoder(pixels.to(self.video_encoder.device))
+            local = self.local_features(cavp)[0]
         return {
-            "frames": torch.from_numpy(clip.frames),
+            "cavp_features": cavp[0],
+            "local_features": local[0],
             "waveform": torch.from_numpy(clip.waveform),
             "caption": clip.caption,
-            "curve": torch.from_numpy(curve),
+            "curve": self.curve(clip.onsets_s, index),
         }
+
+    def cached(self, index: int) -> dict:
+        """A picture that was rendered before with another take of its sound on each pass."""
+        clip, first, turn = self.clips.place(index)
+        count, step = self.clips.frames_wanted, self.timeline.samples_per_latent
+        cavp, local = self.features(clip, first, count)
+        heard = self.clip_world.sound(clip + self.clips.world.options["start"], variant=turn + 1)
+        waveform = heard.waveform[first * step : (first + count) * step]
+        return {
+            "cavp_features": cavp,
+            "local_features": local,
+            "waveform": torch.from_numpy(waveform),
+            "caption": heard.caption,
+            "curve": self.curve(self.clips.onsets_s(clip, first), index),
+        }
+
+    def curve(self, onsets_s: list[float], index: int) -> Tensor:
+        rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
+        times = [time + self.delay_s for time in imperfect(onsets_s, rng)]
+        length = self.timeline.latent_length(self.config.crop_s)
+        return torch.from_numpy(onset_curve(times, length, self.timeline.step_s))
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         latents = self.latents(batch["waveform"])
         steps = latents.shape[2]
-        with torch.no_grad():
-            features = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
-            local, _ = self.local_features(features)
+        features, local = batch["cavp_features"], batch["local_features"][:, :steps]
         chance = uniform_for(batch["index"], self.config.seed, "drop video", 5).to(latents.device)
         kept = (chance >= self.drop_video).to(latents.dtype)
         shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
-        local = torch.stack([row.roll(shift, 0) for row, shift in zip(local[:, :steps], shifts, strict=True)])
+        local = torch.stack([row.roll(shift, 0) for row, shift in zip(local, shifts, strict=True)])
         words = self.text(batch)
         conditions = Conditions(
             words.text_tokens,

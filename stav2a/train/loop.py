@@ -186,7 +186,7 @@ def validate(accelerator: Accelerator, model, bare: Stage, config: TrainConfig) 
     sums: dict[str, list[Tensor]] = {}
     for batch in loader(bare, "val", mine, micro, 0):
         batch = on_device(batch, accelerator.device)
-        for name, value in bare(batch, bare.phases[-1]).items():
+        for name, value in bare(batch, bare.phases[0]).items():
             sums.setdefault(name, []).append(value.detach())
     return {name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()}
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stav2a.condition.onset import onset_labels
+from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
 from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.presets import TIMELINES
 
+from .clips import CachedClips, varied
 from .config import TrainConfig
-from .parts import build, trained
-from .stage import Stage
+from .parts import build, note_default, trained
+from .stage import Stage, seed_of
+
+THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 
 
 class OnsetStage(Stage):
     """Trains the local features, and the video encoder with them unless `options.freeze_encoder` is set.
 
+    `options.cache`: folder of clips rendered beforehand (default: each clip is rendered when it is needed).
     `options.label_delay_s` (0.03): detected onsets of real sounds come that much after the visible contact.
-    `options.onset_weight` (3): weight of the rare class.
+    `options.onset_weight` (3): weight of the rare class. `options.heard_clips` (64): clips for the onset F1.
     """
 
     name = "onset"
@@ -31,6 +36,7 @@ class OnsetStage(Stage):
         self.timeline = TIMELINES[config.model]
         options = config.options
         self.delay_s = float(options.get("label_delay_s", 0.03))
+        self.heard_clips = int(options.get("heard_clips", 64))
         if options.get("freeze_encoder", False):
             self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         elif (Path(config.parts) / "video_encoder").is_dir():
@@ -38,7 +44,8 @@ class OnsetStage(Stage):
         else:
             self.video_encoder = build("video_encoder", config.model)
         self.local_features = build("local_features", config.model)
-        self.register_buffer("class_weight", torch.tensor([1.0, float(options.get("onset_weight", 3.0))]))
+        self.onset_weight = float(options.get("onset_weight", 3.0))
+        self.clips = CachedClips(options["cache"], config.crop_s, config.seed) if options.get("cache") else None
         self.worlds = {
             split: FoleyWorld(
                 config.bank or None,
@@ -54,29 +61,62 @@ class OnsetStage(Stage):
         }
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
-        world = self.worlds[split]
-        plan = world.plan(index)
-        frames = world.frames(index, plan)
-        steps = round(len(frames) * self.timeline.latent_rate / self.timeline.fps)
-        times = [time + self.delay_s for time in plan.score.onsets_s]
-        return {
-            "frames": torch.from_numpy(frames),
-            "labels": torch.from_numpy(onset_labels(times, steps, self.timeline.step_s)),
-        }
+        if split == "train" and self.clips is not None:
+            clip, first, _ = self.clips.place(index)
+            rng = np.random.default_rng(seed_of(self.config.seed, "light", index))
+            frames = varied(self.clips.frames(clip, first), rng)
+            times = self.clips.onsets_s(clip, first)
+        else:
+            world = self.worlds[split]
+            plan = world.plan(index)
+            frames, times = world.frames(index, plan), plan.score.onsets_s
+        return {"frames": torch.from_numpy(frames), "labels": torch.from_numpy(self.labels(times, len(frames)))}
+
+    def labels(self, times_s: list[float], frames: int) -> np.ndarray:
+        """Onset curve, float32 [T]: an onset between two steps is a share of both, which a class could not say."""
+        steps = round(frames * self.timeline.latent_rate / self.timeline.fps)
+        return onset_curve([time + self.delay_s for time in times_s], steps, self.timeline.step_s)
 
     def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
         pixels = batch["frames"].permute(0, 4, 1, 2, 3).float() / 255
         _, logits = self.local_features(self.video_encoder(pixels))
-        logits = logits[:, : batch["labels"].shape[1]]
-        loss = functional.cross_entropy(logits.transpose(1, 2), batch["labels"], weight=self.class_weight)
-        picked = logits.detach().argmax(-1)
-        hits = (picked & batch["labels"]).sum().float()
+        labels = batch["labels"]
+        logits = logits[:, : labels.shape[1]]
+        wanted = torch.stack([1 - labels, self.onset_weight * labels], -1)
+        loss = -(wanted * functional.log_softmax(logits, -1)).sum(-1).mean()
+        picked, true = logits.detach().argmax(-1).bool(), labels >= 0.5
+        near = functional.max_pool1d(labels[:, None].gt(0).float(), 3, 1, 1)[:, 0].bool()
         return {
             "loss": loss,
-            "precision": hits / picked.sum().clamp(min=1),
-            "recall": hits / batch["labels"].sum().clamp(min=1),
+            "precision": (picked & near).sum().float() / picked.sum().clamp(min=1),
+            "recall": (picked & true).sum().float() / true.sum().clamp(min=1),
         }
+
+    @torch.no_grad()
+    def listen(self, folder: Path) -> dict[str, float]:
+        """Onset F1 at ±50 ms on validation clips, at the threshold that is best there (kept for the export)."""
+        from stav2a.metrics.alignment import count_matches
+
+        curves, times = [], []
+        for index in range(self.heard_clips):
+            plan = self.worlds["val"].plan(index)
+            frames = torch.from_numpy(self.worlds["val"].frames(index, plan))
+            pixels = frames.permute(3, 0, 1, 2)[None].to(self.local_features.device).float() / 255
+            _, logits = self.local_features(self.video_encoder(pixels))
+            curves.append(onset_probability(logits)[0].cpu().numpy())
+            times.append([time + self.delay_s for time in plan.score.onsets_s])
+        scores = {}
+        for threshold in THRESHOLDS:
+            hits = picked = 0
+            for curve, true in zip(curves, times, strict=True):
+                found = pick_onsets(curve, self.timeline.step_s, threshold)
+                hits += count_matches(true, found, 0.05)
+                picked += len(found)
+            scores[threshold] = 2 * hits / max(picked + sum(map(len, times)), 1)
+        self.threshold = max(scores, key=scores.get)
+        return {"onset_f1_50ms": scores[self.threshold], "threshold": self.threshold}
 
     def export(self, folder: Path) -> None:
         self.video_encoder.save_pretrained(folder / "video_encoder")
         self.local_features.save_pretrained(folder / "local_features")
+        note_default(folder, "onset_threshold", self.threshold)

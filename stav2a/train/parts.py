@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
@@ -63,6 +64,17 @@ def trained(folder: str | Path, name: str):
     return CLASSES[name].from_pretrained(Path(folder) / name)
 
 
+def note_default(folder: str | Path, name: str, value: float | int | str) -> None:
+    """Keep a sampling default that a stage has found, for the checkpoint made of these parts."""
+    noted = noted_defaults(folder)
+    (Path(folder) / "defaults.json").write_text(json.dumps({**noted, name: value}, indent=1))
+
+
+def noted_defaults(folder: str | Path) -> dict:
+    file = Path(folder) / "defaults.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
 def assemble(folder: str | Path, model: str, out: str | Path, defaults: dict | None = None) -> Path:
     """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens.
 
@@ -75,7 +87,7 @@ def assemble(folder: str | Path, model: str, out: str | Path, defaults: dict | N
         text_encoder=text_encoder,
         scheduler=DDPMScheduler(**presets.SCHEDULER),
         timeline=presets.TIMELINES[model].to_dict(),
-        defaults=defaults or {},
+        defaults={**noted_defaults(folder), **(defaults or {})},
     )
     out = Path(out)
     for name in CLASSES:

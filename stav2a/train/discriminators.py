@@ -1,0 +1,70 @@
+"""What tells vocoded from real sound: convolutions on complex spectrograms at several resolutions.
+
+The multi-scale STFT discriminator of EnCodec (Défossez et al. 2022), narrow; hinge-free least-squares loss and
+feature matching as in HiFi-GAN (Kong et al. 2020).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+RESOLUTIONS = (1024, 512, 256)  # FFT sizes; the hop is a quarter
+
+
+class SpectrogramDiscriminator(nn.Module):
+    """waveform Tensor[B, S] -> scores Tensor[B, 1, frames, bins / 8] and the features of each layer."""
+
+    def __init__(self, n_fft: int, channels: int):
+        super().__init__()
+        self.n_fft = n_fft
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        widths = (2, channels, channels, channels, channels)
+        self.layers = nn.ModuleList(
+            weight_norm(nn.Conv2d(n_in, n_out, (3, 9), (1, 2 if k else 1), (1, 4)))
+            for k, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        )
+        self.out = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+        spectrum = torch.stft(
+            waveform, self.n_fft, self.n_fft // 4, window=self.window, normalized=True, return_complex=True
+        )
+        # the root of the magnitude keeps quiet sounds in sight of the same weights
+        spectrum = spectrum / (spectrum.abs() + 1e-4).sqrt()
+        x = torch.view_as_real(spectrum).permute(0, 3, 2, 1)
+        features = []
+        for layer in self.layers:
+            x = functional.leaky_relu(layer(x), 0.2)
+            features.append(x)
+        return self.out(x), features
+
+
+class Discriminators(nn.Module):
+    def __init__(self, channels: int = 16):
+        super().__init__()
+        self.each = nn.ModuleList(SpectrogramDiscriminator(n_fft, channels) for n_fft in RESOLUTIONS)
+
+    def loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Real towards 1, vocoded towards 0."""
+        terms = []
+        for one in self.each:
+            scores, _ = one(torch.cat([real, fake]))
+            truly, falsely = scores.chunk(2)
+            terms.append((1 - truly).square().mean() + falsely.square().mean())
+        return torch.stack(terms).mean()
+
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """-> the vocoder's adversarial loss and the distance of features between real and vocoded."""
+        adversarial, matching = [], []
+        for one in self.each:
+            with torch.no_grad():
+                _, wanted = one(real)
+            scores, features = one(fake)
+            adversarial.append((1 - scores).square().mean())
+            matching += [
+                (a - b).abs().mean() / a.abs().mean().clamp(min=1e-3) for a, b in zip(wanted, features, strict=True)
+            ]
+        return torch.stack(adversarial).mean(), torch.stack(matching).mean()

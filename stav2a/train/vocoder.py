@@ -1,0 +1,114 @@
+"""Stage `vocoder`: HiFi-GAN (paper §III-B) on crops of real recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from stav2a.presets import TIMELINES
+from stav2a.sound.mel import log_mel
+from stav2a.sound.vocoder import build_vocoder, vocode
+
+from .config import TrainConfig
+from .discriminators import Discriminators
+from .mixtures import Mixtures
+from .parts import trained
+from .stage import Stage
+
+FFT_SIZES = (2048, 1024, 512, 256)
+FLOOR = 1e-4  # of magnitudes in the logarithm: what is quieter counts as silence
+
+
+class VocoderStage(Stage):
+    """Options: `adversarial_after` (steps of spectral losses alone before the discriminators join; 0),
+    `discriminator_channels` (16).
+
+    Two phases a step: the vocoder's, then the discriminators' on what the vocoder made.
+    """
+
+    name = "vocoder"
+    phases = ("vocoder", "discriminators")
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(config)
+        self.timeline = TIMELINES[config.model]
+        self.adversarial_after = int(config.options.get("adversarial_after", 0))
+        found = (Path(config.parts) / "vocoder" / "config.json").is_file()
+        self.vocoder = trained(config.parts, "vocoder") if found else build_vocoder(config.model, self.timeline)
+        self.vocoder.train()
+        if not found:
+            enliven(self.vocoder)
+        self.discriminators = Discriminators(int(config.options.get("discriminator_channels", 16)))
+        self.mixtures = Mixtures(config.bank, self.timeline, config.crop_s, config.seed)
+        self._made: tuple[Tensor, Tensor] | None = None
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        return list((self.vocoder if phase == "vocoder" else self.discriminators).parameters())
+
+    def sample(self, split: str, index: int) -> dict[str, Tensor]:
+        return {"waveform": torch.from_numpy(self.mixtures(split, index))}
+
+    def forward(self, batch: dict[str, Tensor], phase: str = "vocoder") -> dict[str, Tensor]:
+        adversarial = int(batch["index"].min()) >= self.adversarial_after * self.config.batch_size
+        if phase == "discriminators":
+            real, fake = self._made
+            loss = self.discriminators.loss(real, fake)
+            return {"loss": loss if adversarial else loss * 0}
+        real = batch["waveform"]
+        mel = log_mel(real, self.timeline)
+        fake = vocode(self.vocoder, mel, real.shape[1])
+        self._made = (real, fake.detach())
+        mel_distance = (log_mel(fake, self.timeline) - mel).abs().mean()
+        stft_distance = multi_resolution_stft(real, fake)
+        loss = 4 * mel_distance + stft_distance
+        out = {"mel": mel_distance.detach(), "stft": stft_distance.detach()}
+        if adversarial and self.training:
+            fooling, matching = self.discriminators.judge(real, fake)
+            loss = loss + fooling + 2 * matching
+            out |= {"adversarial": fooling.detach(), "matching": matching.detach()}
+        return {"loss": loss, **out}
+
+    @torch.no_grad()
+    def listen(self, folder: Path) -> dict[str, float]:
+        """Eight validation mixtures, real then vocoded, in one file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        waves = torch.from_numpy(np.stack([self.mixtures("val", index) for index in range(8)]))
+        waves = waves.to(self.vocoder.device)
+        made = vocode(self.vocoder, log_mel(waves, self.timeline), waves.shape[1])
+        pairs = torch.stack([waves, made], 1).flatten().cpu().numpy()
+        soundfile.write(folder / "vocoder.wav", pairs.clip(-1, 1), self.timeline.sample_rate)
+        return {}
+
+    def export(self, folder: Path) -> None:
+        self.vocoder.save_pretrained(folder / "vocoder")
+
+
+def enliven(vocoder: nn.Module) -> None:
+    """transformers draws the convolutions at a spread of 0.01, a start so quiet that training takes long to leave."""
+    for module in vocoder.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            nn.init.kaiming_normal_(module.weight, a=0.1, mode="fan_out" if module.stride[0] > 1 else "fan_in")
+            nn.init.zeros_(module.bias)
+    for block in vocoder.resblocks:  # residual branches start small: the sum of many stays in range
+        for convolution in block.convs2:
+            convolution.weight.data.mul_(0.3)
+    vocoder.conv_post.weight.data.mul_(0.1)
+
+
+def multi_resolution_stft(real: Tensor, fake: Tensor) -> Tensor:
+    """Spectral convergence + L1 of log magnitudes, a mean over FFT sizes (Yamamoto et al. 2020). Tensor[B, S]."""
+    terms = []
+    for n_fft in FFT_SIZES:
+        window = torch.hann_window(n_fft, device=real.device)
+        wanted, got = (
+            torch.stft(wave, n_fft, n_fft // 4, window=window, normalized=True, return_complex=True).abs()
+            for wave in (real, fake)
+        )
+        convergence = (wanted - got).norm() / wanted.norm().clamp(min=1e-3)
+        logs = (wanted.clamp(min=FLOOR).log() - got.clamp(min=FLOOR).log()).abs().mean()
+        terms.append(convergence + logs)
+    return torch.stack(terms).mean()

@@ -13,6 +13,8 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "onsets": ("stav2a.commands.onsets", "find when things happen in clips"),
     "serve": ("stav2a.ui.page", "open the page in a browser"),
     "evaluate": ("stav2a.metrics.evaluate", "score generated against reference audio"),
+    "report": ("stav2a.metrics.report", "measure a model's onsets, sound and editing on test clips"),
+    "bench": ("stav2a.bench", "measure time and memory"),
     "train": ("stav2a.train.cli", "train one stage of a model"),
     "data": ("stav2a.data.cli", "make or prepare training data"),
     "weights": ("stav2a.weights", "fetch, check and convert the authors' weights"),

@@ -6,6 +6,8 @@ feature matching as in HiFi-GAN (Kong et al. 2020).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,7 +26,7 @@ class SpectrogramDiscriminator(nn.Module):
         widths = (2, channels, channels, channels, channels)
         self.layers = nn.ModuleList(
             weight_norm(nn.Conv2d(n_in, n_out, (3, 9), (1, 2 if k else 1), (1, 4)))
-            for k, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            for k, (n_in, n_out) in enumerate(pairwise(widths))
         )
         self.out = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
+from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability, pick_onsets
 from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.presets import TIMELINES
 
@@ -43,7 +43,7 @@ class OnsetStage(Stage):
             self.video_encoder = trained(config.parts, "video_encoder")
         else:
             self.video_encoder = build("video_encoder", config.model)
-        self.local_features = build("local_features", config.model)
+        self.local_features = awakened(build("local_features", config.model))
         self.onset_weight = float(options.get("onset_weight", 3.0))
         self.clips = CachedClips(options["cache"], config.crop_s, config.seed) if options.get("cache") else None
         self.worlds = {
@@ -120,3 +120,20 @@ class OnsetStage(Stage):
         self.video_encoder.save_pretrained(folder / "video_encoder")
         self.local_features.save_pretrained(folder / "local_features")
         note_default(folder, "onset_threshold", self.threshold)
+
+
+def awakened(local_features: LocalFeatures, prior: float = 0.06) -> LocalFeatures:
+    """Weights to start from that let the frames through.
+
+    A unit vector of D features holds values near 1 / sqrt(D), and torch's own start shrinks them further at each
+    of six layers: the onset head then sees next to nothing for thousands of steps.
+    """
+    for layer in local_features.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        local_features.trans_cvap_feature.fc1.weight.mul_(local_features.config.feature_dim**0.5)
+        local_features.pre_onset.l2.weight.mul_(0.1)
+        local_features.pre_onset.l2.bias[1] = float(np.log(prior / (1 - prior)))
+    return local_features

@@ -1,0 +1,146 @@
+"""`python -m stav2a bench`: tables of time and memory, or one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="compact", help="compact, paper, tiny, a folder or a repository")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip (default: 10)")
+    parser.add_argument("--steps", type=int, help="denoising steps (default: the checkpoint's)")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes of the network table")
+    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument("--lengths", type=float, nargs="*", default=[], help="more clip lengths: how cost grows")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    from stav2a.bench.measure import DTYPES, matrix_rate, resident_mb
+    from stav2a.bench.stages import part_costs, timed_way
+    from stav2a.media.limits import InputError
+
+    if not 0.5 <= args.seconds <= 600 or any(not 0.5 <= s <= 600 for s in args.lengths):
+        raise InputError("A clip of the benchmark lasts 0.5 to 600 s.")
+    if any(not 1 <= b <= 256 for b in args.batch):
+        raise InputError("A batch of the benchmark holds 1 to 256 clips.")
+    if args.steps is not None and not 1 <= args.steps <= 1000:
+        raise InputError("The benchmark takes 1 to 1000 steps.")
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    before = resident_mb()
+    began = time.perf_counter()
+    pipe, note = load(args.model, DTYPES[args.dtype], device)
+    loading = time.perf_counter() - began
+    settings = {} if args.steps is None else {"num_inference_steps": args.steps}
+    steps = args.steps or pipe.defaults["steps"]
+    rate = matrix_rate(device, DTYPES[args.dtype])
+
+    result = {
+        "model": args.model,
+        "weights": note,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "dtype": args.dtype,
+        "clip_seconds": args.seconds,
+        "steps": steps,
+        "load_seconds": loading,
+        **timed_way(pipe, args.seconds, settings),
+        "interpreter_memory_mb": before,  # torch is imported, no model is loaded
+        "matrix_gflop_per_s": rate,
+        "networks": {},
+    }
+    for batch in args.batch:
+        costs = part_costs(pipe, args.seconds, batch)
+        result["networks"][str(batch)] = {
+            name: {
+                "seconds": c.seconds,
+                "gflop": c.gflop,
+                "gflop_per_s": c.gflop_per_s,
+                "share_of_matrix_rate": c.gflop_per_s / rate,
+            }
+            for name, c in costs.items()
+        }
+    result["rivals"] = rivals(pipe, args.seconds)
+    result["lengths"] = {f"{s:g}": timed_way(pipe, s, settings, runs=1) for s in args.lengths}
+    print(json.dumps(result) if args.json else table(result))
+    return 0
+
+
+def load(name: str, dtype, device: str):
+    """-> (pipeline, what its weights are); "paper" has random weights of the right shapes where none are there."""
+    from stav2a.pipeline import STAV2APipeline
+
+    try:
+        pipe, note = STAV2APipeline.from_pretrained(name), "random" if name == "tiny" else "trained"
+    except (ValueError, OSError):
+        if name != "paper":
+            raise
+        from stav2a.bench.paper import random_paper
+
+        pipe, note = random_paper(device, dtype), "random, of the paper's shapes"
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device=device, dtype=dtype), note
+
+
+def rivals(pipe, seconds: float) -> dict[str, float]:
+    import numpy as np
+    import torch
+
+    from stav2a.bench.rivals import denoising_rivals
+    from stav2a.bench.stages import CAPTION
+
+    timeline = pipe.timeline
+    count = round(min(seconds, timeline.video_window_s) * timeline.fps)
+    frames = np.zeros((count, timeline.frame_size, timeline.frame_size, 3), np.uint8)
+    conditions = pipe.extract(frames, CAPTION)
+    shape = (1, timeline.latent_channels, conditions.local_features.shape[1], timeline.latent_bins)
+    latents = torch.zeros(shape, device=pipe.device, dtype=pipe.unet.dtype)
+    return {name: c.seconds for name, c in denoising_rivals(pipe, conditions, latents, frames).items()}
+
+
+def device_name(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    for line in open("/proc/cpuinfo") if os.path.exists("/proc/cpuinfo") else ():
+        if line.startswith("model name"):
+            return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    return "cpu"
+
+
+def table(result: dict) -> str:
+    lines = [
+        f"{result['model']} ({result['weights']}), {result['dtype']}, {result['device']}, {result['threads']} threads",
+        f"{result['clip_seconds']:g} s clip, {result['steps']} steps: {result['seconds']:.2f} s "
+        f"(real-time factor {result['rtf']:.2f}; first run {result['first_seconds']:.2f} s; "
+        f"loading {result['load_seconds']:.1f} s)",
+        f"peak memory {result['peak_memory_mb']:.0f} MB, of which interpreter and torch {result['interpreter_memory_mb']:.0f} MB",
+        "",
+        f"{'stage':22s} {'seconds':>8s} {'share':>6s}",
+    ]
+    for name, seconds in result["stages"].items():
+        lines.append(f"{name:22s} {seconds:8.3f} {seconds / result['seconds']:6.1%}")
+    lines += ["", f"matrix products: {result['matrix_gflop_per_s']:.0f} GFLOP/s at best"]
+    lines.append(f"{'network':22s} {'batch':>5s} {'seconds':>8s} {'GFLOP':>8s} {'GFLOP/s':>8s} {'of best':>7s}")
+    for batch, costs in result["networks"].items():
+        for name, c in costs.items():
+            lines.append(
+                f"{name:22s} {batch:>5s} {c['seconds']:8.3f} {c['gflop']:8.1f} {c['gflop_per_s']:8.1f} "
+                f"{c['share_of_matrix_rate']:7.1%}"
+            )
+    lines += ["", f"{'one guided step':30s} {'seconds':>8s} {'× ours':>7s}"]
+    ours = result["rivals"]["ours"]
+    for name, seconds in result["rivals"].items():
+        lines.append(f"{name:30s} {seconds:8.3f} {seconds / ours:7.2f}")
+    if result["lengths"]:
+        lines += ["", f"{'clip':>6s} {'seconds':>8s} {'× real time':>11s} {'MB':>7s}"]
+        for length, one in result["lengths"].items():
+            lines.append(f"{length:>5s}s {one['seconds']:8.2f} {one['rtf']:11.2f} {one['peak_memory_mb']:7.0f}")
+    return "\n".join(lines)

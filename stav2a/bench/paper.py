@@ -1,0 +1,36 @@
+"""A model of the paper's size with random weights: its time and memory can be measured without the real ones."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import DDPMScheduler
+from transformers import AutoTokenizer, MT5Config, MT5EncoderModel
+
+from stav2a import presets
+from stav2a.condition import text
+from stav2a.pipeline import STAV2APipeline
+
+
+def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STAV2APipeline:
+    """Every part in the paper's shapes, mT5-large's encoder included; captions pass through MiniLM's tokenizer.
+
+    Sound and onsets mean nothing; operations, seconds and bytes are those of the real model.
+    """
+    from stav2a.train.parts import build, build_controlnet
+
+    with torch.device(device):
+        parts = {
+            name: build(name, "paper")
+            for name in ("video_encoder", "local_features", "attentive_pool", "unet", "vae", "vocoder")
+        }
+        parts["controlnet"] = build_controlnet(parts["unet"], "paper")
+        large = MT5Config(  # google/mt5-large
+            vocab_size=250_112, d_model=1024, d_kv=64, d_ff=2816, num_layers=24, num_heads=16, feed_forward_proj="gated-gelu"
+        )  # fmt: skip
+        parts["text_encoder"] = MT5EncoderModel(large)
+    return STAV2APipeline(
+        **{name: part.to(dtype).eval().requires_grad_(False) for name, part in parts.items()},
+        tokenizer=AutoTokenizer.from_pretrained(text.minilm_source()),
+        scheduler=DDPMScheduler(**presets.SCHEDULER),
+        timeline=presets.TIMELINES["paper"].to_dict(),
+    )

@@ -1,0 +1,91 @@
+"""The onset curve on real clips with their real sound, beside two rivals: shuffled videos and optical flow.
+
+Real clips have no exact event times: the onsets detected in their own sound stand for them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stav2a.media.audio import read_audio
+from stav2a.media.frames import read_frames
+from stav2a.metrics.alignment import onset_f1
+from stav2a.metrics.chance import pooled_gain, rolled_scores, shifted_scores
+from stav2a.metrics.envelope import envelope_correlation
+from stav2a.metrics.foley_test import as_row
+from stav2a.metrics.onsets import detect_onsets, onset_frame_s, onset_strength
+from stav2a.metrics.pairs import VIDEO_SUFFIXES
+
+WINDOWS_S = (0.05, 0.1)
+
+
+def strength_of_curve(curve: np.ndarray, step_s: float, frames: int) -> np.ndarray:
+    """A curve [T] of `step_s` a value at the frames of librosa's onset strength: float [frames]."""
+    centres = (np.arange(len(curve)) + 0.5) * step_s
+    return np.interp(np.arange(frames) * onset_frame_s(), centres, curve)
+
+
+def flow_deceleration(frames: np.ndarray, fps: float) -> tuple[np.ndarray, list[float]]:
+    """How much motion stops from frame to frame, [T_v], and its peaks in seconds: the rival without learning."""
+    import cv2
+    from scipy.signal import find_peaks
+
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    speed = np.zeros(len(grey))
+    for k in range(1, len(grey)):
+        flow = cv2.calcOpticalFlowFarneback(grey[k - 1], grey[k], None, 0.5, 3, 9, 3, 5, 1.1, 0)
+        speed[k] = np.linalg.norm(flow, axis=-1).mean()
+    drop = np.maximum(-np.diff(speed, append=speed[-1]), 0)
+    peaks, _ = find_peaks(drop, height=drop.mean() + drop.std(), distance=max(1, round(0.1 * fps)))
+    return drop, [float((peak + 0.5) / fps) for peak in peaks]
+
+
+def real_clips(pipe, folder: str | Path) -> dict[str, dict]:
+    """{figure: gain over circular shifts, with CI over clips and p} for the model and its rivals."""
+    timeline = pipe.timeline
+    found = []
+    for path in sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
+        wave, rate = read_audio(path, timeline.sample_rate), timeline.sample_rate
+        if wave is None:
+            continue
+        clip = read_frames(path, timeline.fps, timeline.frame_size)
+        onset = pipe.predict_onsets(clip.frames)
+        drop, peaks = flow_deceleration(clip.frames, timeline.fps)
+        length = min(len(wave) / rate, len(clip.frames) / timeline.fps)
+        strength = onset_strength(wave[: round(length * rate)], rate)
+        found.append(
+            {
+                "length": length,
+                "strength": strength,
+                "true": detect_onsets(wave[: round(length * rate)], rate),
+                "model": (strength_of_curve(onset.curve, onset.step_s, len(strength)), onset.onsets_s),
+                "optical flow": (strength_of_curve(drop, 1 / timeline.fps, len(strength)), peaks),
+            }
+        )
+    if len(found) < 2:
+        raise ValueError(f"{folder} holds {len(found)} clips with sound; at least 2 are needed.")
+    rows = {}
+    for rival in ("model", "shuffled videos", "optical flow"):
+        for window_s in WINDOWS_S:
+            scored = []
+            for k, clip in enumerate(found):
+                other = found[(k + 1) % len(found)] if rival == "shuffled videos" else clip
+                times = other["model" if rival == "shuffled videos" else rival][1]
+
+                def score(a, b, window_s=window_s):
+                    return onset_f1(a, b, window_s)
+
+                scored.append(shifted_scores(clip["true"], times, clip["length"], score, grid_s=0.008))
+            gained = pooled_gain([own for own, _ in scored], [trials for _, trials in scored])
+            rows[f"{rival}: onset F1 ±{round(1000 * window_s)} ms, gain"] = as_row(gained)
+        scored = []
+        for k, clip in enumerate(found):
+            other = found[(k + 1) % len(found)] if rival == "shuffled videos" else clip
+            curve = other["model" if rival == "shuffled videos" else rival][0]
+            scored.append(rolled_scores(clip["strength"], curve, onset_frame_s(), envelope_correlation))
+        rows[f"{rival}: envelope correlation, gain"] = as_row(
+            pooled_gain([own for own, _ in scored], [trials for _, trials in scored])
+        )
+    return rows

@@ -27,12 +27,12 @@ TEXT = ("study", "clip", "system", "first", "second", "answer")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
-def to_csv(store: RatingStore, study: str | None = None) -> str:
-    """All answers, or those of one study."""
+def to_csv(store: RatingStore, study: str | None = None, rater: str | None = None) -> str:
+    """All answers, or those of one study, or of one rater."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for frame in (store.ratings(study), store.choices(study)):
+    for frame in (store.ratings(study, rater), store.choices(study, rater)):
         for row in frame.to_dict("records"):
             writer.writerow({name: _cell(name, value) for name, value in row.items()})
     return out.getvalue()
@@ -49,6 +49,15 @@ def from_csv(store: RatingStore, text: str) -> int:
         for _, group in groupby(enumerate(rows, start=2), key=lambda each: each[1]["trial"]):
             new += _add_trial(connection, list(group))
     return new
+
+
+def raters_of(text: str, study: str) -> set[str]:
+    """Whose answers a CSV holds; all of them must belong to `study`."""
+    rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+    others = {row.get("study") for row in rows} - {study}
+    if others:
+        raise RatingError(f"this CSV holds answers of another test: {str(others.pop())[:60]!r}")
+    return {row.get("rater") or "" for row in rows}
 
 
 def _add_trial(connection, numbered: list[tuple[int, dict]]) -> bool:

@@ -122,7 +122,7 @@ def build(shared: Shared) -> None:
 def facts(run) -> dict:
     """What a caller may want to know of a run, without paths of this machine."""
     data = asdict(run)
-    for key in ("bundle", "id", "created", "clip"):
+    for key in ("bundle", "id", "created", "clip", "clip_key", "original"):
         data.pop(key)
     for take in data["takes"]:
         for key in ("video", "audio", "figure"):

@@ -92,7 +92,7 @@ def _read(folder: Path) -> Run:
         )
         for take in run.takes
     ]
-    return replace(run, clip=whole(run.clip), bundle=whole(run.bundle), takes=takes)
+    return replace(run, clip=whole(run.clip), bundle=whole(run.bundle), original=whole(run.original), takes=takes)
 
 
 def main() -> None:

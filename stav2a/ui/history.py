@@ -66,6 +66,8 @@ class Run:
     seconds: float
     rtf: float
     stages: dict = field(default_factory=dict)
+    original: str | None = None  # the clip's own sound, where it was read
+    clip_key: str = ""  # hash of the clip's file
 
     @classmethod
     def from_json(cls, data: dict) -> Run:
@@ -88,10 +90,10 @@ class History:
     def folder(self, visit: str) -> Path:
         return self.root / hashlib.sha256(visit.encode()).hexdigest()[:24]
 
-    def new_folder(self, visit: str) -> Path:
+    def new_folder(self, visit: str, name: str | None = None) -> Path:
         """An empty folder for a run of this visit, after sweeping what is too old."""
         self.sweep()
-        folder = self.folder(visit) / f"{time.time_ns():x}-{secrets.token_hex(4)}"
+        folder = self.folder(visit) / f"{time.time_ns():x}-{name or secrets.token_hex(4)}"
         with self._lock:
             folder.mkdir(parents=True)
         return folder
@@ -128,8 +130,12 @@ class History:
 def record(result: Result, folder: Path, clip_name: str) -> Run:
     """Draw the figures of `result` into `folder`, and write and return its record."""
     from stav2a.figures import tracks
+    from stav2a.media.audio import write_wav
 
     settings = json.loads(result.settings.to_json())
+    original = None
+    if result.original_waveform is not None:
+        original = str(write_wav(folder / "original.wav", result.original_waveform, result.sample_rate))
     takes = [
         Take(
             seed=int(take.seed),
@@ -161,9 +167,20 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
         seconds=float(result.seconds),
         rtf=float(result.rtf),
         stages={name: float(s) for name, s in result.stages.items()},
+        original=original,
+        clip_key=clip_hash(result.clip),
     )
     (folder / "run.json").write_text(json.dumps(asdict(run)), encoding="utf-8")
     return run
+
+
+def clip_hash(path: Path) -> str:
+    """Equal for equal files, whatever their names."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 def label(settings: dict, seed: int) -> str:

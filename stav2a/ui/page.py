@@ -6,13 +6,15 @@ import argparse
 import importlib.util
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from stav2a.media.limits import Limits
-from stav2a.ui import endpoints, examples, generate
+from stav2a.ui import compare, endpoints, examples, explore, generate
+from stav2a.ui.blind_tests import ratings_path
 from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
 from stav2a.ui.shared import Shared
@@ -30,33 +32,42 @@ HEAD = """
 """
 
 
-def create_demo(engine: Engine, limits: Limits = LIMITS, root: Path | None = None) -> gr.Blocks:
-    """The whole page over one engine. Results live under `root`, a fresh temporary folder by default."""
+def create_demo(
+    engine: Engine, limits: Limits = LIMITS, root: Path | None = None, ratings: Path | None = None
+) -> gr.Blocks:
+    """The whole page over one engine. Results live under `root`, a fresh temporary folder by default.
+
+    `ratings` is the SQLite file of the blind tests, by default what `STAV2A_RATINGS` names.
+    """
     history = History(root or Path(tempfile.mkdtemp(prefix="stav2a-")))
     with gr.Blocks(title="STA-V2A: video to audio", delete_cache=(1800, 7200)) as demo:
         token = gr.BrowserState("", storage_key="stav2a-visit")
         visit = gr.State("")
         runs = gr.State([])
-        shared = Shared(engine, history, Jobs(), limits, visit, runs)
+        shared = Shared(engine, history, Jobs(), limits, visit, runs, gr.State([]))
         gr.HTML(HEAD, padding=False)
         if (sentence := banner()) is not None:
             gr.HTML(f'<p class="banner" role="note">{sentence}</p>', padding=False)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 tab = generate.build(shared)
-            for name, title in (("compare", "Compare"), ("explore", "Explore")):
-                if importlib.util.find_spec(f"stav2a.ui.{name}") is not None:
-                    with gr.Tab(title, id=name):
-                        importlib.import_module(f"stav2a.ui.{name}").build(shared)
+            shared = replace(shared, tabs=tabs, form=tab, ratings=ratings or ratings_path())
+            with gr.Tab("Compare", id="compare"):
+                welcome_compare = compare.build(shared)
+            with gr.Tab("Explore", id="explore"):
+                welcome_explore = explore.build(shared)
         endpoints.build(shared)
 
         def enter(known: str) -> tuple[str, str]:
             own = history.visit(known)
             return own, own
 
-        demo.load(
+        entered = demo.load(
             enter, token, [token, visit], queue=False, api_visibility="private", show_progress="hidden"
-        ).then(tab.restore, visit, tab.shown, api_visibility="private", show_progress="hidden")
+        )
+        entered.then(tab.restore, visit, tab.shown, api_visibility="private", show_progress="hidden")
+        welcome_compare(entered)
+        welcome_explore(entered)
     demo.stav2a = shared
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
 

@@ -28,6 +28,7 @@ function icon(name) {
   svg.append(path);
   return svg;
 }
+const source = (sound) => ({url: sound.file.url, own_db: sound.own_db});
 const clock = (s) => `${Math.floor(s / 60)}:${(s % 60).toFixed(2).padStart(5, "0")}`;
 const TYPING = "input:not([type=range]):not([type=radio]):not([type=checkbox]):not([type=button]), textarea, select, [contenteditable=true]";
 
@@ -127,7 +128,7 @@ class Player {
       this.key_ = this.value = null;
       return this.transport.load([]);
     }
-    if (value.key === this.key_) return;
+    if (value.key === this.key_) return this.grow(value);
     this.key_ = value.key;
     this.value = value;
     this.buttons = this.pictured = null;
@@ -139,11 +140,13 @@ class Player {
     this.matched = true;
     this.levelButton.hidden = !value.sounds.some((sound) => sound.own_db);
     this.levelButton.setAttribute("aria-pressed", "true");
+    this.levelButton.textContent = "Levels matched";
     this.help.textContent = this.helpText(value);
     this.buttons = value.sounds.map((sound, i) => this.soundButton(sound, i));
-    this.list.replaceChildren(...this.buttons);
+    this.placeButtons();
     try {
-      if (!(await this.transport.load(value.sounds.map((s) => ({url: s.file.url, own_db: s.own_db})), value.duration_s))) return;
+      this.loading = this.transport.load(value.sounds.map(source), value.duration_s);
+      if (!(await this.loading)) return;
     } catch (error) {
       return this.say(`A sound could not be loaded: ${error.message}`);
     } finally {
@@ -154,6 +157,28 @@ class Player {
     this.refresh();
     this.root.dispatchEvent(new CustomEvent("stav2a-ready", {bubbles: true}));
   }
+
+  // The same value with more sounds at its end: what plays goes on playing.
+  async grow(value) {
+    const before = this.loading;
+    this.loading = (async () => {
+      if (!(await before) || this.key_ !== value.key) return false;
+      const added = value.sounds.slice(this.buttons.length);
+      if (!(await this.transport.add(added.map(source)))) return false;
+      this.value = value;
+      this.buttons.push(...added.map((sound, k) => this.soundButton(sound, this.buttons.length + k)));
+      this.placeButtons();
+      this.refresh();
+      return true;
+    })();
+    try {
+      await this.loading;
+    } catch (error) {
+      this.say(`A sound could not be loaded: ${error.message}`);
+    }
+  }
+
+  placeButtons() { this.list.replaceChildren(...this.buttons); }
 
   showVideo(video) {
     this.stage.classList.toggle("lp-empty", !video);
@@ -211,7 +236,7 @@ class Player {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const target = event.target.closest ? event.target : document.body;
     if (target.closest(TYPING)) return;
-    const inside = target.closest(".lp-sounds, .lp-play, .lp-head");
+    const inside = target.closest(".lp-sounds, .lp-bar, .lp-head"); // there, Enter presses a button and space plays
     const elsewhere = !inside && target.closest("button, a, summary, input, [role=slider], [role=tab], [role=option], video, audio");
     const {transport} = this, digit = /^Digit([1-9])$/.exec(event.code);
     if (digit) this.pressed(Number(digit[1]) - 1);
@@ -291,7 +316,8 @@ class Player {
       this.ticking = false;
       this.place();
       this.follower.tick();
-      if (this.transport.playing && this.root.isConnected) this.tick();
+      if (!this.root.isConnected || this.root.offsetParent === null) this.transport.pause(); // another tab was opened
+      if (this.transport.playing) this.tick();
     });
   }
 

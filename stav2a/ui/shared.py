@@ -1,13 +1,15 @@
 """What the tabs of the page have in common. Every tab is `build(shared)` inside an open `gr.Blocks`.
 
 `visit` holds the visitor's token and `runs` their finished runs (`list[Run]`, oldest first); both are
-`gr.State`. A tab that makes a run appends to `runs`; a tab that shows runs listens to `runs.change`.
+`gr.State`. A tab that makes a run appends to `runs`; a tab that shows runs listens to `runs.change`. A tab
+that sends sounds to Compare puts their ids (see `entries.py`) into `picked` and selects it in `tabs`.
 Events that use the model are given `**MODEL`, so that one runs at a time over all tabs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -18,6 +20,7 @@ from stav2a.ui.jobs import Jobs
 
 if TYPE_CHECKING:
     from stav2a.engine import Engine
+    from stav2a.ui.generate import Tab
 
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 
@@ -30,3 +33,7 @@ class Shared:
     limits: Limits
     visit: gr.State
     runs: gr.State
+    picked: gr.State
+    tabs: gr.Tabs | None = None
+    form: Tab | None = None  # Generate's components: clip and caption are the same in all tabs
+    ratings: Path | None = None  # SQLite file of the blind tests

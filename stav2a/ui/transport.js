@@ -33,6 +33,7 @@ class Transport {
     this.playing = false;
     this.loop = null; // {start, end} in seconds
     this.selected = 0;
+    this.matched = true; // levels
     this.fadeEnds = 0;
     this.generation = 0;
   }
@@ -44,19 +45,35 @@ class Transport {
     const before = this.sounds;
     setTimeout(() => before.forEach((sound) => sound.level.disconnect()), 100); // after their fade
     this.sounds = [];
+    this.matched = true;
     const buffers = await Promise.all(sounds.map((sound) => this.decode(sound.url)));
     if (generation !== this.generation) return false;
-    this.sounds = buffers.map((buffer, i) => {
-      const gate = this.context.createGain(), level = this.context.createGain();
-      gate.gain.value = i === 0 ? 1 : 0;
-      gate.connect(level).connect(this.output);
-      return {buffer, gate, level, own: 10 ** ((sounds[i].own_db || 0) / 20)};
-    });
+    this.sounds = buffers.map((buffer, i) => this.connected(buffer, sounds[i], i === 0));
     this.duration = Math.max(duration, ...buffers.map((buffer) => buffer.duration));
     this.position = this.selected = this.fadeEnds = 0;
     this.loop = null;
     this.changed();
     return true;
+  }
+
+  // More sounds after those that are there; false when a load has overtaken it.
+  async add(sounds) {
+    const generation = this.generation;
+    const buffers = await Promise.all(sounds.map((sound) => this.decode(sound.url)));
+    if (generation !== this.generation) return false;
+    this.sounds.push(...buffers.map((buffer, i) => this.connected(buffer, sounds[i], !this.sounds.length && i === 0)));
+    this.duration = Math.max(this.duration, ...buffers.map((buffer) => buffer.duration));
+    if (this.playing && buffers.length) this.seek(this.playhead(this.context.currentTime + LEAD_S)); // a new pass holds them all
+    this.changed();
+    return true;
+  }
+
+  connected(buffer, sound, heard) {
+    const gate = this.context.createGain(), level = this.context.createGain(), own = 10 ** ((sound.own_db || 0) / 20);
+    gate.gain.value = heard ? 1 : 0;
+    level.gain.value = this.matched ? 1 : own;
+    gate.connect(level).connect(this.output);
+    return {buffer, gate, level, own};
   }
 
   async decode(url) {
@@ -162,6 +179,7 @@ class Transport {
   }
 
   setMatched(matched) {
+    this.matched = matched;
     for (const sound of this.sounds)
       sound.level.gain.setTargetAtTime(matched ? 1 : sound.own, this.context.currentTime, FADE_S);
   }

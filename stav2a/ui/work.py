@@ -92,17 +92,32 @@ def gpu_seconds(engine: Engine, clip: Path, settings: Settings, *_) -> int:
     return int(min(20 + 0.06 * steps * settings.takes * windows + 3 * windows * settings.takes, 300))
 
 
-def _on_gpu(function):
+def gpu_seconds_of_variants(engine: Engine, clip: Path, variants: list, *_) -> int:
+    return min(sum(gpu_seconds(engine, clip, variant.settings) for variant in variants), 300)
+
+
+def _on_gpu(seconds):
     """`spaces.GPU` on a Space with a shared GPU; elsewhere the function itself."""
-    try:
-        import spaces
-    except ImportError:
-        return function
-    return spaces.GPU(duration=gpu_seconds)(function)
+
+    def wrap(function):
+        try:
+            import spaces
+        except ImportError:
+            return function
+        return spaces.GPU(duration=seconds)(function)
+
+    return wrap
 
 
-@_on_gpu
+@_on_gpu(gpu_seconds)
 def on_device(engine, clip, settings, folder, cancelled, limits) -> Iterator:
     from stav2a.generate import generate
 
     yield from generate(engine, clip, settings, folder, cancelled, limits)
+
+
+@_on_gpu(gpu_seconds_of_variants)
+def render_on_device(engine, clip, variants, cancelled, limits) -> Iterator:
+    from stav2a.variants import render
+
+    yield from render(engine, clip, variants, cancelled, limits)

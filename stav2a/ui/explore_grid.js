@@ -1,0 +1,132 @@
+// The grid of guidance (columns) and steps (rows) around a player: every cell is one of its sounds.
+// Cells come one after another; what plays goes on playing. Elements and text only, never HTML from data.
+//
+// value: {key, guidance: [w], steps: [n], duration_s, video, reference, blind: false,
+//         sounds: [{...player's, row, column, measures: {gain, loudness, distance}}]}
+
+const MEASURES = {
+  gain: {name: "Onset gain", unit: "", text: (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(2)}`,
+    about: "how far its onsets fit those that were to be followed better than by chance"},
+  loudness: {name: "Loudness", unit: " LUFS", text: (v) => v.toFixed(1).replace("-", "−"), about: "as made, before levels are matched"},
+  distance: {name: "Distance", unit: " dB", text: (v) => v.toFixed(1), about: "mean difference to the mel of the cell on the left"},
+};
+const MOST_SENT = 4;
+
+class ExploreGrid {
+  constructor(root, send) {
+    this.root = root;
+    this.sent = new Set();
+    this.measure = "gain";
+    this.table = node("div", {class: "eg-table", role: "group", "aria-label": "Grid of guidance and steps: choose what is heard"});
+    this.tools = node("div", {class: "eg-tools"});
+    this.stage = node("div", {class: "lp", hidden: true});
+    this.mark = node("button", {type: "button", class: "lp-tool eg-mark", "aria-pressed": "false", onclick: () => this.toggleMark()});
+    this.send = node("button", {type: "button", class: "eg-send", onclick: () => send({ids: [...this.sent]})});
+    root.replaceChildren(this.tools, node("div", {class: "eg-wide"}, this.table), this.stage);
+    this.player = new Player(this.stage);
+    this.player.soundButton = (sound, index) => this.cell(sound, index);
+    this.player.placeButtons = () => this.place();
+    this.player.helpText = () => "Space play or pause · ← → one second (shift: 0.1 s) · L loop · C mark for Compare";
+    const refresh = this.player.refresh.bind(this.player);
+    this.player.refresh = () => { refresh(); this.refreshMark(); };
+    this.player.list.replaceWith(node("div", {class: "eg-now"}, this.now = node("p", {class: "eg-name"}), this.facts = node("p", {class: "eg-facts"})));
+    this.player.bar.before(node("div", {class: "eg-sending"}, this.mark, this.send));
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.closest && event.target.closest(TYPING);
+      if (event.key !== "c" || typing || event.ctrlKey || event.metaKey || event.altKey || this.stage.offsetParent === null) return;
+      event.preventDefault();
+      this.toggleMark();
+    });
+    this.buildTools();
+  }
+
+  buildTools() {
+    this.choices = Object.entries(MEASURES).map(([key, {name, about}]) =>
+      node("button", {type: "button", class: "lp-tool", title: about, "aria-pressed": String(key === this.measure), "data-measure": key, onclick: () => this.show_measure(key)}, name));
+    this.tools.replaceChildren(node("span", {}, "In the cells:"), ...this.choices);
+  }
+
+  show(value) {
+    this.root.hidden = !value;
+    if (!value) return this.player.show(null);
+    if (value.key !== this.key) { this.key = value.key; this.sent.clear(); }
+    this.value = value;
+    this.frame();
+    const done = this.player.show(value);
+    this.place();
+    return done;
+  }
+
+  // Headings, and an empty place for every cell to come.
+  frame() {
+    const {guidance, steps} = this.value;
+    this.table.style.setProperty("--columns", guidance.length);
+    this.places = steps.map(() => guidance.map(() => node("div", {class: "eg-place"})));
+    this.table.replaceChildren(
+      node("span", {class: "eg-corner"}, "guidance →"),
+      ...guidance.map((w) => node("span", {class: "eg-column"}, String(w))),
+      ...steps.flatMap((n, row) => [node("span", {class: "eg-row"}, node("b", {}, String(n)), " steps"), ...this.places[row]]),
+    );
+  }
+
+  cell(sound, index) {
+    const text = node("span", {class: "eg-value"});
+    const button = node("button", {type: "button", class: "eg-cell", "aria-pressed": "false", "aria-label": sound.name,
+      onclick: () => this.hear(index)}, node("img", {alt: "", src: sound.mel.url, draggable: "false"}), text);
+    button.sound = sound;
+    button.text = text;
+    return button;
+  }
+
+  // A click is heard at once: the first one starts the transport, later ones switch within it.
+  hear(index) {
+    this.player.select(index);
+    if (!this.player.transport.playing) this.player.toggle();
+  }
+
+  place() {
+    const known = this.value && this.value.sounds;
+    for (const button of this.player.buttons || []) {
+      const sound = known[this.player.buttons.indexOf(button)];
+      if (!sound) continue;
+      button.sound = sound;
+      this.places[sound.row][sound.column].replaceChildren(button);
+      const number = sound.measures[this.measure], rule = MEASURES[this.measure];
+      button.text.textContent = number === null ? "–" : rule.text(number);
+    }
+    for (const button of this.player.buttons || []) button.classList.toggle("eg-sent", this.sent.has(button.sound.id));
+    this.refreshMark();
+  }
+
+  show_measure(key) {
+    this.measure = key;
+    this.choices.forEach((each) => each.setAttribute("aria-pressed", String(each.dataset.measure === key)));
+    this.place();
+  }
+
+  toggleMark() {
+    const sound = this.value && this.value.sounds[this.player.transport.selected];
+    if (!sound) return;
+    if (!this.sent.delete(sound.id) && this.sent.size < MOST_SENT) this.sent.add(sound.id);
+    this.place();
+  }
+
+  refreshMark() {
+    const sound = this.value && this.value.sounds[this.player.transport.selected];
+    if (!sound) return;
+    const marked = this.sent.has(sound.id), full = this.sent.size >= MOST_SENT;
+    this.now.textContent = sound.name;
+    this.facts.textContent = Object.entries(MEASURES)
+      .filter(([key]) => sound.measures[key] !== null)
+      .map(([key, rule]) => `${rule.name.toLowerCase()} ${rule.text(sound.measures[key])}${rule.unit}`).join(" · ");
+    this.mark.textContent = marked ? "Marked for Compare" : "Mark for Compare";
+    this.mark.setAttribute("aria-pressed", String(marked));
+    this.mark.disabled = !marked && full;
+    this.send.disabled = this.sent.size < 2;
+    this.send.textContent = this.sent.size < 2 ? "Mark two to four to compare" : `Compare these ${this.sent.size}`;
+  }
+}
+
+const exploreGrid = new ExploreGrid(element.querySelector(".eg"), (data) => trigger("submit", data));
+watch("value", () => exploreGrid.show(props.value));
+exploreGrid.show(props.value);

@@ -1,0 +1,112 @@
+"""Clip, caption and settings that a tab starts from, before it varies some of them.
+
+The clip and the caption follow those of Generate: what is uploaded there is here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import gradio as gr
+
+from stav2a.media.probe import probe
+from stav2a.settings import MAX_PROMPT, Settings
+from stav2a.ui import controls
+from stav2a.ui.jobs import explain
+from stav2a.ui.shared import Shared
+from stav2a.ui.upload import need, summary, uploaded_video
+
+QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+
+
+@dataclass
+class Recipe:
+    """The components; `inputs` and `read` are the two ends of an event."""
+
+    source: gr.Video
+    info: gr.Markdown
+    fields: dict[str, gr.components.Component] = field(default_factory=dict)
+
+    def inputs(self, *more) -> list:
+        return [self.source, *self.fields.values(), *more]
+
+    def read(self, given: tuple) -> tuple[Path, Settings, tuple]:
+        """(clip, settings, the rest) of what an event with `inputs` receives; `InputError` where one is unusable."""
+        end = 1 + len(self.fields)
+        clip = need(given[0])
+        settings = controls.settings_of(dict(zip(self.fields, given[1:end], strict=True)))
+        if settings.length_s is not None and settings.start_s + settings.length_s >= probe(clip).duration_s:
+            settings = replace(settings, length_s=None)
+        return clip, settings, given[end:]
+
+
+def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
+    source = uploaded_video(label="Video", sources=["upload"], elem_id=f"{prefix}-source", height=230)
+    info = gr.Markdown("", elem_classes="note", elem_id=f"{prefix}-info")
+    prompt = gr.Textbox(
+        "", label="Caption", placeholder="What should be heard? May stay empty.", max_length=MAX_PROMPT,
+        lines=1, max_lines=2, elem_id=f"{prefix}-prompt",
+    )  # fmt: skip
+    recipe = Recipe(source, info, {"prompt": prompt})
+
+    def look(clip) -> str:
+        """What the clip holds, or the sentence that says why it cannot be used."""
+        if clip is None:
+            return ""
+        try:
+            return summary(probe(need(clip), shared.limits))
+        except Exception as error:
+            return explain(error)
+
+    source.change(look, source, info, **QUICK)
+    if shared.form is not None:  # copied by the browser: no request, no second upload
+        copy = {"js": "(value) => value", **QUICK}
+        shared.form.source.change(None, shared.form.source, source, **copy)
+        shared.form.fields["prompt"].change(None, shared.form.fields["prompt"], prompt, **copy)
+    return recipe
+
+
+def more_settings(
+    shared: Shared, recipe: Recipe, prefix: str, leave_out: Collection[str] = (), length_s: float | None = None
+) -> None:
+    """Everything else of `Settings` that shapes the sound, with Generate's defaults; adds to `recipe.fields`."""
+    from stav2a.ui.generate import default_steps
+
+    made: dict[str, gr.components.Component] = {}
+    negative = gr.Textbox(
+        "", label="Negative caption", placeholder="What should not be heard", max_length=MAX_PROMPT,
+        elem_id=f"{prefix}-negative",
+    )  # fmt: skip
+    made["negative_prompt"] = negative
+    usable = [name for name, why in controls.models(shared.engine) if why is None] or [shared.engine.default_model]
+    with gr.Row():
+        made["model"] = gr.Dropdown(usable, value=usable[0], label="Model", elem_id=f"{prefix}-model", min_width=140)
+        made["sampler"] = gr.Dropdown(
+            controls.SAMPLERS, value="dpm++2m", label="Sampler", elem_id=f"{prefix}-sampler", min_width=140
+        )
+    if "guidance_scale" not in leave_out:
+        with gr.Row():
+            made["guidance_scale"] = gr.Number(
+                3, label="Guidance scale", minimum=1, maximum=10, step=0.5, elem_id=f"{prefix}-guidance", min_width=110
+            )
+            made["steps"] = gr.Number(
+                default_steps(shared.engine), label="Steps", minimum=1, maximum=200, precision=0,
+                elem_id=f"{prefix}-steps", min_width=110,
+            )  # fmt: skip
+    with gr.Row():
+        made["seed"] = gr.Number(
+            0, label="Seed", minimum=0, maximum=controls.SEED_CEILING, precision=0, elem_id=f"{prefix}-seed",
+            min_width=110,
+        )  # fmt: skip
+        made["control_scale"] = gr.Number(
+            1, label="Control strength", minimum=0, maximum=2, step=0.1, elem_id=f"{prefix}-control", min_width=110
+        )
+    with gr.Row():
+        made["start_s"] = gr.Number(0, label="Start (s)", minimum=0, step=0.1, elem_id=f"{prefix}-start", min_width=110)
+        made["length_s"] = gr.Number(
+            length_s, label="Length (s), at most", minimum=0, step=0.1, elem_id=f"{prefix}-length", min_width=110,
+            placeholder="to the end",
+        )  # fmt: skip
+    recipe.fields |= made

@@ -12,6 +12,10 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
+# diffusers takes a checkpoint's parts only from modules that have been imported, hence these three
+import stav2a.condition.attentive_pool
+import stav2a.condition.cavp
+import stav2a.denoise.control  # noqa: F401
 from stav2a.condition import text
 from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
 from stav2a.denoise.conditions import Conditions
@@ -94,6 +98,9 @@ class STAV2APipeline(DiffusionPipeline):
 
     model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->unet->vae->vocoder"
 
+    # some of its convolutions run as 2-D ones on the weight itself, past the hooks that fetch offloaded weights
+    _exclude_from_cpu_offload = ["video_encoder"]
+
     def __init__(
         self,
         video_encoder,
@@ -146,7 +153,7 @@ class STAV2APipeline(DiffusionPipeline):
 
         "paper" is fetched and converted on first use (`python -m stav2a weights`). A folder without a text
         encoder (the built-in one) takes MiniLM from its pip package, or the hub. `options` are diffusers':
-        `torch_dtype`, `revision`, `token`, `local_files_only`, ….
+        `dtype`, `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
             return tiny()

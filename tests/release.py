@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import torch
 from golden import rule_state
-from safetensors.torch import save_file
 
 SUMMARY = {
     "text_encoder_name": "google/mt5-large",
@@ -69,20 +69,24 @@ def small_shapes() -> dict[str, list[int]]:
     }
 
 
-def text_shapes(width: int) -> dict[str, list[int]]:
+def text_shapes(width: int, t5: dict | None = None) -> dict[str, list[int]]:
     from transformers import MT5Config, MT5EncoderModel
 
     with torch.device("meta"):
-        return shapes_of(MT5EncoderModel(MT5Config(**T5, d_model=width)), "text_encoder.")
+        shapes = shapes_of(MT5EncoderModel(MT5Config(**{**T5, **(t5 or {})}, d_model=width)), "text_encoder.")
+    shapes.pop("text_encoder.encoder.embed_tokens.weight")  # the same table as `shared`
+    return shapes
 
 
-def write_release(folder: Path, shapes: dict, width: int, configs: bool = True, text: bool = True) -> Path:
+def write_release(
+    folder: Path, shapes: dict, width: int, configs: bool = True, text: bool = True, t5: dict | None = None
+) -> Path:
     """`saved/STA-V2A/summary.jsonl`, `…/best/pytorch_model_2.bin`, and the U-Net's and scheduler's folders."""
     root = folder / "saved" / "STA-V2A"
     (root / "best").mkdir(parents=True)
     (root / "summary.jsonl").write_text(json.dumps({**SUMMARY, "epoch": 1}) + "\n" + json.dumps({"epoch": 2}) + "\n")
     if text:
-        shapes = {**shapes, **text_shapes(width)}
+        shapes = {**shapes, **text_shapes(width, t5)}
     torch.save(rule_state(shapes), root / "best" / "pytorch_model_2.bin")
     if configs:
         (folder / "tta" / "unet").mkdir(parents=True)
@@ -95,12 +99,12 @@ def write_release(folder: Path, shapes: dict, width: int, configs: bool = True, 
     return folder
 
 
-def write_text_encoder(folder: Path, width: int) -> Path:
+def write_text_encoder(folder: Path, width: int, t5: dict | None = None) -> Path:
     """A folder as google/mt5-large has it: config.json and spiece.model, no tokenizer.json."""
     import sentencepiece
 
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({**T5, "d_model": width}))
+    (folder / "config.json").write_text(json.dumps({**T5, **(t5 or {}), "d_model": width}))
     words = ["a dog barks at a ball", "rain falls on the roof", "someone hits a drum twice", "glass breaks"]
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(words * 20),
@@ -146,8 +150,21 @@ def write_cavp(file: Path, shapes: dict, prefix: str = "extract_cavp.stage1_mode
     return file
 
 
-def to_safetensors(file: Path) -> Path:
-    state = torch.load(file, weights_only=True)
-    target = file.with_suffix(".safetensors")
-    save_file({k: v.clone() for k, v in state.items()}, target)
-    return target
+def write_full(folder: Path, goldens: Path, configs: bool = False, t5: dict | None = None) -> tuple[Path, Path, Path]:
+    """-> release, text encoder and AudioLDM's original file at their real sizes, by the goldens' lists of keys.
+
+    The lists leave the text encoder out; it is a small one of the real width, or of the configuration `t5`.
+    """
+    keys, sound = (
+        json.loads((goldens / f"schema_{name}.json").read_text())["keys"] for name in ("width128", "vae_vocoder")
+    )
+    release = write_release(folder / "release", keys, 1024, configs, t5=t5)
+    text = write_text_encoder(folder / "mt5", 1024, t5)
+    return release, text, write_audioldm_original(folder / "audioldm-s-full", sound)
+
+
+MT5_LARGE = {"vocab_size": 250_112, "d_kv": 64, "d_ff": 2816, "num_layers": 24, "num_heads": 16}
+
+if __name__ == "__main__":
+    root, goldens = map(Path, sys.argv[1:])  # `python tests/release.py OUT GOLDENS`: everything at its real size
+    write_full(root, goldens, t5=MT5_LARGE)

@@ -40,10 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "filelock"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    return {"fetch": run_fetch, "check": run_check, "convert": run_convert}[args.action](args)
+    messages = logging.StreamHandler(sys.stderr)  # our own only: libraries log every request
+    ours = logging.getLogger("stav2a")
+    level = ours.level
+    ours.addHandler(messages)
+    ours.setLevel(logging.INFO)
+    try:
+        return {"fetch": run_fetch, "check": run_check, "convert": run_convert}[args.action](args)
+    finally:
+        ours.removeHandler(messages)
+        ours.setLevel(level)
 
 
 def run_fetch(args: argparse.Namespace) -> int:
@@ -70,17 +76,18 @@ def run_check(args: argparse.Namespace) -> int:
         state = "converted" if (converted / "model_index.json").is_file() else "not converted yet"
         print(f"{'paper':18} {state:12}  {converted}")
         for name, source in PAPER.items():
-            here = fetch.in_cache(source)
+            here = "fetched" if fetch.in_cache(source) else "not here"
             print(
-                f"{name:18} {'fetched' if here else 'not here':12}  {source.repo}  [{source.licence}]  {source.about}"
+                f"{name:18} {here:12}  {source.repo}@{source.revision or 'main'}  {fetch.human(source.size)}  "
+                f"[{source.licence}]  {source.about}"
             )
     if args.memory:
         names = tuple(args.dtype or check.DTYPES)
         for row in check.memory_table(args.folder or "paper", names):
             step = "not measured: no instructions for it" if row["step_s"] is None else f"{row['step_s']:.3f} s a step"
             print(
-                f"{row['dtype']:5} weights {row['weights_mb']:9.1f} MB  peak {row['peak_mb']:9.1f} MB  "
-                f"load {row['load_s']:6.2f} s  {step}"
+                f"{row['dtype']:5} weights {row['weights_mb']:8.1f} MB  loaded {row['loaded_mb']:8.1f} MB  "
+                f"peak {row['peak_mb']:8.1f} MB  load {row['load_s']:6.2f} s  {step}"
             )
     return 0
 

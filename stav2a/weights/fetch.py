@@ -134,7 +134,8 @@ def verify(path: Path, sha256: str) -> None:
 def human(size: int | None) -> str:
     if not size:
         return "size unknown"
-    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    unit, scale = next(((u, n) for u, n in (("GB", 1e9), ("MB", 1e6)) if size >= n), ("kB", 1e3))
+    return f"{size / scale:.2f} {unit}"
 
 
 def source_of(name: str) -> Source:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
+import re
 import time
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,10 +112,9 @@ def device_name(device: str) -> str:
 
     if device.startswith("cuda"):
         return torch.cuda.get_device_name()
-    for line in open("/proc/cpuinfo") if os.path.exists("/proc/cpuinfo") else ():
-        if line.startswith("model name"):
-            return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
-    return "cpu"
+    described = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.+)$", described.read_text(), re.MULTILINE) if described.is_file() else None
+    return f"{found[1].strip() if found else platform.machine()}, {os.cpu_count()} cores"
 
 
 def table(result: dict) -> str:
@@ -121,7 +123,7 @@ def table(result: dict) -> str:
         f"{result['clip_seconds']:g} s clip, {result['steps']} steps: {result['seconds']:.2f} s "
         f"(real-time factor {result['rtf']:.2f}; first run {result['first_seconds']:.2f} s; "
         f"loading {result['load_seconds']:.1f} s)",
-        f"peak memory {result['peak_memory_mb']:.0f} MB, of which interpreter and torch {result['interpreter_memory_mb']:.0f} MB",
+        f"peak memory {result['peak_memory_mb']:.0f} MB, {result['interpreter_memory_mb']:.0f} MB of it before loading",
         "",
         f"{'stage':22s} {'seconds':>8s} {'share':>6s}",
     ]

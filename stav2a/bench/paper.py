@@ -25,8 +25,14 @@ def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STA
         }
         parts["controlnet"] = build_controlnet(parts["unet"], "paper")
         large = MT5Config(  # google/mt5-large
-            vocab_size=250_112, d_model=1024, d_kv=64, d_ff=2816, num_layers=24, num_heads=16, feed_forward_proj="gated-gelu"
-        )  # fmt: skip
+            vocab_size=250_112,
+            d_model=1024,
+            d_kv=64,
+            d_ff=2816,
+            num_layers=24,
+            num_heads=16,
+            feed_forward_proj="gated-gelu",
+        )
         parts["text_encoder"] = MT5EncoderModel(large)
     return STAV2APipeline(
         **{name: part.to(dtype).eval().requires_grad_(False) for name, part in parts.items()},

@@ -1,0 +1,171 @@
+"""Training from clips rendered beforehand: their order, their features, and the vocoder's two phases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stav2a.data.foleyworld.cache import write_cache
+from stav2a.train.clips import CachedClips, varied
+from stav2a.train.config import TrainConfig
+from stav2a.train.features import ClipFeatures, digest
+from stav2a.train.parts import build, note_default, noted_defaults
+
+CLIP_S, CROP_S = 1.28, 0.64
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Five rendered clips with modal sounds."""
+    folder = tmp_path_factory.mktemp("world")
+    options = {
+        "bank": None, "sprites": None, "split": "train", "seed": 3, "duration_s": CLIP_S, "fps": 25.0, "size": 32,
+        "held_out_captions": False, "scenes": None,
+    }  # fmt: skip
+    assert sum(write_cache(folder, options, 5, per_shard=2)) == 5
+    return folder
+
+
+def settings(tmp_path, **changes) -> TrainConfig:
+    base = {"model": "tiny", "parts": str(tmp_path / "parts"), "out": str(tmp_path), "batch_size": 2, "crop_s": CROP_S}
+    return TrainConfig.checked({**base, **changes})
+
+
+def test_each_pass_takes_every_clip_once_in_another_order(cache):
+    clips = CachedClips(cache, CROP_S, seed=0)
+    first, second = ([clips.place(turn * 5 + k)[0] for k in range(5)] for turn in (0, 1))
+    assert sorted(first) == sorted(second) == [0, 1, 2, 3, 4]
+    assert first != second or [clips.place(10 + k)[0] for k in range(5)] != first
+    assert [clips.place(k) for k in range(5)] == [CachedClips(cache, CROP_S, seed=0).place(k) for k in range(5)]
+
+
+def test_a_stretch_has_its_own_frames_and_onsets(cache):
+    clips = CachedClips(cache, CROP_S, seed=0)
+    for index in range(20):
+        clip, first, _ = clips.place(index)
+        frames = clips.frames(clip, first)
+        assert np.array_equal(frames, clips.world[clip].frames[first : first + 16])
+        start = first / 25
+        whole = [t for t in clips.world[clip].onsets_s if start <= t < start + CROP_S]
+        assert clips.onsets_s(clip, first) == pytest.approx([t - start for t in whole])
+
+
+def test_a_longer_training_than_the_clips_is_refused(cache):
+    with pytest.raises(ValueError, match=r"shorter than 2.56 s"):
+        CachedClips(cache, 2.56, 0)
+
+
+def test_other_light_keeps_the_happening():
+    frames = np.random.default_rng(0).integers(0, 255, (3, 8, 8, 3), np.uint8)
+    lit = [varied(frames, np.random.default_rng(seed)) for seed in range(6)]
+    assert all(one.shape == frames.shape and one.dtype == np.uint8 for one in lit)
+    assert np.array_equal(lit[0], varied(frames, np.random.default_rng(0)))
+    # the order of brightness within a channel stays, mirrored or not
+    for one in lit:
+        plain = one if _same_order(one, frames) else one[:, :, ::-1]
+        assert _same_order(plain, frames)
+
+
+def _same_order(a: np.ndarray, b: np.ndarray) -> bool:
+    order = b[0, ..., 0].ravel().argsort()
+    return bool((np.diff(a[0, ..., 0].ravel()[order].astype(int)) >= 0).all())
+
+
+def test_features_are_those_of_the_parts_and_made_once(cache):
+    clips = CachedClips(cache, CROP_S, seed=0)
+    encoder, local = build("video_encoder", "tiny").eval(), build("local_features", "tiny").eval()
+    found = ClipFeatures(clips, encoder, local)
+    frames = torch.from_numpy(np.array(clips.world[2].frames)).permute(3, 0, 1, 2)[None].float() / 255
+    with torch.no_grad():
+        cavp = encoder(frames)
+        wanted = local(cavp)[0][0, 4:12]
+    got_cavp, got_local = found(2, 4, 8)
+    torch.testing.assert_close(got_cavp, cavp[0, 4:12], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(got_local, wanted, atol=1e-3, rtol=1e-3)
+
+    folder = next(cache.glob("features-*"))
+    stamp = (folder / "local.npy").stat().st_mtime_ns
+    ClipFeatures(clips, encoder, local)
+    assert (folder / "local.npy").stat().st_mtime_ns == stamp
+    with torch.no_grad():
+        encoder.video_project_head.bias += 1
+    assert f"features-{digest(encoder, local)}" != folder.name  # other weights, other features
+
+
+def test_v2a_hears_the_stretch_that_it_sees(cache, tmp_path):
+    from stav2a.train.diffusion import V2AStage
+
+    for name in ("video_encoder", "local_features", "vae", "unet"):
+        build(name, "tiny").save_pretrained(tmp_path / "parts" / name)
+    stage = V2AStage(settings(tmp_path, options={"cache": str(cache)}))
+    clip, first, turn = stage.clips.place(3)
+    sample = stage.sample("train", 3)
+    whole = stage.clip_world.sound(clip, variant=turn + 1).waveform
+    assert np.array_equal(sample["waveform"], whole[first * 640 : (first + 16) * 640])
+    assert sample["cavp_features"].shape[0] == sample["local_features"].shape[0] == 16
+    batch = torch.utils.data.default_collate([{**stage.sample("train", k), "index": torch.tensor(k)} for k in range(2)])
+    loss = stage(batch)["loss"]
+    loss.backward()
+    assert stage.controlnet.controlnet_cond_embedding.conv_out.weight.grad is not None
+    assert all(p.grad is None for p in stage.video_encoder.parameters())
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tones")
+    header = "path,class,kind,caption,material,duration_s,onsets,source,licence,split,author,original,group"
+    time = np.arange(8000) / 16000
+    rows = [header]
+    for k, split in enumerate(("train", "train", "val")):
+        wave = 0.7 * np.sin(2 * np.pi * 400 * (k + 1) * time) * np.exp(-5 * time)
+        soundfile.write(folder / f"{k}.flac", wave.astype(np.float32), 16000)
+        rows.append(f"{k}.flac,metal_hit,oneshot,a tone,,0.5,0.0,test,CC0,{split},,{k}.wav,{k}")
+    (folder / "manifest.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_the_vocoder_learns_and_each_phase_trains_its_own(tones, tmp_path):
+    from stav2a.train.vocoder import VocoderStage
+
+    torch.manual_seed(0)
+    stage = VocoderStage(settings(tmp_path, bank=str(tones), options={"adversarial_after": 1}))
+    batch = {"waveform": torch.stack([stage.sample("train", k)["waveform"] for k in range(2)])}
+    optimizer = torch.optim.AdamW(stage.phase_parameters("vocoder"), 3e-3)
+    losses = []
+    for _ in range(25):  # before the discriminators join
+        out = stage({**batch, "index": torch.tensor([0, 1])}, "vocoder")
+        assert "adversarial" not in out
+        optimizer.zero_grad()
+        out["loss"].backward()
+        optimizer.step()
+        losses.append(float(out["loss"].detach()))
+    assert min(losses[-5:]) < 0.8 * losses[0]
+
+    stage.zero_grad()
+    late = {**batch, "index": torch.tensor([2, 3])}
+    assert "adversarial" in stage(late, "vocoder")
+    stage(late, "discriminators")["loss"].backward()
+    assert all(p.grad is None for p in stage.vocoder.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in stage.discriminators.parameters())
+    stage.export(tmp_path / "parts")
+    assert (tmp_path / "parts" / "vocoder" / "model.safetensors").is_file()
+
+
+def test_defaults_that_stages_find_are_kept_together(tmp_path):
+    note_default(tmp_path, "onset_threshold", 0.4)
+    note_default(tmp_path, "steps", 12)
+    assert noted_defaults(tmp_path) == {"onset_threshold": 0.4, "steps": 12}
+    assert noted_defaults(tmp_path / "nowhere") == {}
+
+
+def test_awakened_features_let_frames_through():
+    from stav2a.train.onset import awakened
+
+    torch.manual_seed(0)
+    cavp = torch.nn.functional.normalize(torch.randn(1, 40, 16), dim=-1)
+    plain = build("local_features", "tiny")
+    started = awakened(build("local_features", "tiny"))
+    with torch.no_grad():
+        assert started(cavp)[0].std(1).mean() > 20 * plain(cavp)[0].std(1).mean()

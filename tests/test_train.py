@@ -1,100 +1,195 @@
-"""Training: settings that say what is wrong, exact resume, and every stage from sound to a checkpoint that opens."""
+"""The training loop: settings that say what is wrong, exact resume, the same curve however the batch is shared."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-import soundfile
-import torch
-from safetensors.torch import load_file
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+import torch
+from accelerate import Accelerator
+from parallel_training import contrast, settings, train_vae
+from safetensors.torch import load_file
+from tone_bank import write_bank
+
+from stav2a.media.limits import InputError
 from stav2a.train.checkpoint import EMA, checkpoints
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
+from stav2a.train.machine import agreed, shares
 from stav2a.train.stage import noise_for
+from stav2a.train.vae import VAEStage
 
-COLUMNS = "path,class,kind,caption,material,duration_s,onsets,source,licence,split,author,original,group"
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
-    """Six decaying tones, four to train on and two to validate on."""
-    folder = tmp_path_factory.mktemp("bank")
-    rows = [COLUMNS]
-    time = np.arange(8000) / 16000
-    for k in range(6):
-        wave = 0.7 * np.sin(2 * np.pi * 300 * (k + 1) * time) * np.exp(-8 * time)
-        soundfile.write(folder / f"{k}.flac", wave.astype(np.float32), 16000)
-        split = "val" if k > 3 else "train"
-        rows.append(f"{k}.flac,metal_hit,oneshot,a tone,,0.5,0.0,test,CC0,{split},,{k}.wav,{k}")
-    (folder / "manifest.csv").write_text("\n".join(rows))
-    return folder
+    return write_bank(tmp_path_factory.mktemp("bank"))
 
 
 def config(tmp_path, bank="", **changes) -> TrainConfig:
-    base = {
-        "model": "tiny",
-        "parts": str(tmp_path / "parts"),
-        "out": str(tmp_path / "runs"),
-        "bank": str(bank),
-        "steps": 4,
-        "batch_size": 2,
-        "warmup": 1,
-        "log_every": 1,
-        "validate_every": 4,
-        "validation_batches": 1,
-        "save_every": 2,
-        "crop_s": 0.64,
-    }
-    return TrainConfig.checked({**base, **changes})
+    base = settings(tmp_path, bank).to_dict()
+    return TrainConfig.checked({**base, "steps": 4, "batch_size": 2, "save_every": 2, "validate_every": 4, **changes})
 
 
 def vae_run(folder, bank, **changes):
-    from stav2a.train.vae import VAEStage
-
-    settings = config(folder, bank, **changes)
+    """-> (measures, last weights, training losses)."""
+    chosen = config(folder, bank, **changes)
     torch.manual_seed(0)
-    measures = train(VAEStage(settings), settings)
-    return measures, load_file(checkpoints(folder / "runs" / "vae")[-1] / "model.safetensors")
+    measures = train(VAEStage(chosen), chosen)
+    return measures, load_file(checkpoints(folder / "runs" / "vae")[-1] / "model.safetensors"), losses(folder)
+
+
+def losses(folder) -> list[float]:
+    lines = map(json.loads, (folder / "runs" / "vae" / "log.jsonl").open())
+    return [line["main/loss"] for line in lines if "main/loss" in line]
 
 
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, bank):
-    _, whole = vae_run(tmp_path / "whole", bank)
+    _, whole, _ = vae_run(tmp_path / "whole", bank)
     # an interrupted run: its schedule is that of four steps, stopped by losing the later checkpoint
-    import shutil
-
-    _, _ = vae_run(tmp_path / "parted", bank)
+    vae_run(tmp_path / "parted", bank)
     shutil.rmtree(checkpoints(tmp_path / "parted" / "runs" / "vae")[-1])
-    _, resumed = vae_run(tmp_path / "parted", bank)
+    _, resumed, _ = vae_run(tmp_path / "parted", bank)
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+class Drops(VAEStage):
+    """Draws from the global generator as dropout does, and asks for its own end once."""
+
+    stop_at = -1
+
+    def sample(self, split, index):
+        if split == "train" and index == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().sample(split, index)
+
+    def forward(self, batch, phase="main"):
+        losses = super().forward(batch, phase)
+        if self.training:
+            losses["loss"] = losses["loss"] * torch.rand(())
+        return losses
+
+
+def test_sigterm_saves_and_the_rest_is_as_if_nothing_had_happened(tmp_path, bank):
+    ends = []
+    for name, stop_at in (("whole", -1), ("parted", 1)):
+        chosen = config(tmp_path / name, bank, save_every=100)
+        torch.manual_seed(0)
+        first = Drops(chosen)
+        first.stop_at = stop_at
+        train(first, chosen)
+        found = checkpoints(tmp_path / name / "runs" / "vae")[-1]
+        if name == "parted":
+            assert found.name == "checkpoint-00000001"
+            train(Drops(chosen), chosen)
+            found = checkpoints(tmp_path / name / "runs" / "vae")[-1]
+        assert found.name == "checkpoint-00000004"
+        ends.append(load_file(found / "model.safetensors"))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_two_processes_give_the_curve_of_one(tmp_path, bank):
+    """Two CPU processes (gloo), started as accelerate starts them: the same effective batch, the same losses."""
+    train_vae(tmp_path / "one", bank)
+    # `accelerate launch --cpu` would want an MPI; for GPUs it calls this very launcher
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(Path(__file__).with_name("parallel_training.py")), str(tmp_path / "two"), str(bank)]
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    torch.testing.assert_close(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-5, atol=1e-5)
+    one, two = (load_file(tmp_path / n / "runs/vae/checkpoint-00000003/ema.safetensors") for n in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)
+    loss, gradient = contrast(0, 1)
+    wanted = torch.cat([loss[None], gradient.flatten()])
+    torch.testing.assert_close(torch.load(tmp_path / "two" / "contrast.pt"), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_accumulated_steps_give_the_curve_of_whole_ones(tmp_path, bank):
+    _, whole, at_once = vae_run(tmp_path / "whole", bank, steps=3, batch_size=4)
+    _, parted, in_parts = vae_run(tmp_path / "parted", bank, steps=3, batch_size=4, micro_batch_size=1)
+    torch.testing.assert_close(in_parts, at_once, rtol=1e-5, atol=1e-5)
+    for name in whole:
+        torch.testing.assert_close(parted[name], whole[name], rtol=1e-3, atol=1e-5)
+
+
+def test_the_batch_is_shared_whatever_the_number_of_processes():
+    of_paper = TrainConfig.load(CONFIGS / "paper" / "v2a.yaml")
+    assert [shares(of_paper, n) for n in (1, 2, 8, 16)] == [(16, 10), (8, 10), (2, 10), (1, 10)]
+    with pytest.raises(InputError, match=r"multiple of 70 \(7 processes × micro_batch_size 10\)"):
+        shares(of_paper, 7)
+    with pytest.raises(InputError, match="multiple of 3"):
+        shares(TrainConfig(batch_size=8), 3)
+
+
+def test_one_process_agrees_with_itself():
+    assert agreed(Accelerator(cpu=True), True, 1.25) == (True, 1.25)
+
+
+def test_a_checkpoint_of_another_size_is_told_in_a_sentence(tmp_path, bank):
+    vae_run(tmp_path, bank)
+    chosen = config(tmp_path, bank, model="compact")
+    with pytest.raises(InputError, match=r"checkpoint-00000004 holds a model of another size.*choose another"):
+        train(VAEStage(chosen), chosen)
+    (checkpoints(tmp_path / "runs" / "vae")[-1] / "optimizer.pt").unlink()
+    chosen = config(tmp_path, bank)
+    with pytest.raises(InputError, match=r"incomplete: optimizer\.pt is missing"):
+        train(VAEStage(chosen), chosen)
+
+
+def test_the_best_validation_loss_is_kept(tmp_path, bank, monkeypatch):
+    exported = []
+    monkeypatch.setattr(VAEStage, "export", lambda self, folder: exported.append(len(exported)))
+    seen = iter([0.5, 0.7, 0.4, 0.6])
+    monkeypatch.setattr("stav2a.train.loop.validate", lambda *args: {"loss": next(seen)})
+    vae_run(tmp_path, bank, validate_every=1, keep_best=True)
+    assert len(exported) == 2
+
+
+def test_tensorboard_gets_numbers_and_settings(tmp_path, bank):
+    pytest.importorskip("tensorboard")
+    vae_run(tmp_path, bank, trackers=["tensorboard"], options={"kl_weight": 1e-4})
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "runs" / "vae" / "vae"))
+    events.Reload()
+    assert {"main/loss", "validation/loss"} <= set(events.Tags()["scalars"])
+    assert [e.step for e in events.Scalars("main/loss")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"trackers": ["wandb"]}, "no tracker 'wandb'"),
+        ({"optimizer": "adamw8bit"}, "pip install bitsandbytes"),
+        ({"gradient_checkpointing": True}, None),
+    ],
+)
+def test_what_is_not_there_is_told(tmp_path, bank, monkeypatch, changes, sentence):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setattr("stav2a.train.machine.find_spec", lambda name: None)
+    chosen = config(tmp_path, bank, steps=1, **changes)
+    if sentence is None:  # the auto-encoder knows checkpointing of activations
+        train(VAEStage(chosen), chosen)
+        return
+    with pytest.raises(InputError, match=sentence):
+        train(VAEStage(chosen), chosen)
 
 
 def test_noise_follows_the_sample_not_the_batch():
     both = noise_for([3, 9], (2, 2), 0, "noise")
     assert torch.equal(both[1], noise_for([9], (2, 2), 0, "noise")[0])
     assert not torch.equal(both[0], both[1])
-
-
-def test_every_stage_makes_its_parts_and_they_assemble(tmp_path, bank):
-    from stav2a.pipeline import STAV2APipeline
-    from stav2a.train.diffusion import T2AStage, V2AStage
-    from stav2a.train.onset import OnsetStage
-    from stav2a.train.parts import assemble, build
-
-    vae_run(tmp_path, bank)
-    settings = config(tmp_path, steps=2, validate_every=2)
-    for kind in (OnsetStage, T2AStage, V2AStage):
-        stage = kind(settings)
-        before = {n: p.detach().clone() for n, p in stage.named_parameters()}
-        measures = train(stage, settings)
-        assert np.isfinite(measures["loss"])
-        moved = {n for n, p in stage.named_parameters() if not torch.equal(p, before[n])}
-        assert moved and all(dict(stage.named_parameters())[n].requires_grad for n in moved)
-    build("vocoder", "tiny").save_pretrained(tmp_path / "parts" / "vocoder")
-    pipe = STAV2APipeline.from_pretrained(assemble(tmp_path / "parts", "tiny", tmp_path / "model"))
-    out = pipe(np.zeros((16, 32, 32, 3), np.uint8), "a tone", num_inference_steps=1)
-    assert out.waveforms.shape == (1, 16 * 640)
 
 
 def test_ema_warms_up_and_swaps_back():
@@ -117,6 +212,8 @@ def test_ema_warms_up_and_swaps_back():
         (["steps=many"], "steps is 'many'"),
         (["steps=0"], "at least 1"),
         (["steps"], "key=value"),
+        (["model=huge"], "model is 'huge'; it must be one of compact"),
+        (["optimizer=sgd"], "optimizer is 'sgd'"),
     ],
 )
 def test_settings_say_what_is_wrong(words, sentence):
@@ -124,8 +221,24 @@ def test_settings_say_what_is_wrong(words, sentence):
         TrainConfig.load(None, words)
 
 
+@pytest.mark.parametrize("text", ["a: [", "- 1"])
+def test_a_file_that_holds_no_settings_is_told(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.yaml"):
+        TrainConfig.load(tmp_path / "a.yaml")
+
+
 def test_words_win_over_the_file(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("steps: 7\noptions: {kl_weight: 0.5}\n")
     loaded = TrainConfig.load(file, ["steps=9", "options.extra=1"])
     assert loaded.steps == 9 and loaded.options == {"kl_weight": 0.5, "extra": 1}
+
+
+def test_every_configuration_loads_and_paper_has_the_papers_values():
+    for file in sorted(CONFIGS.rglob("*.yaml")):
+        assert TrainConfig.load(file).model in (file.parent.name, file.stem)
+    for name in ("t2a", "v2a"):
+        of_paper = TrainConfig.load(CONFIGS / "paper" / f"{name}.yaml")
+        assert (of_paper.lr, of_paper.batch_size, of_paper.keep_best) == (3e-5, 160, True)
+        assert of_paper.steps == round(40 * 53_293 / 160) and of_paper.options["drop_text"] == 0.1

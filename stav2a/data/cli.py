@@ -1,4 +1,4 @@
-"""`python -m stav2a data`: render FoleyWorld clips to look at, or caches to train on."""
+"""`python -m stav2a data`: render FoleyWorld clips to look at, or caches to train on; prepare one's own clips."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from stav2a.media.limits import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "cache":
             command.add_argument("--workers", type=int, default=1)
             command.add_argument("--per-shard", type=int, default=64)
+    from . import prepare_command
+
+    text = "make shards to train on from videos and captions"
+    prepare_command.add_arguments(commands.add_parser("prepare", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.data_command == "prepare":
+        from . import prepare_command
+
+        try:
+            return prepare_command.run(args)
+        except ValueError as error:
+            raise InputError(str(error)) from error
     options = {
         "bank": str(args.bank) if args.bank else None,
         "sprites": str(args.sprites) if args.sprites else None,

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from stav2a.media.limits import InputError
+
 
 class EMA:
     """Exponential moving average of a module's trained parameters and its buffers.
@@ -81,14 +83,25 @@ def latest(folder: Path) -> Path | None:
 
 
 def restore(checkpoint: Path, module: nn.Module, optimizers: dict, ema: EMA) -> dict:
-    """Put weights, optimisers and the average back; return the run's state."""
-    missing = set(EMA._tracked(module)) ^ set(weights := load_file(checkpoint / "model.safetensors"))
-    if missing:
-        raise ValueError(f"{checkpoint} is of another model: {', '.join(sorted(missing)[:3])} … do not match.")
+    """Put weights, optimisers and the average back; return the run's state. `InputError` where they do not fit."""
+    for file in ("model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"):
+        if not (checkpoint / file).is_file():
+            raise InputError(f"{checkpoint} is incomplete: {file} is missing; remove the folder to start anew.")
+    weights, wanted = load_file(checkpoint / "model.safetensors"), EMA._tracked(module)
+    differing = sorted(set(wanted) ^ set(weights))
+    differing += [name for name in wanted if name in weights and wanted[name].shape != weights[name].shape]
+    if differing:
+        raise InputError(
+            f"{checkpoint} holds a model of another size or kind ({differing[0]} and {len(differing) - 1} more do "
+            "not match): choose another `out`, or remove the folder to start anew."
+        )
     module.load_state_dict(weights, strict=False)
     ema.average = {k: v.to(ema.average[k].device) for k, v in load_file(checkpoint / "ema.safetensors").items()}
     for phase, values in torch.load(checkpoint / "optimizer.pt", weights_only=True).items():
-        optimizers[phase].load_state_dict(values)
+        try:
+            optimizers[phase].load_state_dict(values)
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{checkpoint} was made with other optimiser settings: {error}.") from None
     state = json.loads((checkpoint / "state.json").read_text())
     ema.updates = state.pop("ema_updates")
     return state

@@ -10,10 +10,25 @@ from stav2a.media.limits import InputError
 STAGES = {
     "vae": ("stav2a.train.vae", "VAEStage"),
     "vocoder": ("stav2a.train.vocoder", "VocoderStage"),
+    "video": ("stav2a.train.video", "VideoStage"),
     "onset": ("stav2a.train.onset", "OnsetStage"),
-    "t2a": ("stav2a.train.diffusion", "T2AStage"),
-    "v2a": ("stav2a.train.diffusion", "V2AStage"),
+    "t2a": ("stav2a.train.on_clips", "HeardT2A"),
+    "v2a": ("stav2a.train.table_three", "VariedV2A"),
 }
+ON_CLIPS = {  # with options.shards; the stages not named here take either kind of clips
+    "onset": ("stav2a.train.on_clips", "ClipsOnset"),
+    "t2a": ("stav2a.train.on_clips", "ClipsT2A"),
+    "v2a": ("stav2a.train.on_clips", "ClipsV2A"),
+}
+
+
+def make_stage(name: str, config):
+    """The stage, on FoleyWorld and the bank or on the prepared clips of `options.shards`."""
+    shards = config.options.get("shards")
+    if shards and name in ("vae", "vocoder"):
+        config.bank = str(shards)
+    module, kind = (ON_CLIPS if shards else STAGES).get(name, STAGES[name])
+    return getattr(import_module(module), kind)(config)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
             print(assemble(config.parts, config.model, config.out))
             return 0
-        module, name = STAGES[args.stage]
-        stage = getattr(import_module(module), name)(config)
+        stage = make_stage(args.stage, config)
     except ValueError as error:
         raise InputError(str(error)) from error
     from .loop import train

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import yaml
 
+CHOICES = {
+    "model": ("compact", "paper", "tiny"),
+    "optimizer": ("adamw", "adamw8bit"),
+    "mixed_precision": ("no", "fp16", "bf16", "fp8"),
+}
+
 
 @dataclass
 class TrainConfig:
@@ -26,6 +32,8 @@ class TrainConfig:
     steps: int = 1000
     batch_size: int = 8
     gradient_accumulation_steps: int = 1
+    micro_batch_size: int = 0  # samples a device holds at once; the accumulation steps then follow from it
+    optimizer: str = "adamw"  # or adamw8bit (bitsandbytes)
     lr: float = 3e-4
     warmup: int = 100
     final_lr: float = 0.1  # share of `lr` that a cosine decay ends at
@@ -33,6 +41,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     ema_decay: float = 0.999
     mixed_precision: str = "no"
+    gradient_checkpointing: bool = False  # activations are computed twice instead of kept
     compile: bool = False
     seed: int = 0
     workers: int = 0
@@ -42,6 +51,7 @@ class TrainConfig:
     validation_batches: int = 8
     save_every: int = 500
     keep: int = 2
+    keep_best: bool = False  # export the best validation loss alone; else the last weights win
     max_minutes: float = 0.0  # 0: no limit; a run that reaches it decays, validates and exports at once
     trackers: list[str] = field(default_factory=list)  # of: tensorboard, trackio
     options: dict = field(default_factory=dict)  # what one stage alone needs
@@ -54,7 +64,12 @@ class TrainConfig:
             path = Path(file)
             if not path.is_file():
                 raise ValueError(f"There is no configuration file {path}.")
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            try:
+                values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
+            if not isinstance(values, dict):
+                raise ValueError(f"{path} must hold settings as `name: value` lines.")
         for word in words or []:
             key, mark, text = word.partition("=")
             if not mark:
@@ -83,6 +98,9 @@ class TrainConfig:
         for name in ("steps", "batch_size", "gradient_accumulation_steps"):
             if getattr(config, name) < 1:
                 raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+        for name, known in CHOICES.items():
+            if getattr(config, name) not in known:
+                raise ValueError(f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(known)}.")
         return config
 
     def to_dict(self) -> dict:

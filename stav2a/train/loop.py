@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from .checkpoint import EMA, latest, restore, save
 from .config import TrainConfig
-from .stage import Stage
+from .machine import agreed, equip, make_optimizers, start
+from .stage import Stage, seed_of
+from .tracking import begin, record, show
 
 
 class Indexed(Dataset):
@@ -80,30 +81,14 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
     Returns the last validation's measures. Logs go to `OUT/STAGE/log.jsonl` and to the trackers asked for.
     """
     folder = Path(config.out) / stage.name
-    accelerator = Accelerator(
-        mixed_precision=config.mixed_precision,
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        log_with=config.trackers or None,
-        project_config=ProjectConfiguration(project_dir=str(folder), automatic_checkpoint_naming=False),
-    )
-    share = accelerator.num_processes * config.gradient_accumulation_steps
-    if config.batch_size % share:
-        raise ValueError(
-            f"batch_size is {config.batch_size}; it must be a multiple of {share} (processes × accumulation)."
-        )
-    micro = config.batch_size // share
+    accelerator, micro = start(stage, config, folder)
     torch.manual_seed(config.seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
-    if config.trackers:
-        accelerator.init_trackers(stage.name, config=config.to_dict())
+    begin(accelerator, stage.name, config)
 
-    optimizers = {
-        phase: torch.optim.AdamW(
-            stage.phase_parameters(phase), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay
-        )
-        for phase in stage.phases
-    }
+    stage = equip(stage, config, accelerator)
+    optimizers = make_optimizers(stage, config)
     model, *prepared = accelerator.prepare(stage, *optimizers.values())
     optimizers = dict(zip(stage.phases, prepared, strict=True))
     bare = accelerator.unwrap_model(model)
@@ -112,8 +97,6 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
     if (found := latest(folder)) is not None:
         state.update(restore(found, bare, optimizers, ema))
         accelerator.print(f"{stage.name}: resumed at step {state['step']}")
-    if config.compile:
-        model = torch.compile(model)
 
     first = state["step"] * config.batch_size
     mine = [
@@ -127,7 +110,6 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
 
     with Stop() as stop:
         while state["step"] < config.steps:
-            state["minutes"] = earlier + (time.monotonic() - began) / 60
             progress = state["step"] / config.steps
             if config.max_minutes:
                 progress = max(progress, state["minutes"] / config.max_minutes)
@@ -135,7 +117,9 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(state["step"], config, progress)
             model.train()
-            for _ in range(config.gradient_accumulation_steps):
+            # what dropout draws follows the step, so that a resumed run draws it as well
+            torch.manual_seed(seed_of(config.seed, "step", state["step"], accelerator.process_index))
+            for _ in range(accelerator.gradient_accumulation_steps):
                 batch = on_device(next(batches), accelerator.device)
                 with accelerator.accumulate(model):
                     for phase, optimizer in optimizers.items():
@@ -149,6 +133,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
                             sums.setdefault(f"{phase}/{name}", []).append(value.detach())
             ema.update(bare)
             state["step"] += 1
+            asked, state["minutes"] = agreed(accelerator, stop.asked, earlier + (time.monotonic() - began) / 60)
             step, last = state["step"], state["step"] == config.steps or progress >= 1
             if step % config.log_every == 0 or last:
                 means = {name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()}
@@ -160,16 +145,17 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
                     if accelerator.is_main_process:
                         bare.eval()
                         measures.update(bare.listen(folder / "samples"))
+                        show(accelerator, config, folder / "samples", step)
                         best = measures["loss"] < state["best"]
-                        if best or last:
+                        if best or (last and not config.keep_best):
                             bare.export(Path(config.parts))
                         state["best"] = min(state["best"], measures["loss"])
                 record(accelerator, folder, step, {f"validation/{k}": v for k, v in measures.items()})
-            if step % config.save_every == 0 or last or stop.asked:
+            if step % config.save_every == 0 or last or asked:
                 if accelerator.is_main_process:
                     save(folder, bare, optimizers, ema, state, config.keep)
                 accelerator.wait_for_everyone()
-            if last or stop.asked:
+            if last or asked:
                 break
     if config.trackers:
         accelerator.end_training()
@@ -189,12 +175,3 @@ def validate(accelerator: Accelerator, model, bare: Stage, config: TrainConfig) 
         for name, value in bare(batch, bare.phases[0]).items():
             sums.setdefault(name, []).append(value.detach())
     return {name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()}
-
-
-def record(accelerator: Accelerator, folder: Path, step: int, values: dict[str, float]) -> None:
-    """One line on the screen, one in log.jsonl, one in each tracker."""
-    accelerator.log(values, step=step)
-    if accelerator.is_main_process:
-        with (folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
-        print(f"{step:7d}  " + "  ".join(f"{k} {v:.4f}" for k, v in values.items()), flush=True)

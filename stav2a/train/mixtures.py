@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from stav2a.data.soundbank import SoundBank
 from stav2a.timeline import Timeline
 
+from .prepared import PreparedWorld
 from .stage import seed_of
 
 
@@ -14,7 +17,7 @@ class Mixtures:
     """`mixtures(split, index)` -> float32 [S]: up to three recordings at random times and levels, or silence.
 
     Levels span 30 dB and a faint noise floor comes and goes, so that quiet sound and digital silence are both
-    familiar.
+    familiar. Where `bank` is a folder of prepared clips (`data prepare`), stretches of their sound as they are.
     """
 
     def __init__(self, bank: str, timeline: Timeline, crop_s: float, seed: int):
@@ -22,9 +25,15 @@ class Mixtures:
             raise ValueError("This stage needs a sound bank: set bank=FOLDER.")
         self.samples = round(crop_s * timeline.sample_rate)
         self.seed = seed
+        self.clips = None
+        if (Path(bank) / "dataset.json").is_file():
+            self.clips = {s: PreparedWorld(bank, s, timeline, crop_s, seed, filtered=False) for s in ("train", "val")}
+            return
         self.banks = {split: SoundBank(bank, split) for split in ("train", "val")}
 
     def __call__(self, split: str, index: int) -> np.ndarray:
+        if self.clips is not None:
+            return self.clips[split].sound(index).waveform
         rng = np.random.default_rng(seed_of(self.seed, "mixtures", split, index))
         bank = self.banks[split]
         mix = np.zeros(self.samples, np.float32)

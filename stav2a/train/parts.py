@@ -50,10 +50,16 @@ def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlN
 
 
 def text_parts(model: str):
-    """-> (tokenizer, text_encoder): MiniLM, or the debug model's own."""
+    """-> (tokenizer, text_encoder): MiniLM; mT5-large from the hub for `paper`; the debug model's own for `tiny`."""
     if model == "tiny":
         pipe = tiny()
         return pipe.tokenizer, pipe.text_encoder
+    if model == "paper":
+        from stav2a.weights import fetch
+        from stav2a.weights.others import load_text_encoder
+
+        fetch.fetch("mt5")  # tokenizer and configuration; the weights lie beside them
+        return load_text_encoder(fetch.fetch("mt5-weights"))
     return load_minilm()
 
 
@@ -71,14 +77,20 @@ def note_default(folder: str | Path, name: str, value: float | int | str) -> Non
 
 
 def noted_defaults(folder: str | Path) -> dict:
-    file = Path(folder) / "defaults.json"
-    return json.loads(file.read_text()) if file.is_file() else {}
+    """Sampling defaults of a folder of parts; a folder that began as a checkpoint keeps that one's."""
+    noted = {}
+    for name, key in (("model_index.json", "defaults"), ("defaults.json", None)):
+        file = Path(folder) / name
+        if file.is_file():
+            values = json.loads(file.read_text())
+            noted |= values if key is None else values.get(key, {})
+    return noted
 
 
 def assemble(folder: str | Path, model: str, out: str | Path, defaults: dict | None = None) -> Path:
     """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens.
 
-    MiniLM stays out of it: it comes with its pip package.
+    MiniLM, the text encoder of `compact`, stays out of it: it comes with its pip package.
     """
     tokenizer, text_encoder = text_parts(model)
     pipe = STAV2APipeline(
@@ -94,7 +106,7 @@ def assemble(folder: str | Path, model: str, out: str | Path, defaults: dict | N
         getattr(pipe, name).save_pretrained(out / name)
     pipe.scheduler.save_pretrained(out / "scheduler")
     pipe.save_config(out)
-    if model == "tiny":
+    if model != "compact":
         text_encoder.save_pretrained(out / "text_encoder")
         tokenizer.save_pretrained(out / "tokenizer")
     return out

@@ -1,0 +1,28 @@
+"""The frozen video encoder as data preparation uses it: frames in, features to store out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stav2a.condition.cavp import CAVPVideoEncoder
+
+
+class FrameEncoder:
+    """uint8 [T_v, H, W, 3] -> `cavp_features` (e_v) float16 [T_v, D]. `digest` names the weights."""
+
+    def __init__(self, parts: str | Path):
+        from stav2a.train.features import digest
+
+        folder = Path(parts) / "video_encoder"
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{parts} has no video_encoder: train the stage `video` or `onset` first.")
+        self.model = CAVPVideoEncoder.from_pretrained(folder).eval().requires_grad_(False)
+        self.digest = digest(self.model)
+
+    @torch.no_grad()
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2)[None].float() / 255
+        return self.model(pixels)[0].half().numpy()

@@ -1,0 +1,233 @@
+"""Videos and captions -> shards of training clips: cut, filtered (paper §III-A), labelled (eq. 1), encoded.
+
+Shard `k` holds what became of sources k * per_shard .. (k + 1) * per_shard, and one process makes it, so the
+bytes are the same for any number of workers. A shard appears when it is whole; a stopped run goes on with the
+missing ones. What is left out is written down with its reason, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stav2a.media.audio import read_audio
+from stav2a.media.frames import read_frames
+from stav2a.media.limits import InputError, Limits
+from stav2a.media.probe import probe
+from stav2a.metrics.onsets import SILENCE_DB, detect_onsets
+from stav2a.metrics.pairs import read_flow
+from stav2a.presets import TIMELINES
+
+from .encoder import FrameEncoder
+from .filters import LEAST_AV_ALIGN, clip_av_align, judge
+from .foleyworld.world import FoleyWorld
+from .listing import Source, fingerprint
+from .shards import Clip, index_of, write_shard
+
+HEARD_AFTER_S = 0.03  # detected onsets of real sounds come that much after the visible contact
+LONG = Limits(duration_s=24 * 3600.0, frames=10**7, file_mb=1e6)  # whole films are cut, not refused
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How clips are made; written to dataset.json, and a folder never mixes two."""
+
+    model: str = "compact"  # its timeline gives rates, sizes and lengths
+    parts: str = ""  # folder with a trained video_encoder: its features are kept with the clips
+    least_s: float = 1.0  # shorter rests of a video are left out
+    least_av_align: float = LEAST_AV_ALIGN
+    keep_filtered: bool = False  # keep what the filters refuse, marked: the row "w/o Filter" of Table III
+    detector: str = "attack"  # of the onset pseudo-labels; "librosa" is the authors' algorithm
+    per_shard: int = 64  # sources, not clips
+    world: dict | None = None  # options of FoleyWorld, where clips are rendered instead of read
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A clip of FoleyWorld as a source."""
+
+    index: int
+    split: str
+    caption: str = ""
+    start_s: float = 0.0
+    duration_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"foleyworld/{self.split}/{self.index}"
+
+
+class Maker:
+    """Sources -> clips, in one process."""
+
+    def __init__(self, settings: Settings):
+        import torch
+
+        torch.set_num_threads(1)  # sums in one order: the same features for any number of workers
+        cv2.setNumThreads(1)
+        self.settings, self.timeline = settings, TIMELINES[settings.model]
+        self.encoder = FrameEncoder(settings.parts) if settings.parts else None
+        self.world = FoleyWorld(**settings.world) if settings.world else None
+
+    def clips(self, number: int, source: Source | Rendered, report: list[dict]) -> Iterator[Clip]:
+        """The clips of source `number`; what gives none gets a line in `report` with the reason."""
+        try:
+            made = self._rendered(source) if isinstance(source, Rendered) else self._read(source, report)
+            for k, (frames, waveform, note) in enumerate(made):
+                if note["reason"] and not self.settings.keep_filtered:
+                    report.append({"source": source.name, "start_s": note["start_s"], "reason": note["reason"]})
+                    continue
+                note = {"source": source.name, "split": source.split, **note}
+                features = self.encoder(frames) if self.encoder else None
+                key = f"{number:07d}_{k:03d}"
+                yield Clip(key, frames, waveform, self.timeline.sample_rate, {"key": key, **note}, features)
+        except Exception as error:  # any file of thousands may be broken in any way; it is reported, not raised
+            said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            report.append({"source": source.name, "start_s": source.start_s, "reason": said.splitlines()[0][:300]})
+
+    def _rendered(self, source: Rendered) -> Iterator[tuple]:
+        sample = self.world[source.index]
+        onsets_s = [round(time + HEARD_AFTER_S, 4) for time in sample.onsets_s]
+        note = {"start_s": 0.0, "duration_s": self.world.duration_s, "caption": sample.caption, "reason": ""}
+        yield sample.frames, sample.waveform, {**note, "onsets_s": onsets_s, "av_align": None, "cls": sample.cls}
+
+    def _read(self, source: Source, report: list[dict]) -> Iterator[tuple]:
+        path, timeline = Path(source.path), self.timeline
+        if not path.is_file():
+            raise InputError("There is no such file.")
+        flow: list = []  # of the whole video, reckoned once and only where a filter asks for it
+        for start_s, length_s in self._pieces(probe(path, LONG).duration_s, source):
+            waveform = read_audio(path, timeline.sample_rate, start_s, length_s, limits=LONG)
+            if waveform is None:
+                raise InputError("The video has no sound.")
+            if np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
+                report.append({"source": source.name, "start_s": start_s, "reason": "The sound is silent."})
+                continue
+
+            def score(start_s=start_s, length_s=length_s, waveform=waveform) -> float:
+                if not flow:
+                    flow.extend(read_flow(path))
+                magnitude, fps = flow
+                part = magnitude[round(start_s * fps) : round((start_s + length_s) * fps)]
+                return clip_av_align(waveform, timeline.sample_rate, part, fps)
+
+            verdict = judge(source.caption, score, self.settings.least_av_align)
+            note = {
+                "start_s": round(start_s, 4),
+                "duration_s": round(length_s, 4),
+                "caption": source.caption,
+                "reason": verdict.reason,
+                "av_align": None if verdict.av_align is None else round(verdict.av_align, 4),
+            }
+            if not verdict.keep and not self.settings.keep_filtered:
+                yield None, None, note  # refused: its pictures need not be read
+                continue
+            frames = read_frames(path, timeline.fps, timeline.frame_size, start_s, length_s, limits=LONG).frames
+            onsets_s = detect_onsets(waveform, timeline.sample_rate, self.settings.detector)
+            yield frames, waveform, {**note, "onsets_s": [round(float(t), 4) for t in onsets_s]}
+
+    def _pieces(self, duration_s: float, source: Source) -> list[tuple[float, float]]:
+        """(start, length) of pieces of one video window each; a rest that is too short is left out."""
+        stop = duration_s if source.duration_s is None else min(duration_s, source.start_s + source.duration_s)
+        if stop - source.start_s < self.settings.least_s:
+            raise InputError(
+                f"Only {stop - source.start_s:.2f} s are there; at least {self.settings.least_s:g} s are needed."
+            )
+        window, pieces, start = self.timeline.video_window_s, [], source.start_s
+        while stop - start >= self.settings.least_s:
+            pieces.append((start, min(window, stop - start)))
+            start += window
+        return pieces
+
+
+def prepare(
+    out: str | Path, sources: list, settings: Settings, workers: int = 1, digest: str | None = None
+) -> Iterator[tuple[int, int]]:
+    """Write the shards of `sources` to `out`; yields (shards done, all shards). The report comes last."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    described = {
+        "settings": {k: v for k, v in asdict(settings).items() if k != "parts"},
+        "timeline": TIMELINES[settings.model].to_dict(),
+        "features": FrameEncoder(settings.parts).digest if settings.parts else None,
+        "sources": fingerprint(sources) if digest is None else digest,
+    }
+    described = json.loads(json.dumps(described))
+    file = out / "dataset.json"
+    if file.is_file() and json.loads(file.read_text()) != described:
+        raise ValueError(f"{out} holds clips of another list or of other settings; choose another folder.")
+    file.write_text(json.dumps(described, indent=1, sort_keys=True))
+
+    size = settings.per_shard
+    jobs = [
+        (out / f"shard-{k // size:05d}.tar", k, sources[k : k + size])
+        for k in range(0, len(sources), size)
+        if not index_of(out / f"shard-{k // size:05d}.tar").is_file()
+    ]
+    total = -(-len(sources) // size)
+    done = total - len(jobs)
+    yield done, total
+    if workers <= 1:
+        maker = Maker(settings)
+        for job in jobs:
+            _shard(maker, *job)
+            yield (done := done + 1), total
+    else:
+        with ProcessPoolExecutor(min(workers, max(len(jobs), 1)), get_context("spawn"), _begin, (settings,)) as pool:
+            for task in as_completed([pool.submit(_work, *job) for job in jobs]):
+                task.result()
+                yield (done := done + 1), total
+    write_report(out, len(sources))
+
+
+def _shard(maker: Maker, target: Path, first: int, sources: list) -> None:
+    report: list[dict] = []
+    write_shard(target, (clip for k, s in enumerate(sources) for clip in maker.clips(first + k, s, report)), report)
+
+
+MAKER: Maker | None = None  # of a worker process
+
+
+def _begin(settings: Settings) -> None:
+    global MAKER
+    MAKER = Maker(settings)
+
+
+def _work(target: Path, first: int, sources: list) -> None:
+    assert MAKER is not None
+    _shard(MAKER, target, first, sources)
+
+
+def write_report(out: Path, sources: int) -> dict:
+    """skipped.csv (source, start_s, reason) and summary.json; returns the summary."""
+    skipped = [json.loads(line) for shard in sorted(out.glob("shard-*.skipped.jsonl")) for line in shard.open()]
+    with (out / "skipped.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ("source", "start_s", "reason"), lineterminator="\n")
+        table.writeheader()
+        table.writerows(skipped)
+    clips = [json.loads(line)["clip"] for shard in sorted(out.glob("shard-*.index.jsonl")) for line in shard.open()]
+    reasons = Counter(kind_of(line["reason"]) for line in skipped)
+    summary = {
+        "sources": sources,
+        "clips": len(clips),
+        "hours": round(sum(clip["duration_s"] for clip in clips) / 3600, 4),
+        "splits": dict(sorted(Counter(clip["split"] for clip in clips).items())),
+        "marked": sum(bool(clip["reason"]) for clip in clips),
+        "skipped": dict(sorted(reasons.items())),
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1))
+    return summary
+
+
+def kind_of(reason: str) -> str:
+    """A reason without its numbers, so that equal ones are counted together."""
+    return "AV-Align is too low" if reason.startswith("AV-Align") else reason

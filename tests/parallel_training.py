@@ -1,0 +1,49 @@
+"""What two processes run in test_train.py: `torchrun --nproc_per_node 2 tests/parallel_training.py FOLDER BANK`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from stav2a.train.config import TrainConfig
+from stav2a.train.loop import train
+from stav2a.train.vae import VAEStage
+from stav2a.train.video import info_nce, unit
+
+
+def settings(folder: str | Path, bank: str | Path) -> TrainConfig:
+    return TrainConfig.checked({
+        "model": "tiny", "parts": f"{folder}/parts", "out": f"{folder}/runs", "bank": str(bank), "steps": 3,
+        "batch_size": 4, "warmup": 1, "log_every": 1, "validate_every": 3, "validation_batches": 1, "save_every": 3,
+        "crop_s": 0.32,
+    })  # fmt: skip
+
+
+def train_vae(folder: str | Path, bank: str | Path) -> None:
+    config = settings(folder, bank)
+    torch.manual_seed(0)
+    train(VAEStage(config), config)
+
+
+def contrast(rank: int, processes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and gradient of the semantic contrast over a batch of eight, of which this process has its share."""
+    generator = torch.Generator().manual_seed(0)
+    pictures, sounds = torch.randn(2, 8, 6, generator=generator)
+    weight = torch.randn(6, 5, generator=generator, requires_grad=True)
+    own = slice(rank * 8 // processes, (rank + 1) * 8 // processes)
+    loss, _ = info_nce(unit(pictures[own] @ weight)[None], unit(sounds[own] @ weight)[None], torch.tensor(5.0), True)
+    loss.backward()
+    return loss.detach(), weight.grad
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    train_vae(*sys.argv[1:3])
+    rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    mean = torch.cat([value.flatten() for value in contrast(rank, processes)]) / processes
+    torch.distributed.all_reduce(mean)  # the mean over processes, as DDP takes it of gradients
+    if rank == 0:
+        torch.save(mean, Path(sys.argv[1]) / "contrast.pt")
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,223 @@
+"""Every stage by its command, from sound to a checkpoint that opens; the rows of Table III; prepared clips."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tone_bank import write_bank
+from torch.utils.data import default_collate
+
+from stav2a.__main__ import main
+from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.data.listing import Source
+from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.train.cli import STAGES, make_stage
+from stav2a.train.config import TrainConfig
+from stav2a.train.loop import train
+from stav2a.train.video import info_nce, unit
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "tiny"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder in which every stage has been trained for two steps: bank, parts, logs, model."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "bank").mkdir()
+    write_bank(folder / "bank")
+    words = [f"parts={folder}/parts", f"out={folder}/logs", f"bank={folder}/bank"]
+    for stage in STAGES:
+        assert main(["train", stage, "--config", str(CONFIGS / f"{stage}.yaml"), *words]) == 0, stage
+    assert main(["train", "assemble", "model=tiny", f"parts={folder}/parts", f"out={folder}/model"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(work):
+    """Four rendered clips as prepared ones, three to train on, with features of the trained encoder."""
+    world = {"duration_s": 1.28, "fps": 25.0, "size": 32, "split": "train"}
+    sources = [Rendered(k, "val" if k == 3 else "train") for k in range(4)]
+    list(prepare(work / "shards", sources, Settings(model="tiny", parts=str(work / "parts"), world=world)))
+    return work / "shards"
+
+
+def stage_of(name: str, work: Path, folder: Path, **options):
+    """A stage of the tiny model on a copy of the trained parts, and its settings."""
+    parts = folder / "parts"
+    if not parts.is_dir():
+        shutil.copytree(work / "parts", parts)
+    config = TrainConfig.load(
+        CONFIGS / f"{name}.yaml", [f"parts={parts}", f"out={folder}/logs", f"bank={work}/bank", "steps=1"]
+    )
+    config.options.update(options)
+    torch.manual_seed(0)
+    return make_stage(name, config), config
+
+
+def test_the_parts_assemble_to_a_checkpoint_that_opens(work):
+    from stav2a.pipeline import STAV2APipeline
+
+    pipe = STAV2APipeline.from_pretrained(work / "model")
+    out = pipe(np.zeros((16, 32, 32, 3), np.uint8), "a tone", num_inference_steps=1)
+    assert out.waveforms.shape == (1, 16 * 640)
+
+
+def test_validation_leaves_sounds_pictures_and_scores(work):
+    for stage in ("t2a", "v2a"):
+        samples = work / "logs" / stage / "samples"
+        assert (samples / "00.wav").stat().st_size > 10_000 and (samples / "00.png").read_bytes()[:4] == b"\x89PNG"
+    last = json.loads((work / "logs" / "v2a" / "log.jsonl").read_text().splitlines()[-1])
+    assert 0 <= last["validation/heard_onset_f1"] <= 1 and "validation/heard_onset_gain" in last
+    assert (work / "logs" / "video" / "samples" / "moments.png").is_file()
+
+
+def test_an_interrupted_v2a_run_draws_the_same_dropout(work, tmp_path):
+    """Attentive pooling has dropout: two steps at once, and one step and then one."""
+    ends = []
+    for name, first_steps in (("whole", 2), ("parted", 1)):
+        stage, config = stage_of("v2a", work, tmp_path / name, heard_clips=0)
+        config.steps, config.save_every, config.validate_every = 2, 1, 99
+        if first_steps == 1:
+            train(stage, config)
+            shutil.rmtree(max((tmp_path / name / "logs" / "v2a").glob("checkpoint-*")))
+            stage, _ = stage_of("v2a", work, tmp_path / name, heard_clips=0)
+        train(stage, config)
+        ends.append({n: p.detach().clone() for n, p in stage.named_parameters() if p.requires_grad})
+    assert any(n.startswith("attentive_pool") for n in ends[0])
+    assert all(torch.equal(ends[0][n], ends[1][n]) for n in ends[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "learns", "rests"),
+    [
+        ({}, {"unet", "controlnet", "attentive_pool"}, {"local_features", "video_encoder"}),
+        ({"global_tokens": False}, {"unet", "controlnet"}, {"attentive_pool", "local_features"}),
+        ({"onset": False, "global_tokens": False}, {"unet", "controlnet", "local_features"}, {"attentive_pool"}),
+        (
+            {"onset": False, "global_tokens": False, "freeze_unet": True},
+            {"controlnet", "local_features"},
+            {"unet", "attentive_pool"},
+        ),
+    ],
+    ids=["CN+Onset+GVF", "CN+Onset", "CN", "CN Frozen"],
+)
+def test_rows_of_table_three(work, tmp_path, options, learns, rests):
+    stage, _ = stage_of("v2a", work, tmp_path, heard_clips=0, **options)
+    torch.nn.init.normal_(stage.controlnet.controlnet_mid_block.weight)  # opens the way that starts as zero
+    torch.nn.init.normal_(stage.controlnet.controlnet_cond_embedding.conv_out.weight)
+    batch = default_collate([{**stage.sample("train", k), "index": torch.tensor(k)} for k in range(2)])
+    stage.train()(batch)["loss"].backward()
+    for name in learns:
+        part = getattr(stage, name)
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters()), name
+    for name in rests:
+        assert all(p.grad is None for p in getattr(stage, name).parameters()), name
+    local = stage.local_features.config.local_dim
+    assert stage.controlnet.config.conditioning_channels == local + options.get("onset", True)
+
+
+def test_a_model_without_onset_task_opens_and_predicts_none(work, tmp_path):
+    from stav2a.pipeline import STAV2APipeline
+
+    stage, config = stage_of("v2a", work, tmp_path, heard_clips=0, onset=False)
+    train(stage, config)
+    assert main(["train", "assemble", "model=tiny", f"parts={config.parts}", f"out={tmp_path}/model"]) == 0
+    pipe = STAV2APipeline.from_pretrained(tmp_path / "model")
+    assert not pipe.has_onset_channel
+    assert pipe(np.zeros((16, 32, 32, 3), np.uint8), "", num_inference_steps=1).predicted_onsets_s == []
+
+
+@pytest.mark.parametrize("name", ["vae", "video", "onset", "t2a", "v2a"])
+def test_stages_read_prepared_clips(work, shards, tmp_path, name):
+    stage, config = stage_of(name, work, tmp_path, shards=str(shards), heard_clips=0, concat=0.5)
+    before = {n: p.detach().clone() for n, p in stage.named_parameters() if p.requires_grad}
+    measures = train(stage, config)
+    assert np.isfinite(measures["loss"])
+    assert any(not torch.equal(p, before[n]) for n, p in stage.named_parameters() if n in before)
+
+
+def test_stored_features_stand_for_the_encoders(work, shards, tmp_path):
+    stage, _ = stage_of("v2a", work, tmp_path, shards=str(shards))
+    stored = default_collate([stage.sample("val", 0)])
+    stage.stored = False
+    computed = stage.eval().seen(default_collate([stage.sample("val", 0)]))
+    # where features of the whole clip were stored, the encoder saw beyond the edges of the stretch
+    torch.testing.assert_close(stored["cavp_features"][:, 6:-6], computed["cavp_features"][:, 6:-6], atol=0.05, rtol=0)
+    assert torch.equal(stored["curve"], computed["curve"]) and stored["caption"] == computed["caption"]
+    assert not stage_of("v2a", work, tmp_path, shards=str(shards), stretch=0.5)[0].stored
+
+
+def test_fine_tuning_goes_on_from_the_control_net_there_is(work, tmp_path):
+    kept = load_file(work / "parts" / "controlnet" / "diffusion_pytorch_model.safetensors")
+    for fine_tune in (True, False):
+        stage, _ = stage_of("v2a", work, tmp_path, fine_tune=fine_tune)
+        same = all(torch.equal(value, kept[name]) for name, value in stage.controlnet.state_dict().items())
+        assert same == fine_tune
+    with pytest.raises(ValueError, match="fine_tune goes on"):
+        stage_of("v2a", work, tmp_path, fine_tune=True, onset=False)
+
+
+def test_a_list_without_a_usable_clip_is_told(tmp_path):
+    from stav2a.data.shards import Shards
+
+    missing = [Source("nowhere.mp4", "nowhere.mp4", "", "train")]
+    assert list(prepare(tmp_path / "none", missing, Settings(model="tiny"))) == [(0, 1), (1, 1)]
+    with pytest.raises(ValueError, match="no clips that can be used"):
+        Shards(tmp_path / "none")
+    assert "There is no such file" in (tmp_path / "none" / "skipped.csv").read_text()
+
+
+def test_accumulation_and_two_optimisers_do_not_mix(work, tmp_path):
+    stage, config = stage_of("vocoder", work, tmp_path)
+    config.gradient_accumulation_steps = 2
+    with pytest.raises(ValueError, match="cannot accumulate gradients"):
+        train(stage, config)
+
+
+def test_contrast_is_the_cross_entropy_of_matching():
+    seen, heard = unit(torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0)))
+    loss, top1 = info_nce(seen, heard, torch.tensor(10.0))
+    terms, hits = [], []
+    for s, h in zip(seen, heard, strict=True):
+        logits = 10 * s @ h.T
+        terms += [-logits.log_softmax(1).diagonal(), -logits.log_softmax(0).diagonal()]
+        hits.append((logits.argmax(1) == torch.arange(5)).float())
+    torch.testing.assert_close(loss, torch.cat(terms).mean())
+    torch.testing.assert_close(top1, torch.cat(hits).mean())
+    assert info_nce(seen, seen, torch.tensor(100.0))[1] == 1  # everything finds itself
+
+
+def test_the_video_stage_teaches_its_encoder_to_tell_moments(work, tmp_path):
+    """On one batch: the temporal contrast falls clearly below chance, and the encoder it is exported from moves."""
+    stage, config = stage_of("video", work, tmp_path)
+    before = CAVPVideoEncoder.from_pretrained(f"{config.parts}/video_encoder").state_dict()
+    generator = torch.Generator().manual_seed(1)
+    stage.moments = 4
+    # brightness and loudness go together, at another height in each moment
+    level = torch.stack([torch.randperm(4, generator=generator) for _ in range(2)]).repeat_interleave(4, 1) / 4 + 0.1
+    frames = (level[:, :, None, None, None] * 230).expand(2, 16, 32, 32, 3)
+    waveform = torch.randn(2, 16, 640, generator=generator) * level[:, :, None]
+    batch = {"frames": frames, "waveform": waveform.flatten(1) * 0.3}
+    optimizer = torch.optim.AdamW(stage.phase_parameters("main"), 5e-3)
+    first = None
+    for _ in range(40):
+        losses = stage(batch)
+        first = first or losses["temporal"]
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+    assert losses["temporal"] < 0.6 * first and losses["temporal_top1"] >= 0.75
+    stage.export(tmp_path / "out")
+    after = CAVPVideoEncoder.from_pretrained(tmp_path / "out" / "video_encoder").state_dict()
+    assert any(not torch.equal(after[n], before[n]) for n in before)
+
+
+def test_one_moment_is_no_contrast(work, tmp_path):
+    with pytest.raises(ValueError, match="two moments"):
+        stage_of("video", work, tmp_path, moment_s=1.0)

@@ -158,6 +158,10 @@ class STAV2APipeline(DiffusionPipeline):
         if name == "tiny":
             return tiny()
         folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
+        if options.get("variant") is None:  # the libraries fill what is missing with noise
+            from stav2a.weights.check import check_folder
+
+            check_folder(folder, skip=options)
         if not (folder / "text_encoder").is_dir():
             tokenizer, text_encoder = text.load_minilm()
             options.setdefault("tokenizer", tokenizer)

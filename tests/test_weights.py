@@ -259,13 +259,23 @@ def test_a_checkpoint_opens_in_a_fresh_process_without_a_network(converted):
     assert done.stdout.strip() == "4.0", done.stderr
 
 
-def test_damage_after_conversion_is_found(converted, tmp_path, capsys):
+@pytest.mark.parametrize("harm", ["missing", "cut", "class"])
+def test_damage_after_conversion_is_found_by_check_and_by_loading(converted, tmp_path, capsys, harm):
     folder = shutil.copytree(converted, tmp_path / "copy")
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    state = load_file(file)
-    save_file({key: value for key, value in state.items() if key != "conv_in.bias"}, file)
+    if harm == "missing":
+        save_file({key: value for key, value in load_file(file).items() if key != "conv_in.bias"}, file)
+    elif harm == "cut":
+        file.write_bytes(file.read_bytes()[:-4])
+    else:
+        index = folder / "model_index.json"
+        index.write_text(index.read_text().replace("stav2a.condition.cavp", "antigravity"))
+    wanted = {"missing": "missing (conv_in.bias)", "cut": "truncated or damaged", "class": "antigravity"}[harm]
     assert main(["weights", "check", str(folder)]) == 2
-    assert "unet" in (said := capsys.readouterr().err) and "conv_in.bias" in said and one_sentence(said)
+    assert wanted in (said := capsys.readouterr().err) and one_sentence(said)
+    with pytest.raises(WeightsError) as error:
+        STAV2APipeline.from_pretrained(folder)
+    assert str(error.value) == said.strip() and "antigravity" not in sys.modules
 
 
 @pytest.mark.parametrize(
@@ -298,7 +308,9 @@ def test_fetch_shows_sizes_resumes_converts_and_then_needs_no_network(hub_here, 
     assert "python -m stav2a weights fetch" in unusable and one_sentence(unusable)
     assert main(["weights", "fetch", "--dry-run"]) == 0
     listing = capsys.readouterr().out
-    assert f"y-ren16/STAV2A/{WEIGHTS}" in listing and "6.4" in listing and not hub_here.cut
+    size = fetching.human((hub_here.repositories["y-ren16/STAV2A"] / WEIGHTS).stat().st_size)
+    assert f"{size}  y-ren16/STAV2A/{WEIGHTS}" in listing
+    assert fetching.in_cache(PAPER["stav2a"]) is None
 
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 20)
     hub_here.cut[str(WEIGHTS)] = 3_500_000
@@ -345,7 +357,8 @@ def test_trouble_with_the_hub_is_one_sentence_with_what_to_do(hub_here, monkeypa
         STAV2APipeline.from_pretrained("nobody/nothing")
     with pytest.raises(WeightsError, match=r"y-ren16/STAV2A is no checkpoint .*model_index.json is missing"):
         STAV2APipeline.from_pretrained("y-ren16/STAV2A")
-    hub_here.repositories["google/mt5-large"] = tmp_path
+    (tmp_path / "empty").mkdir()
+    hub_here.repositories["google/mt5-large"] = tmp_path / "empty"
     with pytest.raises(WeightsError, match=r"holds none of config.json.*it has no files"):
         fetching.fetch("mt5")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

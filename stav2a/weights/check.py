@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Container
 from importlib import import_module
 from pathlib import Path
 
@@ -14,14 +16,18 @@ import torch
 
 from .errors import WeightsError
 from .load import check_keys
-from .read import read_state
+from .read import read_shapes
+from .shapes import shapes_of
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 
 
-def check_folder(folder: str | Path) -> list[tuple[str, int, int]]:
-    """Compare every part's file with its configuration, key by key; -> [(part, parameters, bytes)]."""
+def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[str, int, int]]:
+    """Compare every part's file with its configuration, key by key; -> [(part, parameters, bytes)].
+
+    Only the headers of the files are read. Parts in `skip` are somebody else's business.
+    """
     folder = Path(folder)
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
@@ -31,23 +37,36 @@ def check_folder(folder: str | Path) -> list[tuple[str, int, int]]:
         raise WeightsError(f"{folder / 'model_index.json'} is not JSON; convert or fetch the model again.") from error
     rows = []
     for part, entry in index.items():
-        file = next((folder / part / n for n in WEIGHT_NAMES if (folder / part / n).is_file()), None)
-        if not isinstance(entry, list) or not (folder / part).is_dir():
+        if not isinstance(entry, list) or part in skip or not (folder / part).is_dir():
             continue
-        kind = getattr(import_module(entry[0]), entry[1])
-        if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
+        kind = known_class(part, *entry)
+        if not issubclass(kind, torch.nn.Module):
             continue  # tokenizer, scheduler
+        if any((folder / part).glob("*.index.json")):
+            continue  # in several files, which the libraries join
+        file = next((folder / part / n for n in WEIGHT_NAMES if (folder / part / n).is_file()), None)
         if file is None:
             raise WeightsError(f"{folder / part} has no weights ({' or '.join(WEIGHT_NAMES)}).")
-        state = read_state(file)
-        wanted = _empty(kind, folder / part).state_dict()
-        tied = {key for key in wanted.keys() - state.keys() if key == "encoder.embed_tokens.weight"}
-        check_keys({k: v for k, v in wanted.items() if k not in tied}, state, part, file)
-        rows.append((part, sum(v.numel() for v in state.values()), file.stat().st_size))
+        given = read_shapes(file)
+        wanted = shapes_of(_empty(kind, folder / part).state_dict())
+        tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
+        check_keys({k: v for k, v in wanted.items() if k not in tied}, given, part, file)
+        rows.append((part, sum(math.prod(shape) for shape in given.values()), file.stat().st_size))
     return rows
 
 
-def _empty(kind, folder: Path) -> torch.nn.Module:
+def known_class(part: str, library: str, name: str) -> type:
+    """The class of a part. A folder may come from strangers: only these libraries are asked, nothing is imported
+    because a file says so."""
+    if library not in ("diffusers", "transformers") and not library.startswith("stav2a."):
+        raise WeightsError(f"The part {part} is of {library}, which is no library of this project; it is not loaded.")
+    kind = getattr(import_module(library), name, None)
+    if not isinstance(kind, type):
+        raise WeightsError(f"The part {part} is of the class {library}.{name}, which does not exist here.")
+    return kind
+
+
+def _empty(kind: type, folder: Path) -> torch.nn.Module:
     """A part of this configuration without memory for its weights."""
     config_class = getattr(kind, "config_class", None)
     with torch.device("meta"):

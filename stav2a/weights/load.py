@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import WeightsError, listed
+from .shapes import Shapes, shapes_of
 
 
 def load_strict(
@@ -25,7 +26,7 @@ def load_strict(
     """
     with torch.device("meta"):
         module = build()
-    check_keys(module.state_dict(), state, part, file)
+    check_keys(shapes_of(module.state_dict()), shapes_of(state), part, file)
     if dtype is not None:
         state = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
     module.load_state_dict(state, strict=True, assign=True)
@@ -36,14 +37,14 @@ def load_strict(
     return module.eval().requires_grad_(False)
 
 
-def check_keys(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], part: str, file: str | Path) -> None:
+def check_keys(wanted: Shapes, given: Shapes, part: str, file: str | Path) -> None:
     """Compare names and shapes; one sentence tells all three kinds of difference."""
     missing = wanted.keys() - given.keys()
     unexpected = given.keys() - wanted.keys()
     reshaped = [
-        f"{key} {list(given[key].shape)} instead of {list(wanted[key].shape)}"
+        f"{key} {list(given[key])} instead of {list(wanted[key])}"
         for key in wanted.keys() & given.keys()
-        if given[key].shape != wanted[key].shape
+        if given[key] != wanted[key]
     ]
     troubles = []
     if missing:

@@ -61,6 +61,17 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Shapes by key of a .safetensors file; only its header is read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (no iterator)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise _damaged(Path(path)) from error
+
+
 def _read_safetensors(path: Path) -> dict:
     from safetensors import SafetensorError
     from safetensors.torch import load_file

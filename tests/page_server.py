@@ -35,7 +35,7 @@ def make_clip(path: Path, seconds: float = 2.0, sound: bool = True, size: str = 
 @contextlib.contextmanager
 def served(root: Path, engine: Engine) -> Iterator[tuple[str, object]]:
     """(address, demo) of a page that is being served."""
-    demo = create_demo(engine, root=root)
+    demo = create_demo(engine, root=root, ratings=root.with_name(f"{root.name}-ratings.sqlite"))
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
     try:
         yield url, demo

@@ -17,6 +17,7 @@ from stav2a.ui.jobs import Job, explain, watch
 from stav2a.ui.player import Player, Sound, player_value
 from stav2a.ui.recipe import QUICK, clip_and_caption, more_settings
 from stav2a.ui.shared import MODEL, Shared
+from stav2a.variants import AXES as VARIANT_AXES
 from stav2a.variants import PARTS, along, numbers
 
 AXES = [
@@ -41,7 +42,7 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
         )  # fmt: skip
         note = gr.HTML(status.note(HINT), elem_id="compare-status", padding=False)
         player = Player(elem_id="compare-player", padding=False)
-        with gr.Accordion("A fresh set along one axis", open=False, elem_id="compare-fresh"):
+        with gr.Accordion("A fresh set along one axis", open=True, elem_id="compare-fresh"):
             fresh = _fresh(shared)
     blind = compare_blind.build(shared, chosen, open_part, player)
     compare_results.build(shared, blind)
@@ -83,7 +84,12 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
         outputs,
         **QUICK,
     )
-    return blind.resume
+
+    def welcome(entered: gr.events.Dependency) -> None:
+        entered.then(latest, [shared.visit, chosen], outputs, **QUICK)
+        blind.resume(entered)
+
+    return welcome
 
 
 def listen(picked: Sequence[Entry]) -> dict:
@@ -143,6 +149,8 @@ def _fresh(shared: Shared) -> dict:
 
 def variants_of(base: Settings, axis: str, text: str, options: Sequence[str]) -> list:
     """Two to four variants from what stands in the form."""
+    if axis not in VARIANT_AXES:
+        raise InputError(f"The axis must be one of {', '.join(VARIANT_AXES)}.")
     if axis in ("sampler", "parts", "model"):
         order = {"sampler": SAMPLERS, "parts": tuple(PARTS)}.get(axis, tuple(options or ()))
         values = [value for value in order if value in (options or ())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import gradio as gr
@@ -33,7 +33,9 @@ class Blind:
     back: gr.Button
     done: gr.Button
     panel: BlindPanel
-    resume: object = None
+    last: gr.State  # the session whose last answer was just given, else ""
+    answered: gr.events.Dependency | None = None
+    resume: Callable[[gr.events.Dependency], None] | None = None
 
     @property
     def offered(self) -> list:
@@ -80,8 +82,9 @@ def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.
         with gr.Row():
             back = gr.Button("Stop here", size="sm", elem_id="blind-stop")
             done = gr.Button("Back to the names", variant="primary", visible=False, elem_id="blind-done")
-    blind = Blind(tests, rater, box, with_original, without, back, done, panel)
-    views = [open_part, box, stage, waiting, panel, back, done, line]
+    last = gr.State("")
+    blind = Blind(tests, rater, box, with_original, without, back, done, panel, last)
+    views = [open_part, box, stage, waiting, panel, back, done, line, last]
 
     def staged(value: dict) -> dict:
         """The test alone: nothing that carries a name stays on the page."""
@@ -89,13 +92,13 @@ def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.
         return {
             open_part: gr.update(visible=False), box: gr.update(visible=False), stage: gr.update(visible=True),
             waiting: gr.update(visible=False), panel: value, back: gr.update(visible=not ended),
-            done: gr.update(visible=ended), line: "",
+            done: gr.update(visible=ended), line: "", last: value["session"] if value.get("finished") else "",
         }  # fmt: skip
 
     def begin(ids, visit, known, kind, hidden, shown, anchors, again, times) -> dict:
         try:
             picked = pick(every(shared.history, visit), list(ids or []))
-            design = Design(kind, hidden, shown, tuple(anchors), float(again), times)
+            design = Design(kind, hidden, shown, tuple(anchors), float(again), int(times))
             own = tests.rater(known)
             session = tests.begin(visit, own, picked, design)
             value = screen(tests.store, tests.collection(visit, session), session)
@@ -136,7 +139,7 @@ def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.
     )  # fmt: skip
     begin_button.click(begin, inputs, [*views, rater, player], **QUICK)
     go_on.click(take_up, own, [*views, player], **QUICK)
-    panel.submit(submit, shared.visit, views, **QUICK)
+    blind.answered = panel.submit(submit, shared.visit, views, **QUICK)
     gr.on([back.click, done.click], leave, own, views, **QUICK)
     blind.resume = lambda entered: entered.then(look, own, waiting, **QUICK)
     return blind

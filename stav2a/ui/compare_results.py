@@ -23,9 +23,10 @@ LARGEST_CSV = 1_000_000  # bytes
 
 
 def build(shared: Shared, blind: Blind) -> None:
-    tests, rater, panel = blind.tests, blind.rater, blind.panel
+    tests, rater = blind.tests, blind.rater
     with gr.Accordion("Results of the blind tests", open=False, elem_id="listening-results") as box:
         whose = gr.Radio(["Mine", "Everyone’s"], value="Mine", label="Whose", elem_id="results-whose")
+        told = gr.HTML("", elem_id="results-told", apply_default_css=False, padding=False)
         shown = gr.HTML("", elem_id="results-shown", apply_default_css=False, padding=False)
         with gr.Row():
             export = gr.DownloadButton(
@@ -54,12 +55,11 @@ def build(shared: Shared, blind: Blind) -> None:
         html = results_html(tests.store, STUDY, known if mine else None)
         return html, gr.update(value=save(known), interactive=True) if known else no_file
 
-    def finished(value: dict | None, known: str) -> tuple:
+    def finished(session: str, known: str) -> tuple:
         """After the last answer: who stood behind which number, and what was given."""
-        if not isinstance(value, dict) or not value.get("finished"):
-            return gr.skip(), gr.skip(), gr.skip()
-        html, file = table("Mine", known)
-        return gr.update(open=True), reveal_html(tests.store, value["session"]) + html, file
+        if not session:
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        return gr.update(open=True), reveal_html(tests.store, session), *table("Mine", known)
 
     def save(known: str) -> str:
         path = public_folder() / "my_ratings.csv"
@@ -97,7 +97,7 @@ def build(shared: Shared, blind: Blind) -> None:
     ask = lambda: (gr.update(visible=False), gr.update(visible=True))  # noqa: E731
     whose.change(table, [whose, rater], views, **QUICK)
     box.expand(table, [whose, rater], views, **QUICK)
-    panel.change(finished, [panel, rater], [box, *views], **QUICK)
+    blind.answered.then(finished, [blind.last, rater], [box, told, *views], **QUICK)
     import_.upload(load, [import_, whose, rater], [rater, *views, line], **QUICK)
     forget.click(ask, None, [forget, really], **QUICK)
     really.click(delete, [rater, whose], [rater, *views, line, forget, really], **QUICK)

@@ -22,8 +22,7 @@ LENGTH_S = 8.0
 HINT = "Every cell begins with the same noise: only guidance and steps differ."
 
 
-def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
-    """Returns what to call with the event after which the visit is known."""
+def build(shared: Shared) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=280):
             recipe = clip_and_caption(shared, "explore")
@@ -114,8 +113,9 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
     inputs = recipe.inputs(guidance, steps, shared.visit)
     fill.click(start, inputs, views, api_visibility="private", **waiting, **MODEL)
     cancel.click(stop, shared.visit, [line, fill, cancel], **QUICK)
-    board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs], **QUICK)
-    return lambda entered: None
+    # Queued: the browser learns of a changed state from queued events only, and Compare waits for that.
+    quiet = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs], **quiet)
 
 
 def filling(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from stav2a.media.limits import Limits
-from stav2a.ui import compare, endpoints, examples, explore, generate
+from stav2a.ui import compare, compare_endpoint, endpoints, examples, explore, generate
 from stav2a.ui.blind_tests import ratings_path
 from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
@@ -53,10 +53,11 @@ def create_demo(
                 tab = generate.build(shared)
             shared = replace(shared, tabs=tabs, form=tab, ratings=ratings or ratings_path())
             with gr.Tab("Compare", id="compare"):
-                welcome_compare = compare.build(shared)
+                welcome = compare.build(shared)
             with gr.Tab("Explore", id="explore"):
-                welcome_explore = explore.build(shared)
+                explore.build(shared)
         endpoints.build(shared)
+        compare_endpoint.build(shared)
 
         def enter(known: str) -> tuple[str, str]:
             own = history.visit(known)
@@ -66,8 +67,7 @@ def create_demo(
             enter, token, [token, visit], queue=False, api_visibility="private", show_progress="hidden"
         )
         entered.then(tab.restore, visit, tab.shown, api_visibility="private", show_progress="hidden")
-        welcome_compare(entered)
-        welcome_explore(entered)
+        welcome(entered)
     demo.stav2a = shared
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
 
@@ -102,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=None, help="port to listen on (default: the first free from 7860)"
     )
+    parser.add_argument("--ratings", type=Path, default=None, help="SQLite file for the blind tests' answers")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
 
@@ -110,6 +111,6 @@ def run(given: argparse.Namespace) -> int:
 
     # A Space asks for all addresses through the variable; everywhere else only this machine may connect.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    demo = create_demo(Engine(given.model))
+    demo = create_demo(Engine(given.model), ratings=given.ratings)
     demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, **launch_options())
     return 0

@@ -29,6 +29,7 @@ function icon(name) {
   return svg;
 }
 const source = (sound) => ({url: sound.file.url, own_db: sound.own_db});
+const count = (onsets) => `${onsets.length} onset${onsets.length === 1 ? "" : "s"}`;
 const clock = (s) => `${Math.floor(s / 60)}:${(s % 60).toFixed(2).padStart(5, "0")}`;
 const TYPING = "input:not([type=range]):not([type=radio]):not([type=checkbox]):not([type=button]), textarea, select, [contenteditable=true]";
 
@@ -305,8 +306,8 @@ class Player {
     this.onsets.hidden = !own && !other;
     this.onsets.replaceChildren(...(own || []).map(mark("own")), ...(other || []).map(mark("other")));
     this.legend.replaceChildren(
-      ...(own ? [node("i", {class: "own"}), `${own.length} onsets of ${sound.name} `] : []),
-      ...(other ? [node("i", {class: "other"}), `${other.length} onsets of ${reference.name}`] : []),
+      ...(own ? [node("i", {class: "own"}), `${count(own)} of ${sound.name} `] : []),
+      ...(other ? [node("i", {class: "other"}), `${count(other)} of ${reference.name}`] : []),
     );
   }
 

@@ -22,7 +22,7 @@ SECRET = "stav2a-rater"  # encrypts nothing but a random id; fixed, so that it o
 KEEP_FILES_S = 86_400
 QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 1280px !important; margin: 0 auto !important; }
 #study-intro { max-width: 70ch; font-size: 16px; line-height: 1.6; }
 #study-about { color: var(--body-text-color-subdued); font-size: 13.5px; }
 @media (max-width: 640px) { .gradio-container { padding: 8px !important; } }

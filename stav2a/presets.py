@@ -106,6 +106,8 @@ UNET = {  # `attention_head_dim` is the NUMBER of heads in diffusers' U-Net conf
         "cross_attention_dim": 384,
         "attention_head_dim": 8,
         "use_linear_projection": True,
+        "class_embed_type": "projection",  # the caption's mean joins the time step: few weights learn it soon
+        "projection_class_embeddings_input_dim": 384,
     },
     "tiny": {
         "sample_size": 128,
@@ -119,6 +121,8 @@ UNET = {  # `attention_head_dim` is the NUMBER of heads in diffusers' U-Net conf
         "attention_head_dim": 2,
         "norm_num_groups": 8,
         "use_linear_projection": True,
+        "class_embed_type": "projection",
+        "projection_class_embeddings_input_dim": 32,
     },
 }
 

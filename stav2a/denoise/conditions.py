@@ -79,6 +79,11 @@ class Conditions:
         present = torch.ones(self.global_tokens.shape[:2], dtype=torch.bool, device=self.text_mask.device)
         return torch.cat([self.text_mask, present], 1)
 
+    def pooled_text(self) -> Tensor:
+        """Mean of the text's tokens, padding left out: Tensor[B, D]."""
+        weights = self.text_mask[..., None].to(self.text_tokens.dtype)
+        return (self.text_tokens * weights).sum(1) / weights.sum(1).clamp(min=1)
+
     def control(self) -> Tensor | None:
         """What the ControlNet sees: Tensor[B, T, C], or [B, T, C + 1] with an onset curve."""
         if self.local_features is None or self.onset_curve is None:
@@ -98,8 +103,7 @@ def concatenated(parts: list[Conditions]) -> Conditions:
         if name.startswith(("text", "null")):
             wanted = null_length if name.startswith("null") else length
             values = [
-                torch.nn.functional.pad(v, ((0, 0) if v.ndim == 3 else ()) + (0, wanted - v.shape[1]))
-                for v in values
+                torch.nn.functional.pad(v, ((0, 0) if v.ndim == 3 else ()) + (0, wanted - v.shape[1])) for v in values
             ]
         return torch.cat(values)
 

@@ -65,9 +65,7 @@ class TemporalControlNet(ControlNetModel):
         control = controlnet_cond.to(sample.dtype).transpose(1, 2)[..., None]
         control = control.expand(-1, -1, -1, sample.shape[3])  # the same at every frequency
         with self._context_masked(encoder_attention_mask, sample.dtype):
-            return super().forward(
-                sample, timestep, encoder_hidden_states, control, conditioning_scale, **kwargs
-            )
+            return super().forward(sample, timestep, encoder_hidden_states, control, conditioning_scale, **kwargs)
 
     @contextmanager
     def _context_masked(self, mask: Tensor | None, dtype):

@@ -22,9 +22,7 @@ def target(scheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tens
     raise ValueError(f"prediction_type is {kind!r}; the loss knows epsilon and v_prediction.")
 
 
-def diffusion_loss(
-    scheduler, prediction: Tensor, wanted: Tensor, timesteps: Tensor, snr_gamma: float | None
-) -> Tensor:
+def diffusion_loss(scheduler, prediction: Tensor, wanted: Tensor, timesteps: Tensor, snr_gamma: float | None) -> Tensor:
     """Mean squared error, each sample weighted by min(snr, γ) / snr where γ is given (the authors' form).
 
     prediction, wanted: Tensor[B, C, T, F]; timesteps: int64 Tensor[B]. Returns a scalar.

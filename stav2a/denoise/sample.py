@@ -64,6 +64,8 @@ class Guidance:
 def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance) -> Tensor:
     """One network evaluation: Tensor[B, C, T, F]."""
     context, mask, residuals = conditions.context(), conditions.context_mask(), {}
+    # a U-Net of the compact kind hears the caption's mean beside the time step as well, as AudioLDM's does
+    pooled = conditions.pooled_text() if unet.config.class_embed_type == "projection" else None
     local = conditions.control()
     if controlnet is not None and local is not None and guidance.control != 0:
         down, mid = controlnet(
@@ -73,6 +75,7 @@ def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions,
             controlnet_cond=local,
             conditioning_scale=guidance.control,
             encoder_attention_mask=mask if guidance.mask_control else None,
+            class_labels=pooled,
             return_dict=False,
         )
         residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
@@ -81,6 +84,7 @@ def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions,
         timestep,
         encoder_hidden_states=context,
         encoder_attention_mask=mask,
+        class_labels=pooled,
         return_dict=False,
         **residuals,
     )[0]

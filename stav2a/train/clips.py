@@ -18,11 +18,13 @@ class CachedClips:
     """Sample `i` -> a clip of the cache and the frame its stretch starts at.
 
     Each pass over the cache takes the clips in another order and each stretch at another place. Pictures come
-    from the disk; sound can be mixed anew (`sound`), so that one picture is heard with many recordings.
+    from the disk; sound can be mixed anew (`live_world`), so that one picture is heard with many recordings.
+    `limit`: use the first clips only.
     """
 
-    def __init__(self, folder: str | Path, crop_s: float, seed: int, split: str = "train"):
+    def __init__(self, folder: str | Path, crop_s: float, seed: int, split: str = "train", limit: int | None = None):
         self.world = CachedWorld(folder)
+        self.count = min(len(self.world), limit or len(self.world))
         self.split, self.seed = split, seed
         if self.world.options["split"] != split:
             raise ValueError(f"{folder} holds clips of the {self.world.options['split']} split, not of {split}.")
@@ -33,7 +35,7 @@ class CachedClips:
             raise ValueError(f"The clips of {folder} are shorter than {crop_s} s.")
 
     def __len__(self) -> int:
-        return len(self.world)
+        return self.count
 
     def place(self, index: int) -> tuple[int, int, int]:
         """-> (clip, first frame, pass over the cache)."""

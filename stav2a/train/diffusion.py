@@ -97,7 +97,8 @@ class T2AStage(Stage):
 class V2AStage(T2AStage):
     """Options besides: `drop_video` (0.1, each of tokens, local features and curve on its own), `freeze_unet`,
     `label_delay_s` (0.03: the curve holds onsets as they are detected, that much after the visible contact),
-    `cache` (folder of clips rendered beforehand; their features are computed once).
+    `cache` (folder of clips rendered beforehand; their features are computed once) and `cache_clips` (the first
+    so many of them alone).
 
     The onset curve that is learned from is mostly true, sometimes jittered, thinned or empty, and sometimes the
     local features are rolled in time against it: a generator that trusts only perfect or only matching onsets
@@ -121,7 +122,7 @@ class V2AStage(T2AStage):
         if options.get("cache"):
             if not self.timeline.is_framewise:
                 raise ValueError("options.cache needs a model with one video frame a latent step.")
-            self.clips = CachedClips(options["cache"], config.crop_s, config.seed)
+            self.clips = CachedClips(options["cache"], config.crop_s, config.seed, limit=options.get("cache_clips"))
             self.features = ClipFeatures(self.clips, self.video_encoder, self.local_features)
             self.clip_world = self.clips.live_world(config.bank, config.sprites)
 

@@ -17,7 +17,7 @@ RESOLUTIONS = (1024, 512, 256)  # FFT sizes; the hop is a quarter
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """waveform Tensor[B, S] -> scores Tensor[B, 1, frames, bins / 8] and the features of each layer."""
+    """waveform Tensor[B, S] -> scores Tensor[B, 1, frames, bins / 16] and the features of each layer."""
 
     def __init__(self, n_fft: int, channels: int):
         super().__init__()
@@ -25,8 +25,7 @@ class SpectrogramDiscriminator(nn.Module):
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         widths = (2, channels, channels, channels, channels)
         self.layers = nn.ModuleList(
-            weight_norm(nn.Conv2d(n_in, n_out, (3, 9), (1, 2 if k else 1), (1, 4)))
-            for k, (n_in, n_out) in enumerate(pairwise(widths))
+            weight_norm(nn.Conv2d(n_in, n_out, (3, 9), (1, 2), (1, 4))) for n_in, n_out in pairwise(widths)
         )
         self.out = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
@@ -45,7 +44,7 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 class Discriminators(nn.Module):
-    def __init__(self, channels: int = 16):
+    def __init__(self, channels: int = 12):
         super().__init__()
         self.each = nn.ModuleList(SpectrogramDiscriminator(n_fft, channels) for n_fft in RESOLUTIONS)
 

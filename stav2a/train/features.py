@@ -19,7 +19,8 @@ class ClipFeatures:
 
     def __init__(self, clips: CachedClips, video_encoder, local_features):
         folder = clips.world.folder / f"features-{digest(video_encoder, local_features)}"
-        if not (folder / "local.npy").is_file():
+        done = folder / "local.npy"
+        if not done.is_file() or len(np.load(done, mmap_mode="r")) < len(clips):
             self._write(folder, clips, video_encoder, local_features)
         self.cavp = np.load(folder / "cavp.npy", mmap_mode="r")
         self.local = np.load(folder / "local.npy", mmap_mode="r")

@@ -25,7 +25,7 @@ FLOOR = 1e-4  # of magnitudes in the logarithm: what is quieter counts as silenc
 
 class VocoderStage(Stage):
     """Options: `adversarial_after` (steps of spectral losses alone before the discriminators join; 0),
-    `discriminator_channels` (16).
+    `discriminator_channels` (12).
 
     Two phases a step: the vocoder's, then the discriminators' on what the vocoder made.
     """
@@ -42,7 +42,7 @@ class VocoderStage(Stage):
         self.vocoder.train()
         if not found:
             enliven(self.vocoder)
-        self.discriminators = Discriminators(int(config.options.get("discriminator_channels", 16)))
+        self.discriminators = Discriminators(int(config.options.get("discriminator_channels", 12)))
         self.mixtures = Mixtures(config.bank, self.timeline, config.crop_s, config.seed)
         self._made: tuple[Tensor, Tensor] | None = None
 
@@ -55,9 +55,9 @@ class VocoderStage(Stage):
     def forward(self, batch: dict[str, Tensor], phase: str = "vocoder") -> dict[str, Tensor]:
         adversarial = int(batch["index"].min()) >= self.adversarial_after * self.config.batch_size
         if phase == "discriminators":
-            real, fake = self._made
-            loss = self.discriminators.loss(real, fake)
-            return {"loss": loss if adversarial else loss * 0}
+            if not adversarial:  # nothing to learn yet: no gradient, no cost
+                return {"loss": 0 * next(self.discriminators.parameters()).sum()}
+            return {"loss": self.discriminators.loss(*self._made)}
         real = batch["waveform"]
         mel = log_mel(real, self.timeline)
         fake = vocode(self.vocoder, mel, real.shape[1])

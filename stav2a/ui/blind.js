@@ -47,7 +47,7 @@ class BlindTest {
   }
 
   say(value) {
-    const text = value.message || `All ${value.total} ${value.total === 1 ? "trial is" : "trials are"} answered. Thank you for listening.`;
+    const text = value.message || `${value.total === 1 ? "The trial is" : `All ${value.total} trials are`} answered. Thank you for listening.`;
     this.root.prepend(this.head);
     this.head.replaceChildren(node("p", {class: "bt-done", role: "status", tabindex: "-1"}, text));
   }
@@ -68,7 +68,7 @@ class BlindTest {
     const rated = value.sounds.filter((_, i) => i !== value.reference);
     const grid = node("div", {class: "bt-grid"});
     grid.style.setProperty("--sounds", rated.length);
-    grid.append(this.player.list);
+    grid.append(this.player.list, node("div", {class: "bt-corner"}));
     this.player.buttons.forEach((button, i) => { button.style.gridColumn = i === value.reference ? 1 : i + 2; });
     this.cells = [];
     for (const scale of value.scales) {

@@ -42,8 +42,8 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
         )  # fmt: skip
         note = gr.HTML(status.note(HINT), elem_id="compare-status", padding=False)
         player = Player(elem_id="compare-player", padding=False)
-        with gr.Accordion("A fresh set along one axis", open=True, elem_id="compare-fresh"):
-            fresh = _fresh(shared)
+        with gr.Accordion("A fresh set along one axis", open=True, elem_id="compare-fresh") as box:
+            fresh = {"box": box, **_fresh(shared)}
     blind = compare_blind.build(shared, chosen, open_part, player)
     compare_results.build(shared, blind)
 
@@ -61,7 +61,7 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
             said = status.note(sentence or HINT) if len(ids) < FEWEST else status.error(str(refusal))
             return {**update, player: None, note: gr.update(value=said, visible=True)}
         said = gr.update(value=status.note(sentence), visible=bool(sentence))
-        return {**update, player: listen(picked), note: said, **blind.offer(picked)}
+        return {**update, player: listen(picked), note: said, box: gr.update(open=False), **blind.offer(picked)}
 
     def latest(visit: str, ids: list[str]) -> dict:
         """New results are offered; the newest two of one clip are shown where nothing was chosen."""
@@ -72,7 +72,7 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
             return shown(visit, ids)
         return {chosen: gr.update(choices=choices(visit))}
 
-    outputs = [chosen, note, player, *blind.offered]
+    outputs = [chosen, note, player, box, *blind.offered]
     chosen.input(lambda ids, visit: shown(visit, ids), [chosen, shared.visit], outputs, **QUICK)
     shared.runs.change(latest, [shared.visit, chosen], outputs, **QUICK)
     shared.picked.change(lambda ids, visit: shown(visit, ids), [shared.picked, shared.visit], outputs, **QUICK)
@@ -176,7 +176,10 @@ def _fresh_events(shared: Shared, fresh: dict, shown: Callable, outputs: list) -
             return free(status.error(job.error))
         words = f"{len(done)} of {len(variants)} sounds are ready."
         said = free(status.note(words if len(done) == len(variants) else f"Stopped. {words}"))
-        return {**said, **(await asyncio.to_thread(shown, visit, done))} if len(done) >= FEWEST else said
+        if len(done) < FEWEST:
+            return said
+        update = await asyncio.to_thread(shown, visit, done)
+        return {**said, **update, fresh["box"]: gr.update(open=len(done) < len(variants))}
 
     async def start(*given) -> AsyncIterator[dict]:
         try:

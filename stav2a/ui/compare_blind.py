@@ -80,8 +80,10 @@ def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.
     with gr.Column(visible=False, elem_id="blind-stage") as stage:
         panel = BlindPanel(elem_id="blind-panel", padding=False)
         with gr.Row():
-            back = gr.Button("Stop here", size="sm", elem_id="blind-stop")
-            done = gr.Button("Back to the names", variant="primary", visible=False, elem_id="blind-done")
+            back = gr.Button("Stop here", size="md", elem_id="blind-stop", scale=0, min_width=120)
+            done = gr.Button(
+                "Back to the names", variant="primary", visible=False, elem_id="blind-done", scale=0, min_width=200
+            )
     last = gr.State("")
     blind = Blind(tests, rater, box, with_original, without, back, done, panel, last)
     views = [open_part, box, stage, waiting, panel, back, done, line, last]

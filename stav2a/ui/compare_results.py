@@ -30,14 +30,14 @@ def build(shared: Shared, blind: Blind) -> None:
         shown = gr.HTML("", elem_id="results-shown", apply_default_css=False, padding=False)
         with gr.Row():
             export = gr.DownloadButton(
-                "Export my answers (CSV)", size="sm", elem_id="results-export", min_width=150, interactive=False
+                "Export my answers (CSV)", size="md", elem_id="results-export", min_width=150, interactive=False
             )
             import_ = gr.UploadButton(
-                "Import my answers", size="sm", file_types=[".csv"], elem_id="results-import", min_width=150
+                "Import my answers", size="md", file_types=[".csv"], elem_id="results-import", min_width=150
             )
-            forget = gr.Button("Delete my answers", size="sm", elem_id="results-forget", min_width=150)
+            forget = gr.Button("Delete my answers", size="md", elem_id="results-forget", min_width=150)
             really = gr.Button(
-                "Yes, delete them for good", size="sm", variant="stop", visible=False, elem_id="results-really",
+                "Yes, delete them for good", size="md", variant="stop", visible=False, elem_id="results-really",
                 min_width=150,
             )  # fmt: skip
         line = gr.HTML("", elem_id="results-line", padding=False)

@@ -31,7 +31,7 @@ STYLE = """
 .lr td:first-child { font-weight: 600; white-space: normal; min-width: 110px; }
 .lr small { color: var(--body-text-color-subdued); font-size: 12px; }
 .lr b { font-weight: 700; }
-.lr img { display: block; max-width: 100%; margin: 10px 0 0; border-radius: 10px; }
+.lr img { display: block; width: 100%; max-width: 1080px; min-width: 620px; margin: 10px 0 0; border-radius: 10px; }
 </style>
 """
 BLUE, INK, MUTED, RULE = "#0072B2", "#1f2933", "#5b6673", "#d9dee4"
@@ -179,7 +179,7 @@ def _image(figure: Figure, alt: str) -> str:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+    return f'<div class="lr-wide"><img alt="{escape(alt)}" src="data:image/png;base64,{data}"></div>'
 
 
 def _mean(mean: float, ci: float, best: float) -> str:

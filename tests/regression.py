@@ -49,9 +49,12 @@ def outputs() -> dict[str, torch.Tensor]:
     latents, context, control = randn(3, 2, 8, 8, 16), randn(4, 2, 5, 32), randn(5, 2, 8, 17)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
     for name, control_mask in (("unet_control_tiny", None), ("unet_control_masked_tiny", mask)):
-        down, mid = controlnet(latents, 500, context, control, encoder_attention_mask=control_mask, return_dict=False)
+        pooled = context.mean(1)
+        down, mid = controlnet(
+            latents, 500, context, control, encoder_attention_mask=control_mask, class_labels=pooled, return_dict=False
+        )
         residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
-        values[name] = unet(latents, 500, context, encoder_attention_mask=mask, **residuals).sample
+        values[name] = unet(latents, 500, context, pooled, encoder_attention_mask=mask, **residuals).sample
 
     vae = fill(mel_vae.build_vae("tiny"), "vae.")
     values["vae_mel_tiny"] = mel = mel_vae.decode(vae, randn(6, 1, 8, 4, 16))

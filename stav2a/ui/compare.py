@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 import soundfile
@@ -33,8 +34,14 @@ FIRST_VALUES = {"guidance_scale": "1, 3, 6", "steps": "5, 10, 25", "seed": "0, 1
 HINT = "Choose two to four results of one clip. There are none yet? Make some under Generate, or a fresh set here."
 
 
-def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
-    """Returns what to call with the event after which the visit is known."""
+class After(NamedTuple):
+    """What to call with the event after which the visit is known, and with one that has put ids into `picked`."""
+
+    entered: Callable[[gr.events.Dependency], None]
+    sent: Callable[[gr.events.Dependency], None]
+
+
+def build(shared: Shared) -> After:
     with gr.Column(elem_id="compare-open") as open_part:
         chosen = gr.Dropdown(
             [], value=[], multiselect=True, max_choices=MOST, label="Results of this visit", elem_id="compare-chosen",
@@ -75,7 +82,6 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
     outputs = [chosen, note, player, box, *blind.offered]
     chosen.input(lambda ids, visit: shown(visit, ids), [chosen, shared.visit], outputs, **QUICK)
     shared.runs.change(latest, [shared.visit, chosen], outputs, **QUICK)
-    shared.picked.change(lambda ids, visit: shown(visit, ids), [shared.picked, shared.visit], outputs, **QUICK)
     _fresh_events(shared, fresh, shown, [*outputs, fresh["status"], fresh["make"], fresh["cancel"]])
     gr.on(
         [blind.back.click, blind.done.click],
@@ -85,11 +91,15 @@ def build(shared: Shared) -> Callable[[gr.events.Dependency], None]:
         **QUICK,
     )
 
-    def welcome(entered: gr.events.Dependency) -> None:
-        entered.then(latest, [shared.visit, chosen], outputs, **QUICK)
-        blind.resume(entered)
+    def entered(event: gr.events.Dependency) -> None:
+        event.then(latest, [shared.visit, chosen], outputs, **QUICK)
+        blind.resume(event)
 
-    return welcome
+    def sent(event: gr.events.Dependency) -> None:
+        # Not `picked.change`: the browser learns of changed states from queued events only.
+        event.then(lambda ids, visit: shown(visit, ids), [shared.picked, shared.visit], outputs, **QUICK)
+
+    return After(entered, sent)
 
 
 def listen(picked: Sequence[Entry]) -> dict:

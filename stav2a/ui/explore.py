@@ -22,7 +22,8 @@ LENGTH_S = 8.0
 HINT = "Every cell begins with the same noise: only guidance and steps differ."
 
 
-def build(shared: Shared) -> None:
+def build(shared: Shared) -> gr.events.Dependency:
+    """Returns the event that has put ids into `shared.picked`."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=280):
             recipe = clip_and_caption(shared, "explore")
@@ -113,9 +114,7 @@ def build(shared: Shared) -> None:
     inputs = recipe.inputs(guidance, steps, shared.visit)
     fill.click(start, inputs, views, api_visibility="private", **waiting, **MODEL)
     cancel.click(stop, shared.visit, [line, fill, cancel], **QUICK)
-    # Queued: the browser learns of a changed state from queued events only, and Compare waits for that.
-    quiet = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-    board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs], **quiet)
+    return board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs], **QUICK)
 
 
 def filling(

@@ -53,9 +53,9 @@ def create_demo(
                 tab = generate.build(shared)
             shared = replace(shared, tabs=tabs, form=tab, ratings=ratings or ratings_path())
             with gr.Tab("Compare", id="compare"):
-                welcome = compare.build(shared)
+                after = compare.build(shared)
             with gr.Tab("Explore", id="explore"):
-                explore.build(shared)
+                after.sent(explore.build(shared))
         endpoints.build(shared)
         compare_endpoint.build(shared)
 
@@ -67,7 +67,7 @@ def create_demo(
             enter, token, [token, visit], queue=False, api_visibility="private", show_progress="hidden"
         )
         entered.then(tab.restore, visit, tab.shown, api_visibility="private", show_progress="hidden")
-        welcome(entered)
+        after.entered(entered)
     demo.stav2a = shared
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
 

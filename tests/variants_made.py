@@ -1,0 +1,38 @@
+"""Two tiny models, and finished variants of a visit, for the tests of Compare and Explore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stav2a.engine import Engine
+from stav2a.pipeline import tiny
+from stav2a.settings import Settings
+from stav2a.ui import entries
+from stav2a.ui.page import LIMITS
+from stav2a.variants import Rendered, Variant, render
+
+BASE = Settings(prompt="a ball bounces", model="tiny", seed=7, steps=2, guidance_scale=3.0)
+
+
+class TwoModels(Engine):
+    """The tiny model, and another one of other weights."""
+
+    def models(self):
+        return {"tiny": None, "other": None}
+
+    def _load(self, name):
+        pipeline = tiny(seed=0 if name == "tiny" else 1)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+def sounds(engine: Engine, clip: Path, variants: list[Variant]) -> list[np.ndarray]:
+    done = [item for item in render(engine, clip, variants) if isinstance(item, Rendered)]
+    return [item.waveform for item in sorted(done, key=lambda item: item.index)]
+
+
+def finish(engine, history, visit, clip, variants, **options) -> dict[str, entries.Entry]:
+    folder = list(entries.rendering(engine, history, visit, clip, variants, LIMITS, **options)(lambda: False))[-1]
+    return entries.of_folder(folder)

@@ -20,6 +20,7 @@ IDENTITY = ("youtube_id", "ytid", "video_id", "id")
 CAPTION = ("caption", "text", "description", "label", "labels", "positive_labels")
 START = ("start_s", "start_time", "start_seconds", "start")
 SPLITS = ("train", "val", "test")
+CUT_S = 10.0  # of a video that the public tables mean
 
 
 @dataclass(frozen=True)
@@ -129,5 +130,5 @@ def _source(row: dict, folder: Path, table: Path, number: int) -> Source:
             if (folder / (stem + suffix)).is_file():
                 whole = stem == identity  # the video itself, not the stretch cut out of it
                 return Source(str(folder / (stem + suffix)), stem + suffix, value(CAPTION), split,
-                              start if whole else 0.0, 10.0 if whole else None)  # fmt: skip
+                              start if whole else 0.0, CUT_S if whole else None)  # fmt: skip
     return Source(str(folder / f"{stems[0]}.mp4"), f"{stems[0]}.mp4", value(CAPTION), split)

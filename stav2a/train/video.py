@@ -163,13 +163,30 @@ def is_parallel() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def over_processes(features: Tensor) -> Tensor:
-    """Tensor[1, N, D] of every process in order of rank: Tensor[1, processes * N, D]; gradients flow back."""
-    if not is_parallel():
-        return features
-    from torch.distributed.nn.functional import all_gather
+class Gathered(torch.autograd.Function):
+    """Tensor[1, N, D] of every process in order of rank: Tensor[1, processes * N, D]; gradients flow back.
 
-    return torch.cat(all_gather(features.contiguous()), 1)
+    torch.distributed.nn's own all_gather gives wrong gradients under gloo where they are not contiguous.
+    """
+
+    @staticmethod
+    def forward(ctx, features: Tensor) -> Tensor:
+        parts = [torch.empty(features.shape).to(features) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(parts, features.contiguous())
+        return torch.cat(parts, 1)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(gradient)  # what every process's loss owes to these features
+        own = gradient.shape[1] // torch.distributed.get_world_size()
+        first = torch.distributed.get_rank() * own
+        return gradient[:, first : first + own]
+
+
+def over_processes(features: Tensor) -> Tensor:
+    """The features of all processes, or as they are where there is one."""
+    return Gathered.apply(features) if is_parallel() else features
 
 
 def own_first(features: Tensor) -> int:

@@ -153,10 +153,12 @@ class STAV2APipeline(DiffusionPipeline):
 
         "paper" is fetched and converted on first use (`python -m stav2a weights`). A folder without a text
         encoder (the built-in one) takes MiniLM from its pip package, or the hub. `options` are diffusers':
-        `dtype`, `revision`, `token`, `local_files_only`, ….
+        `dtype` (fp32 unless given), `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
             return tiny()
+        if not {"dtype", "torch_dtype"} & set(options):
+            options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
         folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
         if options.get("variant") is None:  # the libraries fill what is missing with noise
             from stav2a.weights.check import check_folder

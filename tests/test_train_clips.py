@@ -169,3 +169,23 @@ def test_awakened_features_let_frames_through():
     started = awakened(build("local_features", "tiny"))
     with torch.no_grad():
         assert started(cavp)[0].std(1).mean() > 20 * plain(cavp)[0].std(1).mean()
+
+
+def test_a_checkpoint_stored_in_half_opens_in_full_precision(tmp_path):
+    from stav2a.pipeline import STAV2APipeline, tiny
+    from stav2a.train.parts import CLASSES, assemble
+
+    whole = tiny()
+    for name in CLASSES:
+        getattr(whole, name).save_pretrained(tmp_path / "parts" / name)
+    out = assemble(tmp_path / "parts", "tiny", tmp_path / "model", {"steps": 3}, half=True, notes="## Data\nNone.")
+    opened = STAV2APipeline.from_pretrained(out)
+    for name in CLASSES:
+        stored, kept = getattr(whole, name).state_dict(), getattr(opened, name).state_dict()
+        for key, value in kept.items():
+            assert value.dtype in (torch.float32, torch.int64), (name, key, value.dtype)
+            torch.testing.assert_close(value, stored[key].half().to(value.dtype), rtol=1e-3, atol=1e-6)
+    assert opened.defaults["steps"] == 3
+    assert "## Data" in (out / "README.md").read_text()
+    smaller = (out / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert smaller < 0.6 * (tmp_path / "parts" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size

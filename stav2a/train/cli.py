@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from pathlib import Path
 
 from stav2a.media.limits import InputError
 
@@ -51,10 +52,13 @@ def run(args: argparse.Namespace) -> int:
         if args.stage == "assemble":
             from .parts import assemble
 
-            print(assemble(config.parts, config.model, config.out))
+            options = dict(config.options)
+            half, notes = bool(options.pop("half", False)), options.pop("notes", "")
+            notes = Path(notes).read_text(encoding="utf-8") if notes else ""
+            print(assemble(config.parts, config.model, config.out, options, half, notes))
             return 0
         stage = make_stage(args.stage, config)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     from .loop import train
 

@@ -17,6 +17,7 @@ from stav2a.denoise.control import TemporalControlNet
 from stav2a.pipeline import STAV2APipeline, tiny
 from stav2a.sound.vae import build_vae
 from stav2a.sound.vocoder import build_vocoder
+from stav2a.weights.card import card
 
 CLASSES = {
     "video_encoder": CAVPVideoEncoder,
@@ -87,10 +88,18 @@ def noted_defaults(folder: str | Path) -> dict:
     return noted
 
 
-def assemble(folder: str | Path, model: str, out: str | Path, defaults: dict | None = None) -> Path:
-    """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens.
+def assemble(
+    folder: str | Path,
+    model: str,
+    out: str | Path,
+    defaults: dict | None = None,
+    half: bool = False,
+    notes: str = "",
+) -> Path:
+    """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens, with a model card.
 
-    MiniLM, the text encoder of `compact`, stays out of it: it comes with its pip package.
+    `half` stores fp16, which is half the size; `notes` (Markdown) joins the card. MiniLM, the text encoder of
+    `compact`, stays out of it: it comes with its pip package.
     """
     tokenizer, text_encoder = text_parts(model)
     pipe = STAV2APipeline(
@@ -100,13 +109,16 @@ def assemble(folder: str | Path, model: str, out: str | Path, defaults: dict | N
         scheduler=DDPMScheduler(**presets.SCHEDULER),
         timeline=presets.TIMELINES[model].to_dict(),
         defaults={**noted_defaults(folder), **(defaults or {})},
+        provenance={"model": model, "licence": "apache-2.0"},
     )
     out = Path(out)
     for name in CLASSES:
-        getattr(pipe, name).save_pretrained(out / name)
+        part = getattr(pipe, name)
+        (part.half() if half else part).save_pretrained(out / name)
     pipe.scheduler.save_pretrained(out / "scheduler")
     pipe.save_config(out)
     if model != "compact":
         text_encoder.save_pretrained(out / "text_encoder")
         tokenizer.save_pretrained(out / "tokenizer")
+    (out / "README.md").write_text(card(pipe, notes), encoding="utf-8")
     return out

@@ -142,6 +142,8 @@ def test_marked_cells_are_compared(visitor):
 
 def test_a_fresh_set_along_an_axis(visitor):
     tab(visitor, "Compare")
+    if not visitor.is_visible("#compare-make"):  # folded once there are results
+        visitor.get_by_role("button", name="A fresh set along one axis").click()
     visitor.fill("#compare-values textarea, #compare-values input", "2, 9")
     visitor.click("#compare-make")
     visitor.wait_for_function(f"{COMPARE}.value?.sounds[0].name === 'guidance 2'")
@@ -156,8 +158,9 @@ def test_blind_the_page_holds_no_name_until_the_answer_is_given(visitor, site):
     visitor.wait_for_selector("#blind-panel .bt-count")
     visitor.wait_for_function(f"{BLIND}.transport.sounds.length === 3 && !{BLIND}.root.hasAttribute('aria-busy')")
     assert visitor.locator("#compare-open").is_hidden() or visitor.locator("#compare-open").count() == 0
-    shown = visitor.evaluate(f"JSON.stringify({BLIND}.value)") + visitor.inner_html("#blind-stage")
-    assert not any(word in shown for word in ("guidance", "riginal", "own_db", "system", "role"))
+    value, html = visitor.evaluate(f"JSON.stringify({BLIND}.value)"), visitor.inner_html("#blind-stage .bt")
+    assert not [word for word in ("guidance", "riginal", "own_db", "system", "role", "note") if word in value]
+    assert not [word for word in ("guidance", "riginal", "hacked") if word in html]
     visitor.keyboard.press("Space")
     for index in range(3):
         visitor.keyboard.press(str(index + 1))

@@ -7,12 +7,11 @@ import gc
 import logging
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
+from stav2a.defaults import COMPACT, model_defaults
 from stav2a.media.limits import InputError
 
 log = logging.getLogger(__name__)
-COMPACT = Path(__file__).parents[1] / "assets" / "compact"
 
 
 class Engine:
@@ -52,6 +51,24 @@ class Engine:
         names = dict.fromkeys([self.default_model, "compact", "paper"])
         return {name: unavailable(name) for name in names}
 
+    def defaults(self, name: str) -> dict:
+        """What the model samples with unless told otherwise; `InputError` for a name that is not listed."""
+        self._known(name)
+        return model_defaults(name)
+
+    def warm(self) -> threading.Thread:
+        """Load the default model beside the serving, so that the first visitor does not wait for it."""
+
+        def load() -> None:
+            try:
+                self.pipeline()
+            except InputError as missing:  # every run that asks for it says so, too
+                log.warning("%s", missing)
+
+        thread = threading.Thread(target=load, daemon=True, name="stav2a-warm")
+        thread.start()
+        return thread
+
     @contextlib.contextmanager
     def free_memory_on_failure(self) -> Iterator[None]:
         """Give memory back when a run breaks off for want of it, so that the next one can start."""
@@ -66,11 +83,14 @@ class Engine:
                     torch.cuda.empty_cache()
             raise
 
-    def _load(self, name: str):
-        # strangers send names too: only what is listed is loaded, never a path or repository of their choice
+    def _known(self, name: str) -> str | None:
+        """Why a listed model cannot be used, or None. Strangers send names: none but the listed are looked at."""
         if name not in (known := self.models()):
             raise InputError(f"There is no model of that name; there are {', '.join(known)}.")
-        if (sentence := known[name]) is not None:
+        return known[name]
+
+    def _load(self, name: str):
+        if (sentence := self._known(name)) is not None:
             raise InputError(sentence)
         from stav2a.pipeline import STAV2APipeline
 

@@ -202,6 +202,7 @@ def write(
         yield Progress("bundle", 0, 1)
         with job.timed("bundle"):
             write_bundle(folder / result.bundle.name, sorted(folder.iterdir()))
+        stop_if(cancelled)
     seconds = before_s + time.perf_counter() - start
     yield replace(result, stages=dict(job.stages), seconds=seconds, rtf=seconds / result.duration_s)
 

@@ -18,6 +18,7 @@ import stav2a.condition.cavp
 import stav2a.denoise.control  # noqa: F401
 from stav2a.condition import text
 from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
+from stav2a.defaults import DEFAULTS, TINY_DEFAULTS
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.sound import vae as mel_vae
@@ -26,15 +27,6 @@ from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
 
 ASSETS = Path(__file__).parents[1] / "assets"
-DEFAULTS = {
-    "steps": 25,
-    "guidance_scale": 3.0,
-    "video_guidance_scale": 1.0,
-    "sampler": "dpm++2m",
-    "onset_threshold": 0.5,
-    "mask_control": True,
-    "prompt_prefix": "",
-}
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 UPLOAD_OPTIONS = ("repo_id", "token", "private", "commit_message", "create_pr")
@@ -529,5 +521,5 @@ def tiny(seed: int = 0) -> STAV2APipeline:
         tokenizer=tokenizer,
         scheduler=DDPMScheduler(**presets.SCHEDULER),
         timeline=presets.TIMELINES["tiny"].to_dict(),
-        defaults={"steps": 4, "onset_threshold": 0.45},
+        defaults=TINY_DEFAULTS,
     )

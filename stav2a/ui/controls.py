@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a.defaults import no_video_guidance
+from stav2a.media.limits import InputError
 from stav2a.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def part(shared: Shared) -> dict[str, gr.components.Component]:
     return {"start_s": start, "length_s": length}
 
 
-def model(shared: Shared, steps: int) -> dict[str, gr.components.Component]:
+def model(shared: Shared) -> dict[str, gr.components.Component]:
     choices = [name for name, why in models(shared.engine) if why is None]
     missing = [f"{name}: {why}" for name, why in models(shared.engine) if why is not None]
     default = shared.engine.default_model
@@ -55,20 +57,16 @@ def model(shared: Shared, steps: int) -> dict[str, gr.components.Component]:
         choices or [default], value=default if default in choices else (choices or [default])[0],
         label="Model", info=" ".join(missing) or None, elem_id="model",
     )  # fmt: skip
+    own = shared.engine.defaults(default)
     guidance = gr.Slider(
-        1, 10, value=3, step=0.1, label="Guidance scale", elem_id="guidance",
-        info="How closely the sound follows the caption. 1 lets the picture decide; above 6 gets harsh.",
+        1, 10, value=own["guidance_scale"], step=0.1, label="Guidance scale", elem_id="guidance",
+        info="How closely the sound follows the caption, if there is one. 1: no more than needed; above 6: harsh.",
     )  # fmt: skip
     count = gr.Slider(
-        1,
-        200,
-        value=steps,
-        step=1,
-        label="Steps",
-        elem_id="steps",
+        1, 200, value=own["steps"], step=1, label="Steps", elem_id="steps",
         info="More steps, finer sound, longer wait.",
-    )
-    sampler = gr.Dropdown(SAMPLERS, value="dpm++2m", label="Sampler", elem_id="sampler")
+    )  # fmt: skip
+    sampler = gr.Dropdown(SAMPLERS, value=own["sampler"], label="Sampler", elem_id="sampler")
     with gr.Row(equal_height=True):
         seed = gr.Number(
             0, label="Seed", precision=0, minimum=0, maximum=SEED_CEILING, elem_id="seed", scale=3,
@@ -92,16 +90,39 @@ def model(shared: Shared, steps: int) -> dict[str, gr.components.Component]:
     }
 
 
-def control() -> dict[str, gr.components.Component]:
+def control(shared: Shared) -> dict[str, gr.components.Component]:
     strength = gr.Slider(
         0, 2, value=1, step=0.05, label="Temporal control strength", elem_id="control",
         info="How strongly the onsets time the sound. 0 leaves the timing to chance.",
     )  # fmt: skip
     video = gr.Slider(
-        0, 10, value=0, step=0.1, label="Video guidance", elem_id="video-guidance",
-        info="A second dial for the picture alone. 0: off, the caption's guidance is used as in the paper.",
+        0, 10, step=0.1, label="Video guidance", elem_id="video-guidance",
+        **video_guidance(shared.engine.default_model),
     )  # fmt: skip
     return {"control_scale": strength, "video_guidance_scale": video}
+
+
+def video_guidance(name: str) -> dict:
+    """The dial of the picture alone: off at first, and not to be moved where the model has no use for it."""
+    why = no_video_guidance(name)
+    info = why or "A second dial for the picture alone. 0: off, the caption's guidance is used as in the paper."
+    return {"value": 0, "interactive": why is None, "info": info}
+
+
+def follow_model(shared: Shared, fields: dict[str, gr.components.Component]) -> None:
+    """Choosing a model brings its own steps, guidance and sampler."""
+
+    def chosen(name):
+        try:
+            own = shared.engine.defaults(name)
+        except InputError as refusal:
+            raise gr.Error(str(refusal), print_exception=False) from None
+        return own["steps"], own["guidance_scale"], own["sampler"], gr.update(**video_guidance(name))
+
+    outputs = [fields[name] for name in ("steps", "guidance_scale", "sampler", "video_guidance_scale")]
+    fields["model"].input(
+        chosen, fields["model"], outputs, queue=False, api_visibility="private", show_progress="hidden"
+    )
 
 
 def sound() -> dict[str, gr.components.Component]:
@@ -134,7 +155,10 @@ def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Sett
     if not values.get("length_s"):
         values["length_s"] = None
     values["start_s"] = values.get("start_s") or 0.0
-    return Settings(**values, onsets_s=onsets_s).validated()
+    settings = Settings(**values, onsets_s=onsets_s).validated()
+    if settings.video_guidance_scale not in (None, 1.0) and (why := no_video_guidance(settings.model)):
+        raise InputError(f"The video guidance scale is {settings.video_guidance_scale:g} and must be 0. {why}")
+    return settings
 
 
 def models(engine) -> list[tuple[str, str | None]]:

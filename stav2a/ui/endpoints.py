@@ -15,6 +15,9 @@ from stav2a.ui.shared import MODEL, Shared
 from stav2a.ui.upload import need, uploaded_video
 from stav2a.ui.work import generation, prediction
 
+# The framework copies what is answered; callers come back for nothing, so all of them share one visit's room.
+VISIT = "endpoints"
+
 
 def build(shared: Shared) -> None:
     """Register `/generate` and `/predict_onsets` on the open Blocks."""
@@ -55,11 +58,10 @@ def build(shared: Shared) -> None:
             "original_audio": original_audio, "original_gain_db": original_gain_db,
             "loudness_lufs": loudness_lufs or None,
         }  # fmt: skip
-        visit = shared.history.visit(None)
         try:
             onsets = None if onsets_s in (None, {}) else onsets_of({"onsets_s": onsets_s})
             settings = controls.settings_of(values, onsets)
-            work = generation(shared.engine, shared.history, visit, need(video), settings, shared.limits)
+            work = generation(shared.engine, shared.history, VISIT, need(video), settings, shared.limits)
             run = _last(work(lambda: False))
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
@@ -85,6 +87,7 @@ def build(shared: Shared) -> None:
         return asdict(found)
 
     default = shared.engine.default_model
+    own = shared.engine.defaults(default)
     with gr.Group(visible=False):
         video = uploaded_video(label="video")
         model = gr.Textbox(default, label="model")
@@ -94,10 +97,10 @@ def build(shared: Shared) -> None:
             gr.Textbox("", label="prompt"),
             gr.Textbox("", label="negative_prompt"),
             model,
-            gr.Number(3, label="guidance_scale"),
+            gr.Number(own["guidance_scale"], label="guidance_scale"),
             gr.Number(0, label="video_guidance_scale"),
-            gr.Number(20, label="steps"),
-            gr.Textbox("dpm++2m", label="sampler"),
+            gr.Number(own["steps"], label="steps"),
+            gr.Textbox(own["sampler"], label="sampler"),
             gr.Number(0, label="seed"),
             gr.Number(1, label="takes"),
             gr.Number(1, label="control_scale"),

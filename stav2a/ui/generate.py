@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import gradio as gr
 
-from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
 from stav2a.settings import MAX_PROMPT
 from stav2a.ui import controls, examples, status
@@ -17,12 +15,13 @@ from stav2a.ui.figure_view import figure_value, figure_view
 from stav2a.ui.history import Run
 from stav2a.ui.jobs import Job, explain, watch
 from stav2a.ui.onset_editor import editor_value, onset_editor, onsets_of
-from stav2a.ui.shared import MODEL, Shared
+from stav2a.ui.shared import WATCHING, Shared
 from stav2a.ui.upload import need, summary, uploaded_video
 from stav2a.ui.work import Found, generation, prediction
 
-PRIVATE = {"api_visibility": "private"}
 QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+STOPPED = "Stopped. Nothing was changed."
+NEWER = "A newer run of yours, in another window, has taken the place of this one."
 
 
 @dataclass
@@ -65,15 +64,13 @@ def _inputs(shared: Shared) -> Tab:
         label="Caption", placeholder="What should be heard? Leave empty to let the picture decide.",
         max_length=MAX_PROMPT, lines=1, max_lines=3, elem_id="prompt",
     )  # fmt: skip
-    gr.Examples(
-        [[text] for text in controls.SUGGESTIONS], [prompt], label="The model knows", examples_per_page=8
-    )
+    gr.Examples([[text] for text in controls.SUGGESTIONS], [prompt], label="The model knows", examples_per_page=8)
     with gr.Row():
-        tab.generate = gr.Button("Generate", variant="primary", elem_id="generate", scale=3, min_width=110)
-        tab.find = gr.Button("Find onsets", elem_id="find", scale=2, min_width=110)
-        tab.cancel = gr.Button(
-            "Cancel", variant="stop", elem_id="cancel", scale=1, min_width=80, interactive=False
-        )
+        # both wait for the visit to be known, which takes the page a moment
+        asleep = {"interactive": False, "min_width": 110}
+        tab.generate = gr.Button("Generate", variant="primary", elem_id="generate", scale=3, **asleep)
+        tab.find = gr.Button("Find onsets", elem_id="find", scale=2, **asleep)
+        tab.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel", scale=1, min_width=80, interactive=False)
     tab.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
     negative = gr.Textbox(
         label="Negative caption", placeholder="What should not be heard, for example: speech, music",
@@ -83,11 +80,12 @@ def _inputs(shared: Shared) -> Tab:
     with gr.Accordion("Part of the clip", open=False):
         tab.fields |= controls.part(shared)
     with gr.Accordion("Model, sampling and seed", open=False):
-        tab.fields |= controls.model(shared, steps=default_steps(shared.engine))
+        tab.fields |= controls.model(shared)
     with gr.Accordion("Timing and picture", open=False):
-        tab.fields |= controls.control()
+        tab.fields |= controls.control(shared)
     with gr.Accordion("Original audio and loudness", open=False):
         tab.fields |= controls.sound()
+    controls.follow_model(shared, tab.fields)
     return tab
 
 
@@ -110,9 +108,7 @@ def _outputs(tab: Tab) -> None:
                 label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"],
                 visible=False,
             )  # fmt: skip
-            tab.bundle = gr.DownloadButton(
-                "Download everything (zip)", visible=False, elem_id="bundle", size="md"
-            )
+            tab.bundle = gr.DownloadButton("Download everything (zip)", visible=False, elem_id="bundle", size="md")
         with gr.Column(min_width=260):
             tab.measures = gr.HTML("", elem_id="measures", padding=False)
     with gr.Accordion("Settings of this run", open=False, visible=False) as tab.settings_box:
@@ -181,47 +177,47 @@ def _events(tab: Tab, shared: Shared) -> None:
                 shared.runs: shared.history.runs(visit),
             }
         if job.cancelled or job.outcome is None:
-            return {**free(True), tab.status: status.note("Stopped. Nothing was changed.")}
+            return {**free(True), tab.status: status.note(STOPPED)}
         found: Found = job.outcome
         value = editor_value(found.duration_s, found.curve, found.onsets_s, None, found.step_s, found.start_s)
         count = len(found.onsets_s)
         sentence = f"{count} onset{'' if count == 1 else 's'} found. Edit them, then press “Regenerate”."
         return {**free(True), tab.status: status.note(sentence), tab.editor: value}
 
-    async def follow(job: Job, visit: str) -> AsyncIterator[dict]:
-        yield busy()
-        last = None
+    async def follow(job: Job, visit: str, page: str) -> AsyncIterator[dict]:
+        yield {**busy(), tab.status: (last := status.running(job))}
         async for _ in watch(job):
             line = status.running(job)
             if line != last and not job.done:
                 yield {tab.status: line}
                 last = line
-        yield outcome(job, visit)
+        newer = shared.jobs.get(visit)
+        if newer is None or newer is job:
+            yield outcome(job, visit)
+        elif newer.page != page:  # else this page shows the newer run already
+            yield {**free(True), tab.status: status.note(NEWER)}
 
     def starter(kind: str, edited: bool):
-        async def start(*given) -> AsyncIterator[dict]:
+        async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
             clip, values, (editor, visit) = tab.values(given)
+            page = request.session_hash or ""
             try:
                 path = need(clip)
                 settings = controls.settings_of(values, onsets_of(editor) if edited else None)
-            except InputError as refusal:
-                yield {**free(True), tab.status: status.error(str(refusal))}
-                return
+                if kind == "generate":
+                    work = generation(shared.engine, shared.history, visit, path, settings, shared.limits)
+                else:
+                    work = prediction(shared.engine, path, settings, shared.limits)
+                job = shared.jobs.start(visit, work, kind, page)
             except Exception as error:
                 yield {**free(True), tab.status: status.error(explain(error))}
                 return
-            if kind == "generate":
-                work = generation(shared.engine, shared.history, visit, path, settings, shared.limits)
-            else:
-                work = prediction(shared.engine, path, settings, shared.limits)
-            async for update in follow(shared.jobs.start(visit, work, kind), visit):
+            async for update in follow(job, visit, page):
                 yield update
 
         return start
 
-    run = {
-        "outputs": shown, "show_progress": "minimal", "show_progress_on": tab.status, **PRIVATE, **MODEL,
-    }  # fmt: skip
+    run = {"outputs": shown, **WATCHING}
     inputs = tab.inputs(tab.editor, shared.visit)
     events = [
         gr.on([tab.generate.click, tab.fields["prompt"].submit], starter("generate", False), inputs, **run),
@@ -231,7 +227,7 @@ def _events(tab: Tab, shared: Shared) -> None:
 
     def cancel(visit: str) -> dict:
         shared.jobs.cancel(visit)
-        return {**free(True), tab.status: status.note("Stopped. Nothing was changed.")}
+        return {**free(True), tab.status: status.note(STOPPED)}
 
     tab.cancel.click(cancel, shared.visit, shown, cancels=events, **QUICK)
 
@@ -251,14 +247,15 @@ def _events(tab: Tab, shared: Shared) -> None:
         except Exception as error:
             return "", status.error(explain(error))
 
-    tab.source.upload(look, tab.source, [tab.info, tab.status], **PRIVATE, show_progress="hidden")
+    tab.source.upload(look, tab.source, [tab.info, tab.status], **WATCHING)
 
-    async def restore(visit: str) -> AsyncIterator[dict]:
+    async def restore(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: follow the run that is still going, or show the last one."""
         job = shared.jobs.get(visit)
         runs = shared.history.runs(visit)
         if job is not None and not job.done:
-            async for update in follow(job, visit):
+            job.page = request.session_hash or ""
+            async for update in follow(job, visit, job.page):
                 yield update
         elif runs:
             back = status.note("Your last result is back.")
@@ -271,9 +268,5 @@ def _events(tab: Tab, shared: Shared) -> None:
 
 
 def default_steps(engine) -> int:
-    """The checkpoint's own number of steps without loading its weights."""
-    config = Path(__file__).parents[2] / "assets" / "compact" / "model_index.json"
-    if config.exists():
-        defaults = json.loads(config.read_text(encoding="utf-8")).get("defaults") or {}
-        return int(defaults.get("steps") or defaults.get("num_inference_steps") or 20)
-    return 20
+    """The default model's own number of steps, without loading its weights."""
+    return engine.defaults(engine.default_model)["steps"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 RUNS_A_VISIT = 12
+RUNS_IN_ALL = 240  # over all visits: callers of the endpoints come as a new visit each time
 KEEP_S = 2 * 3600
 
 
@@ -69,6 +70,10 @@ class Run:
     original: str | None = None  # the clip's own sound, where it was read
     clip_key: str = ""  # hash of the clip's file
 
+    def __hash__(self) -> int:
+        """The framework hashes what a `gr.State` holds to see whether it has changed; dicts have no hash."""
+        return hash((self.id, self.created))
+
     @classmethod
     def from_json(cls, data: dict) -> Run:
         return cls(**{**data, "takes": [Take(**take) for take in data["takes"]]})
@@ -77,8 +82,11 @@ class Run:
 class History:
     """All visits of one server under `root`; thread-safe."""
 
-    def __init__(self, root: Path, keep_s: float = KEEP_S, runs_a_visit: int = RUNS_A_VISIT):
-        self.root, self.keep_s, self.runs_a_visit = Path(root), keep_s, runs_a_visit
+    def __init__(
+        self, root: Path, keep_s: float = KEEP_S, runs_a_visit: int = RUNS_A_VISIT, runs_in_all: int = RUNS_IN_ALL
+    ):
+        self.root, self.keep_s = Path(root), keep_s
+        self.runs_a_visit, self.runs_in_all = runs_a_visit, runs_in_all
         self._lock = threading.Lock()
 
     def visit(self, token: object) -> str:
@@ -115,16 +123,27 @@ class History:
             folder.parent.rmdir()
 
     def sweep(self) -> None:
-        """Remove runs beyond a visit's share and those older than `keep_s`."""
+        """Remove runs beyond a visit's share or that of all, and those older than `keep_s`."""
         with self._lock:
+            kept = []
             for visit in self.root.glob("*"):
                 runs = sorted(visit.glob("*"))
-                old = [r for r in runs if time.time() - int(r.name.split("-")[0], 16) / 1e9 > self.keep_s]
+                old = [r for r in runs if time.time() - _began(r) > self.keep_s]
                 finished = [r for r in runs if (r / "run.json").exists()]
-                for run in {*old, *finished[: -self.runs_a_visit]}:
+                gone = {*old, *finished[: -self.runs_a_visit]}
+                kept += [run for run in finished if run not in gone]
+                for run in gone:
                     shutil.rmtree(run, ignore_errors=True)
+            for run in sorted(kept, key=_began)[: -self.runs_in_all]:
+                shutil.rmtree(run, ignore_errors=True)
+            for visit in self.root.glob("*"):
                 if not any(visit.iterdir()):
                     visit.rmdir()
+
+
+def _began(run: Path) -> float:
+    """When the folder of a run was made: its name begins with the nanoseconds in hexadecimal."""
+    return int(run.name.split("-")[0], 16) / 1e9
 
 
 def record(result: Result, folder: Path, clip_name: str) -> Run:

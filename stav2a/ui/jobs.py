@@ -2,6 +2,9 @@
 
 A browser that reloads loses its connection and the framework drops that event. The work itself goes on here,
 and the reloaded page finds it by its visit. Starting a second job stops the first, so no visitor holds two.
+
+Jobs stand in one line and one works at a time. The framework's own queue would hold a visitor's event back
+until its turn: the page could neither say how many are ahead nor let the visitor step out of the line.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from stav2a.media.limits import Cancelled, InputError
 
@@ -21,26 +24,27 @@ log = logging.getLogger(__name__)
 NO_MEMORY = "There was not enough memory for this: use fewer takes or a shorter part of the clip."
 NO_WEIGHTS = "The weights of this model are not here and could not be fetched; choose another model."
 OUR_FAULT = "Something went wrong on this side and the run was stopped. It has been noted; please try again."
+FULL = "The queue is full: {} runs are waiting. Please try again in a few minutes."
+WAITING = 20  # most jobs that wait
 FORGET_S = 3600
 
 
 class Job:
     """One run of `work`, an iterator of progress whose last item is the outcome."""
 
-    def __init__(self, work: Callable[[Callable[[], bool]], Iterator], kind: str):
+    def __init__(self, work: Callable[[Callable[[], bool]], Iterator], kind: str, line: Sequence[Job] = (), page=""):
         self.kind = kind
+        self.page = page
         self.progress = None
         self.outcome = None
         self.error: str | None = None
-        self.created = time.monotonic()
-        self.changed = self.created  # when `progress` last entered a new stage
+        self.changed = time.monotonic()  # when `progress` last entered a new stage
+        self.started = False
         self.ended: float | None = None
+        self._line = line
         self._work = work
-        self._cancel = threading.Event()
-        context = contextvars.copy_context()  # ZeroGPU finds its request through a context variable
-        self._thread = threading.Thread(
-            target=context.run, args=(self._run,), daemon=True, name=f"stav2a-{kind}"
-        )
+        self._cancel, self._over = threading.Event(), threading.Event()
+        self._context = contextvars.copy_context()  # ZeroGPU finds its request through a context variable
 
     @property
     def done(self) -> bool:
@@ -50,11 +54,35 @@ class Job:
     def cancelled(self) -> bool:
         return self._cancel.is_set()
 
+    @property
+    def ahead(self) -> int:
+        """Jobs that come before this one; 0 from its start on."""
+        line = list(self._line)
+        return line.index(self) if self in line else 0
+
     def cancel(self) -> None:
         self._cancel.set()
 
     def join(self, timeout: float | None = None) -> None:
-        self._thread.join(timeout)
+        self._over.wait(timeout)
+
+    def begin(self, then: Callable[[Job], None]) -> None:
+        """Work in a thread of its own; `then` is called when it has ended."""
+
+        def run() -> None:
+            try:
+                self._run()
+            finally:
+                then(self)
+
+        self.started, self.changed = True, time.monotonic()
+        name = f"stav2a-{self.kind}"
+        threading.Thread(target=self._context.run, args=(run,), daemon=True, name=name).start()
+
+    def end(self) -> None:
+        self._work = None  # lets go of the clip and of the arrays it closes over
+        self.ended = time.monotonic()
+        self._over.set()
 
     def _run(self) -> None:
         stream = None
@@ -71,8 +99,7 @@ class Job:
         finally:
             if stream is not None and hasattr(stream, "close"):
                 stream.close()
-            self._work = None  # lets go of the clip and of the arrays it closes over
-            self.ended = time.monotonic()
+            self.end()
 
     def _note(self, item) -> None:
         if not hasattr(item, "stage"):
@@ -91,23 +118,24 @@ class Job:
 
 
 class Jobs:
-    """The last job of every visit."""
+    """The last job of every visit, and the line of those that are not done; its first one works."""
 
-    def __init__(self):
+    def __init__(self, waiting: int = WAITING):
+        self.waiting = waiting
         self._jobs: dict[str, Job] = {}
-        self._lock = threading.Lock()
+        self._line: list[Job] = []
+        self._lock = threading.RLock()
 
-    def start(self, visit: str, work: Callable[[Callable[[], bool]], Iterator], kind: str) -> Job:
+    def start(self, visit: str, work: Callable[[Callable[[], bool]], Iterator], kind: str, page: str = "") -> Job:
+        """Put a job at the end of the line; `InputError` when that is full. `page`: the window that asked."""
         with self._lock:
-            now = time.monotonic()
-            for name, job in list(self._jobs.items()):
-                if job.done and now - job.ended > FORGET_S:
-                    del self._jobs[name]
-            previous = self._jobs.get(visit)
-            if previous is not None:
-                previous.cancel()
-            job = self._jobs[visit] = Job(work, kind)
-        job._thread.start()
+            self._forget()
+            self.cancel(visit)
+            if len(self._line) > self.waiting:
+                raise InputError(FULL.format(len(self._line) - 1))
+            job = self._jobs[visit] = Job(work, kind, self._line, page)
+            self._line.append(job)
+            self._next()
         return job
 
     def get(self, visit: str) -> Job | None:
@@ -115,11 +143,30 @@ class Jobs:
 
     def cancel(self, visit: str) -> bool:
         """Stop the job of this visit, and no other; whether there was one to stop."""
-        job = self._jobs.get(visit)
-        if job is None or job.done:
-            return False
-        job.cancel()
-        return True
+        with self._lock:
+            job = self._jobs.get(visit)
+            if job is None or job.done:
+                return False
+            job.cancel()
+            if not job.started:  # nothing of it is to be waited for
+                self._line.remove(job)
+                job.end()
+            return True
+
+    def _next(self) -> None:
+        if self._line and not self._line[0].started:
+            self._line[0].begin(self._leave)
+
+    def _leave(self, job: Job) -> None:
+        with self._lock:
+            self._line.remove(job)
+            self._next()
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        for name, job in list(self._jobs.items()):
+            if job.done and now - job.ended > FORGET_S:
+                del self._jobs[name]
 
 
 async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:

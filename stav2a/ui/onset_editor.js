@@ -285,7 +285,7 @@ file.addEventListener("change", async () => {
 function receive() {
   const value = props.value;
   const fresh = value && typeof value === "object" && value.duration_s > 0 ? value : null;
-  if (fresh && data && fresh.revision === data.revision && same(fresh.onsets_s, onsets)) return;
+  if (fresh && data && fresh.revision === data.revision) return; // an echo of an edit made here, perhaps not the last
   data = fresh; onsets = fresh ? [...(fresh.onsets_s || [])] : []; done = []; undone = []; selected = -1;
   complain("");
   draw();

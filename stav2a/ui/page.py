@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import platform
+import shutil
 import tempfile
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +20,7 @@ from stav2a.ui import compare, compare_endpoint, endpoints, examples, explore, g
 from stav2a.ui.blind_tests import ratings_path
 from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
-from stav2a.ui.shared import Shared
+from stav2a.ui.shared import WATCHING, Shared
 from stav2a.ui.theme import CSS, theme
 
 if TYPE_CHECKING:
@@ -46,8 +49,8 @@ def create_demo(
         runs = gr.State([])
         shared = Shared(engine, history, Jobs(), limits, visit, runs, gr.State([]))
         gr.HTML(HEAD, padding=False)
-        if (sentence := banner()) is not None:
-            gr.HTML(f'<p class="banner" role="note">{sentence}</p>', padding=False)
+        for sentence in notices(engine):
+            gr.HTML(f'<p class="banner" role="note">{escape(sentence)}</p>', padding=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 tab = generate.build(shared)
@@ -59,14 +62,14 @@ def create_demo(
         endpoints.build(shared)
         compare_endpoint.build(shared)
 
-        def enter(known: str) -> tuple[str, str]:
-            own = history.visit(known)
-            return own, own
+        def enter(known: str) -> dict:
+            """Know the visitor; only then may runs begin, which are kept under that name."""
+            own, awake = history.visit(known), gr.update(interactive=True)
+            return {token: own, visit: own, tab.generate: awake, tab.find: awake}
 
-        entered = demo.load(
-            enter, token, [token, visit], queue=False, api_visibility="private", show_progress="hidden"
-        )
-        entered.then(tab.restore, visit, tab.shown, api_visibility="private", show_progress="hidden")
+        outputs = [token, visit, tab.generate, tab.find]
+        entered = demo.load(enter, token, outputs, queue=False, api_visibility="private", show_progress="hidden")
+        entered.then(tab.restore, visit, tab.shown, **WATCHING)
         after.entered(entered)
     demo.stav2a = shared
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
@@ -87,21 +90,26 @@ def launch_options(limits: Limits = LIMITS) -> dict:
     }
 
 
-def banner() -> str | None:
-    """A word to expect less speed where there is no accelerator."""
-    import torch
+def notices(engine: Engine) -> list[str]:
+    """What a visitor should know before anything else: a missing model, a slow machine."""
+    sentences = []
+    if (missing := engine.models()[engine.default_model]) is not None:
+        sentences.append(f"{missing} Choose another model under “Model, sampling and seed”.")
+    if not likely_accelerated():
+        sentences.append("Running on a CPU: ten seconds of video take about half a minute. Short clips are quicker.")
+    return sentences
 
-    if torch.cuda.is_available() or torch.backends.mps.is_available() or os.environ.get("SPACES_ZERO_GPU"):
-        return None
-    return "Running on a CPU: ten seconds of video take about half a minute. Short clips are quicker."
+
+def likely_accelerated() -> bool:
+    """Whether there seems to be an accelerator. Asking torch would add seconds to every start."""
+    apple = (platform.system(), platform.machine()) == ("Darwin", "arm64")
+    return apple or bool(os.environ.get("SPACES_ZERO_GPU")) or shutil.which("nvidia-smi") is not None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="model that is chosen at first (default: compact)")
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
-    parser.add_argument(
-        "--port", type=int, default=None, help="port to listen on (default: the first free from 7860)"
-    )
+    parser.add_argument("--port", type=int, default=None, help="port to listen on (default: the first free from 7860)")
     parser.add_argument("--ratings", type=Path, default=None, help="SQLite file for the blind tests' answers")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
@@ -111,6 +119,10 @@ def run(given: argparse.Namespace) -> int:
 
     # A Space asks for all addresses through the variable; everywhere else only this machine may connect.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    demo = create_demo(Engine(given.model), ratings=given.ratings)
-    demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, **launch_options())
+    engine = Engine(given.model)
+    demo = create_demo(engine, ratings=given.ratings)
+    options = launch_options()
+    demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, prevent_thread_lock=True, **options)
+    engine.warm()
+    demo.block_thread()
     return 0

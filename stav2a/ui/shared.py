@@ -3,7 +3,8 @@
 `visit` holds the visitor's token and `runs` their finished runs (`list[Run]`, oldest first); both are
 `gr.State`. A tab that makes a run appends to `runs`; a tab that shows runs listens to `runs.change`. A tab
 that sends sounds to Compare puts their ids (see `entries.py`) into `picked` and selects it in `tabs`.
-Events that use the model are given `**MODEL`, so that one runs at a time over all tabs.
+Events that use the model themselves are given `**MODEL`, so that one runs at a time. Those that only watch a
+job are given `**WATCHING`: the job stands in its own line (see `jobs.py`), its watchers in none.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from stav2a.ui.generate import Tab
 
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
+WATCHING = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

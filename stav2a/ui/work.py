@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stav2a.media.limits import Limits
+from stav2a.media.limits import InputError, Limits
+from stav2a.media.probe import probe
 from stav2a.ui.history import History, Run, record
 
 if TYPE_CHECKING:
     from stav2a.engine import Engine
     from stav2a.settings import Settings
+
+
+WINDOW_STEP_S = 7.68  # windows of 10.24 s overlap by a quarter
+MOST_GPU_S = 300
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,19 @@ def prediction(engine: Engine, clip: Path, settings: Settings, limits: Limits):
 
 def gpu_seconds(engine: Engine, clip: Path, settings: Settings, *_) -> int:
     """How long a shared GPU is asked for: steps × takes × windows of the clip, with room for loading."""
-    windows = max(1.0, (settings.length_s or 10.0) / 8.0)
-    steps = settings.steps or 25
-    return int(min(20 + 0.06 * steps * settings.takes * windows + 3 * windows * settings.takes, 300))
+    length_s = settings.length_s
+    if length_s is None:
+        try:
+            length_s = probe(clip).duration_s - settings.start_s
+        except InputError:
+            length_s = 0.0  # the run itself will say why the clip cannot be used
+    windows = max(1.0, length_s / WINDOW_STEP_S)
+    steps = settings.steps or engine.defaults(settings.model)["steps"]
+    return int(min(20 + 0.06 * steps * settings.takes * windows + 3 * windows * settings.takes, MOST_GPU_S))
 
 
 def gpu_seconds_of_variants(engine: Engine, clip: Path, variants: list, *_) -> int:
-    return min(sum(gpu_seconds(engine, clip, variant.settings) for variant in variants), 300)
+    return min(sum(gpu_seconds(engine, clip, variant.settings) for variant in variants), MOST_GPU_S)
 
 
 def _on_gpu(seconds):

@@ -1,0 +1,43 @@
+"""What a checkpoint samples with unless told otherwise, read without opening its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+DEFAULTS = {
+    "steps": 25,
+    "guidance_scale": 3.0,
+    "video_guidance_scale": 1.0,
+    "sampler": "dpm++2m",
+    "onset_threshold": 0.5,
+    "mask_control": True,
+    "prompt_prefix": "",
+}
+TINY_DEFAULTS = {"steps": 4, "onset_threshold": 0.45}
+COMPACT = Path(__file__).parents[1] / "assets" / "compact"
+
+
+def model_defaults(name: str) -> dict:
+    """`DEFAULTS` with what the checkpoint of that name sets itself; just `DEFAULTS` where it is not on disk."""
+    if name == "tiny":
+        return {**DEFAULTS, **TINY_DEFAULTS}
+    if name == "paper":
+        from stav2a.weights.faithful import FAITHFUL
+
+        return {**DEFAULTS, **FAITHFUL}
+    index = (COMPACT if name == "compact" else Path(name)) / "model_index.json"
+    if not index.is_file():
+        return dict(DEFAULTS)
+    return {**DEFAULTS, **(json.loads(index.read_text(encoding="utf-8")).get("defaults") or {})}
+
+
+def no_video_guidance(name: str) -> str | None:
+    """Why the picture has no guidance dial of its own with this model, or None where it has one.
+
+    Such guidance compares with a prediction that saw no picture, which a model must have met in training. The
+    paper's training never leaves the picture out (see docs/faithful.md).
+    """
+    if name == "paper":
+        return "This model was never trained without the picture, so it has no such dial."
+    return None

@@ -22,6 +22,7 @@ from stav2a.defaults import DEFAULTS, TINY_DEFAULTS
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.sound import vae as mel_vae
+from stav2a.sound.griffin_lim import refine
 from stav2a.sound.vocoder import vocode
 from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
@@ -317,9 +318,11 @@ class STAV2APipeline(DiffusionPipeline):
         mel = in_chunks(to_mel, sequence, timeline.latent_frames, DECODE_HALO, per_latent)
         wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
         samples = samples or wave.shape[0]
-        waveforms = wave.transpose(0, 1).float().clamp(-1, 1).cpu().numpy()[:, :samples]
+        waves, mels = wave.transpose(0, 1), mel.transpose(0, 1)
+        waves = refine(waves, mels, timeline, self.defaults["griffin_lim"])
+        waveforms = waves.float().clamp(-1, 1).cpu().numpy()[:, :samples]
         frames = -(-samples // hop)
-        return waveforms, mel.transpose(0, 1).float().cpu().numpy()[:, :frames]
+        return waveforms, mels.float().cpu().numpy()[:, :frames]
 
     # ---- the whole way ----------------------------------------------------------------------------
 

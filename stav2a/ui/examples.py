@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a.media.probe import probe
 from stav2a.ui.history import Run, Take, record
+from stav2a.ui.upload import summary
 
 if TYPE_CHECKING:
     from stav2a.ui.generate import Tab
@@ -24,31 +26,36 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[2] / "assets" / "examples"
 
 
-def load(folder: Path = FOLDER) -> list[Run]:
-    """The examples there are, in order of name; the paths of their files made whole."""
-    return [_read(path.parent) for path in sorted(folder.glob("*/run.json"))]
+def load(folder: Path | None = None) -> list[Run]:
+    """The examples there are (in `FOLDER`), in order of name; the paths of their files made whole."""
+    return [_read(path.parent) for path in sorted((folder or FOLDER).glob("*/run.json"))]
 
 
-def build(tab: Tab, runs: list[Run], show: Callable[[Run], dict]) -> None:
-    """A row of examples; choosing one fills the inputs and shows its result."""
+def shelf(runs: list[Run]) -> gr.Dataset | None:
+    """A row of examples to choose from; no row where there are none."""
     if not runs:
-        return
-    gr.Markdown("#### Examples, ready to play", elem_id="examples-title")
-    shelf = gr.Dataset(
+        return None
+    return gr.Dataset(
         components=[gr.Video(render=False), gr.Textbox(render=False)],
-        samples=[[run.clip, run.settings.get("prompt", "")] for run in runs],
+        samples=[[run.clip, run.settings.get("prompt") or "no caption"] for run in runs],
         headers=["Clip", "Caption"],
         type="index",
-        show_label=False,
+        label="Examples, ready to play",
+        layout="gallery",
         elem_id="examples",
     )
 
+
+def connect(row: gr.Dataset, tab: Tab, runs: list[Run], show: Callable[[Run], dict]) -> None:
+    """Choosing an example fills the inputs and shows its result."""
+
     def choose(index: int) -> dict:
         run = runs[index]
-        return {tab.source: run.clip, tab.fields["prompt"]: run.settings.get("prompt", ""), **show(run)}
+        filled = {tab.source: run.clip, tab.fields["prompt"]: run.settings.get("prompt", "")}
+        return {**filled, tab.info: summary(probe(Path(run.clip))), **show(run)}
 
-    shelf.click(
-        choose, shelf, [tab.source, tab.fields["prompt"], *tab.shown],
+    row.click(
+        choose, row, [tab.source, tab.info, tab.fields["prompt"], *tab.shown],
         queue=False, api_visibility="private", show_progress="hidden",
     )  # fmt: skip
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import gradio as gr
 
 from stav2a.media.probe import probe
 from stav2a.settings import MAX_PROMPT
-from stav2a.ui import controls, examples, status
-from stav2a.ui.figure_view import figure_value, figure_view
+from stav2a.ui import controls, examples, result_panel, status
 from stav2a.ui.history import Run
 from stav2a.ui.jobs import Job, explain, watch
-from stav2a.ui.onset_editor import editor_value, onset_editor, onsets_of
+from stav2a.ui.onset_editor import editor_value, onsets_of
+from stav2a.ui.result_panel import show_run, show_take
 from stav2a.ui.shared import WATCHING, Shared
 from stav2a.ui.upload import need, summary, uploaded_video
 from stav2a.ui.work import Found, generation, prediction
@@ -42,12 +41,16 @@ class Tab:
 
 
 def build(shared: Shared) -> Tab:
+    ready = examples.load()
+    shelf = examples.shelf(ready)
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
             tab = _inputs(shared)
         with gr.Column(scale=7, min_width=320):
-            _outputs(tab)
-    _events(tab, shared)
+            result_panel.build(tab)
+    show = _events(tab, shared)
+    if shelf is not None:
+        examples.connect(shelf, tab, ready, show)
     return tab
 
 
@@ -89,33 +92,8 @@ def _inputs(shared: Shared) -> Tab:
     return tab
 
 
-def _outputs(tab: Tab) -> None:
-    tab.current = gr.State(None)  # the `Run` that is shown
-    tab.video = gr.Video(
-        label="Clip with sound",
-        interactive=False,
-        elem_id="result-video",
-        buttons=["download"],
-        autoplay=False,
-    )
-    tab.takes = gr.Radio([], label="Take", visible=False, elem_id="takes")
-    tab.editor = onset_editor(elem_id="onset-editor")
-    tab.regenerate = gr.Button("Regenerate with these onsets", elem_id="regenerate", interactive=False)
-    tab.figure = figure_view("result-video", elem_id="figure")
-    with gr.Row(equal_height=False):
-        with gr.Column(min_width=260):
-            tab.audio = gr.Audio(
-                label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"],
-                visible=False,
-            )  # fmt: skip
-            tab.bundle = gr.DownloadButton("Download everything (zip)", visible=False, elem_id="bundle", size="md")
-        with gr.Column(min_width=260):
-            tab.measures = gr.HTML("", elem_id="measures", padding=False)
-    with gr.Accordion("Settings of this run", open=False, visible=False) as tab.settings_box:
-        tab.settings = gr.Code(language="json", interactive=False, show_label=False, elem_id="settings")
-
-
-def _events(tab: Tab, shared: Shared) -> None:
+def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
+    """Connect the tab; returns what shows a finished run in it."""
     shown = [
         tab.status, tab.generate, tab.find, tab.cancel, tab.regenerate, tab.video, tab.takes, tab.editor,
         tab.figure, tab.audio, tab.bundle, tab.measures, tab.settings_box, tab.settings, tab.fields["seed"],
@@ -139,30 +117,6 @@ def _events(tab: Tab, shared: Shared) -> None:
             tab.cancel: gr.update(interactive=False),
         }
 
-    def show_take(run: Run, k: int) -> dict:
-        take = run.takes[k]
-        return {
-            tab.video: take.video,
-            tab.audio: gr.update(value=take.audio, visible=True),
-            tab.figure: figure_value(take.figure),
-            tab.measures: status.measures_table(take.measures, run.rtf, run.seconds),
-        }
-
-    def show_run(run: Run) -> dict:
-        names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
-        return {
-            **show_take(run, 0),
-            tab.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
-            tab.editor: editor_value(
-                run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s
-            ),
-            tab.bundle: gr.update(value=run.bundle, visible=run.bundle is not None),
-            tab.settings_box: gr.update(visible=True),
-            tab.settings: json.dumps(run.settings, indent=1, ensure_ascii=False),
-            tab.fields["seed"]: run.seed,
-            tab.current: run,
-        }
-
     def outcome(job: Job, visit: str) -> dict:
         """What the page shows when a job has ended, whichever way."""
         if job.error is not None:
@@ -173,7 +127,7 @@ def _events(tab: Tab, shared: Shared) -> None:
             return {
                 **free(True),
                 tab.status: status.note(done),
-                **show_run(run),
+                **show_run(tab, run),
                 shared.runs: shared.history.runs(visit),
             }
         if job.cancelled or job.outcome is None:
@@ -234,7 +188,7 @@ def _events(tab: Tab, shared: Shared) -> None:
     def choose(k, run: Run | None) -> dict:
         if run is None or not isinstance(k, int) or not 0 <= k < len(run.takes):
             return {tab.takes: gr.skip()}
-        return show_take(run, k)
+        return show_take(tab, run, k)
 
     tab.takes.input(choose, [tab.takes, tab.current], shown, **QUICK)
 
@@ -259,12 +213,12 @@ def _events(tab: Tab, shared: Shared) -> None:
                 yield update
         elif runs:
             back = status.note("Your last result is back.")
-            yield {**free(True), **show_run(runs[-1]), tab.status: back, shared.runs: runs}
+            yield {**free(True), **show_run(tab, runs[-1]), tab.status: back, shared.runs: runs}
         else:
             yield {shared.runs: []}
 
     tab.restore = restore
-    examples.build(tab, examples.load(), lambda run: {**free(True), **show_run(run)})
+    return lambda run: {**free(True), tab.status: status.idle(), **show_run(tab, run)}
 
 
 def default_steps(engine) -> int:

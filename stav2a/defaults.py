@@ -13,6 +13,7 @@ DEFAULTS = {
     "onset_threshold": 0.5,
     "mask_control": True,
     "prompt_prefix": "",
+    "griffin_lim": 0,  # iterations of phase refinement; a checkpoint with a small vocoder asks for its own
 }
 TINY_DEFAULTS = {"steps": 4, "onset_threshold": 0.45}
 COMPACT = Path(__file__).parents[1] / "assets" / "compact"

@@ -41,7 +41,6 @@ def shelf(runs: list[Run]) -> gr.Dataset | None:
         headers=["Clip", "Caption"],
         type="index",
         label="Examples, ready to play",
-        layout="gallery",
         elem_id="examples",
     )
 

@@ -42,7 +42,7 @@ def test_one_works_and_the_others_see_their_place():
     gate.set()
     third.join(20)
     assert (first.outcome, second.outcome, third.outcome) == ("made", None, "made")
-    assert jobs._line == []
+    assert third.ahead == 0
 
 
 def test_a_full_line_refuses_in_a_sentence():

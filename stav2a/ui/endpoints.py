@@ -45,7 +45,7 @@ def build(shared: Shared) -> None:
             original_audio: "replace", "mix" or "reference".
             original_gain_db: gain of the original audio when it is mixed in.
             loudness_lufs: loudness to reach; 0 leaves it as it is.
-            onsets_s: list of onset times in seconds to follow; left out, they are predicted.
+            onsets_s: list of onset times in seconds to follow; empty, they are predicted.
 
         Returns:
             The clip with sound, the audio alone of the first take, and the facts of the run.
@@ -59,7 +59,7 @@ def build(shared: Shared) -> None:
             "loudness_lufs": loudness_lufs or None,
         }  # fmt: skip
         try:
-            onsets = None if onsets_s in (None, {}) else onsets_of({"onsets_s": onsets_s})
+            onsets = onsets_of({"onsets_s": onsets_s}) if onsets_s else None
             settings = controls.settings_of(values, onsets)
             work = generation(shared.engine, shared.history, VISIT, need(video), settings, shared.limits)
             run = _last(work(lambda: False))
@@ -109,7 +109,7 @@ def build(shared: Shared) -> None:
             gr.Textbox("replace", label="original_audio"),
             gr.Number(-12, label="original_gain_db"),
             gr.Number(0, label="loudness_lufs"),
-            gr.JSON({}, label="onsets_s"),
+            times("onsets_s"),
         ]
         outputs = [gr.Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
         gr.Button().click(generate, inputs, outputs, api_name="generate", **MODEL)
@@ -120,6 +120,13 @@ def build(shared: Shared) -> None:
             api_name="predict_onsets",
             **MODEL,
         )
+
+
+def times(label: str) -> gr.JSON:
+    """A list of seconds. The framework describes JSON by an empty type, which MCP clients reject."""
+    box = gr.JSON([], label=label)
+    box.api_info = lambda: {"type": "array", "items": {"type": "number"}, "description": "times in seconds"}
+    return box
 
 
 def facts(run) -> dict:

@@ -58,7 +58,7 @@ class Job:
     def ahead(self) -> int:
         """Jobs that come before this one; 0 from its start on."""
         line = list(self._line)
-        return line.index(self) if self in line else 0
+        return sum(not job.done for job in line[: line.index(self)]) if self in line else 0
 
     def cancel(self) -> None:
         self._cancel.set()

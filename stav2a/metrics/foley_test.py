@@ -47,12 +47,12 @@ def run(
     seed: int = 0,
     duration_s: float = 5.12,
     settings: dict | None = None,
-    edits: bool = True,
+    edited: int = 50,
     write: Path | None = None,
 ) -> Iterator[FoleyTest]:
     """Generate for `count` test clips; yields the growing result after each.
 
-    With `edits` each clip is generated three times more: all onsets moved by half a second, half of them
+    The first `edited` clips are generated three times more: all onsets moved by half a second, half of them
     removed, and the caption in words kept apart from training. `write`: folder for the first ten pairs.
     """
     import soundfile
@@ -84,14 +84,14 @@ def run(
             soundfile.write(write / f"{index:02d}_real.wav", clip.waveform, rate)
             soundfile.write(write / f"{index:02d}_generated.wav", wave, rate)
             (write / f"{index:02d}.txt").write_text(clip.caption + "\n", encoding="utf-8")
-        if edits and video.onset.onsets_s:
+        if index < edited and video.onset.onsets_s:
             wanted = [t + MOVE_S for t in video.onset.onsets_s if t + MOVE_S < duration_s]
             wave = pipe(video, clip.caption, seed=index, onsets_s=wanted, **settings).waveforms[0]
             result.moved.append((wanted, detect_onsets(wave, rate), duration_s))
             kept = video.onset.onsets_s[::2]
             wave = pipe(video, clip.caption, seed=index, onsets_s=kept, **settings).waveforms[0]
             result.halved.append((kept, detect_onsets(wave, rate), duration_s))
-        if edits and asked in classifier.classes:
+        if index < edited and asked in classifier.classes:
             words = reworded.sound(index).caption
             wave = pipe(video, words, seed=index, **settings).waveforms[0]
             result.ranks_reworded.append(rank(classifier, wave, asked))

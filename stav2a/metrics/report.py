@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", type=float, default=5.12, help="seconds a clip (default: 5.12)")
     parser.add_argument("--steps", type=int, help="denoising steps (default: the checkpoint's)")
     parser.add_argument("--guidance", type=float, help="text guidance (default: the checkpoint's)")
-    parser.add_argument("--no-edits", action="store_true", help="leave out the runs with edited onsets and wordings")
+    parser.add_argument("--video-guidance", type=float, help="video guidance (default: the checkpoint's)")
+    parser.add_argument("--edited", type=int, default=50, help="clips also run with edited onsets and other words")
     parser.add_argument("--out", type=Path, default=Path("out/report"), help="folder to write to")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         pipe = STAV2APipeline.from_pretrained(args.model)
         settings = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
+        settings["video_guidance_scale"] = args.video_guidance
         settings = {name: value for name, value in settings.items() if value is not None}
         began = time.perf_counter()
         tested = None
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             args.count,
             duration_s=args.duration,
             settings=settings,
-            edits=not args.no_edits,
+            edited=args.edited,
             write=args.out / "pairs",
         )
         for done, tested in enumerate(runs, 1):  # noqa: B007

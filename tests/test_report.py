@@ -1,0 +1,87 @@
+"""The figures of a model card: what they count, on cases worked out by hand, and one whole run."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from stav2a.condition.onset import onset_curve
+from stav2a.metrics.foley_test import average_precision, gain, judged_peaks, micro_f1
+from stav2a.metrics.real_clips import flow_deceleration, strength_of_curve
+from stav2a.metrics.reconstruction import stft_distance
+from stav2a.metrics.report import markdown
+
+
+def test_peaks_are_judged_once_and_highest_first():
+    curve = np.maximum(onset_curve([1.0, 2.0], 100, 0.04), 0.5 * onset_curve([1.08, 3.0], 100, 0.04))
+    judged = judged_peaks([1.0, 2.0], curve, 0.04)
+    assert [hit for _, hit in judged[:2]] == [True, True]
+    assert not any(hit for _, hit in judged[2:])  # 3.0 s is no event, 1.0 s is taken
+
+
+def test_average_precision_by_hand():
+    # hits at ranks 1 and 3 of two events: (1/1 + 2/3) / 2
+    assert average_precision([(0.9, True), (0.8, False), (0.7, True)], 2) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision([(0.9, False)], 2) == 0
+    assert average_precision([(0.9, True)], 4) == 0.25  # three were never found
+
+
+def test_f1_counts_events_of_all_clips_together():
+    found = micro_f1([([1.0, 2.0], [1.02, 3.0], 4.0), ([], [1.0], 4.0)])
+    assert found["value"] == pytest.approx(2 * 1 / (2 + 3))
+    assert found["ci95"][0] <= found["value"] <= found["ci95"][1]
+
+
+def test_gain_is_high_for_the_true_times_and_nothing_for_others():
+    rng = np.random.default_rng(0)
+    clips = [np.sort(rng.uniform(0.3, 4.7, 5)) for _ in range(30)]
+    right = gain([(t, t, 5.0) for t in clips], 0.008)
+    wrong = gain([(t, np.sort(rng.uniform(0.3, 4.7, 5)), 5.0) for t in clips], 0.008)
+    assert right.gain > 0.6 and right.p < 0.001
+    assert abs(wrong.gain) < 0.1
+
+
+def test_the_curve_is_read_where_the_strength_is():
+    strength = strength_of_curve(onset_curve([2.0], 100, 0.04), 0.04, 172)
+    assert strength.argmax() * 512 / 22_050 == pytest.approx(2.0, abs=0.03)
+
+
+def test_motion_that_stops_is_found():
+    frames = np.zeros((50, 64, 64, 3), np.uint8)
+    texture = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    for k in range(50):
+        x = min(2 * k, 40)  # stops after 20 frames
+        frames[k, 20:36, x : x + 16] = texture
+    _, peaks = flow_deceleration(frames, 25.0)
+    assert any(abs(peak - 0.8) < 0.1 for peak in peaks)
+
+
+def test_distance_of_equal_sounds_is_nothing_and_grows():
+    import torch
+
+    wave = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
+    assert stft_distance(wave, wave) == 0
+    assert 0 < stft_distance(wave, 0.9 * wave) < stft_distance(wave, 0.3 * wave)
+
+
+def test_a_report_of_the_tiny_model(shared, tmp_path, capsys):
+    from stav2a.__main__ import main
+
+    words = ["--bank", str(shared / "soundbank"), "--count", "3", "--duration", "1.28", "--steps", "2", "--edited", "1"]
+    assert main(["report", "--model", "tiny", *words, "--out", str(tmp_path), "--json"]) == 0
+    tables = json.loads(capsys.readouterr().out)
+    rows = tables["FoleyWorld test"]
+    assert rows["onset predictor F1 ±50 ms"]["n"] == 3
+    assert {"chance", "p", "score"} <= set(rows["generated onsets gain over chance"])
+    assert len(list((tmp_path / "pairs").glob("*_real.wav"))) == 3
+    text = (tmp_path / "report.md").read_text()
+    assert text == markdown(tables) and "Real test recordings" in text
+
+
+def test_a_report_without_a_bank_is_one_sentence(tmp_path, capsys):
+    from stav2a.__main__ import main
+
+    assert main(["report", "--model", "tiny", "--bank", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()[-1].split(". ")) == 1

@@ -103,7 +103,11 @@ def notices(engine: Engine) -> list[str]:
 def likely_accelerated() -> bool:
     """Whether there seems to be an accelerator. Asking torch would add seconds to every start."""
     apple = (platform.system(), platform.machine()) == ("Darwin", "arm64")
-    return apple or bool(os.environ.get("SPACES_ZERO_GPU")) or shutil.which("nvidia-smi") is not None
+    return apple or zero_gpu() or shutil.which("nvidia-smi") is not None
+
+
+def zero_gpu() -> bool:
+    return bool(os.environ.get("SPACES_ZERO_GPU"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +124,8 @@ def run(given: argparse.Namespace) -> int:
     # A Space asks for all addresses through the variable; everywhere else only this machine may connect.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     engine = Engine(given.model)
+    if zero_gpu():  # a shared GPU takes over what is on the device by the time of the launch
+        engine.warm().join()
     demo = create_demo(engine, ratings=given.ratings)
     options = launch_options()
     demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, prevent_thread_lock=True, **options)

@@ -67,12 +67,12 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
         info="More steps, finer sound, longer wait.",
     )  # fmt: skip
     sampler = gr.Dropdown(SAMPLERS, value=own["sampler"], label="Sampler", elem_id="sampler")
-    with gr.Row(equal_height=True):
+    with gr.Row(equal_height=False):
         seed = gr.Number(
             0, label="Seed", precision=0, minimum=0, maximum=SEED_CEILING, elem_id="seed", scale=3,
             info="Same seed and settings, same sound. Take k uses seed + k.",
         )  # fmt: skip
-        dice = gr.Button("Roll", elem_id="dice", size="sm", scale=0, min_width=44)
+        dice = gr.Button("Roll", elem_id="dice", size="md", scale=0, min_width=72)
     fresh = gr.Checkbox(True, label="New seed for every run", elem_id="fresh-seed")
     takes = gr.Slider(1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run.")
     dice.click(

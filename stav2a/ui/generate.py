@@ -43,10 +43,10 @@ class Tab:
 def build(shared: Shared) -> Tab:
     ready = examples.load()
     shelf = examples.shelf(ready)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=5, min_width=320):
+    with gr.Row(equal_height=False, elem_id="form"):
+        with gr.Column(scale=5, min_width=320, elem_id="inputs"):
             tab = _inputs(shared)
-        with gr.Column(scale=7, min_width=320):
+        with gr.Column(scale=7, min_width=320, elem_id="outputs"):
             result_panel.build(tab)
     show = _events(tab, shared)
     if shelf is not None:
@@ -75,19 +75,20 @@ def _inputs(shared: Shared) -> Tab:
         tab.find = gr.Button("Find onsets", elem_id="find", scale=2, **asleep)
         tab.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel", scale=1, min_width=80, interactive=False)
     tab.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
-    negative = gr.Textbox(
-        label="Negative caption", placeholder="What should not be heard, for example: speech, music",
-        max_length=MAX_PROMPT, lines=1, elem_id="negative",
-    )  # fmt: skip
-    tab.fields = {"prompt": prompt, "negative_prompt": negative}
-    with gr.Accordion("Part of the clip", open=False):
-        tab.fields |= controls.part(shared)
-    with gr.Accordion("Model, sampling and seed", open=False):
-        tab.fields |= controls.model(shared)
-    with gr.Accordion("Timing and picture", open=False):
-        tab.fields |= controls.control(shared)
-    with gr.Accordion("Original audio and loudness", open=False):
-        tab.fields |= controls.sound()
+    with gr.Column(min_width=0, elem_id="more"):  # on a phone it comes after the result
+        negative = gr.Textbox(
+            label="Negative caption", placeholder="What should not be heard, for example: speech, music",
+            max_length=MAX_PROMPT, lines=1, elem_id="negative",
+        )  # fmt: skip
+        tab.fields = {"prompt": prompt, "negative_prompt": negative}
+        with gr.Accordion("Part of the clip", open=False):
+            tab.fields |= controls.part(shared)
+        with gr.Accordion("Model, sampling and seed", open=False):
+            tab.fields |= controls.model(shared)
+        with gr.Accordion("Timing and picture", open=False):
+            tab.fields |= controls.control(shared)
+        with gr.Accordion("Original audio and loudness", open=False):
+            tab.fields |= controls.sound()
     controls.follow_model(shared, tab.fields)
     return tab
 

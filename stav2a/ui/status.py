@@ -23,13 +23,14 @@ STAGES = {
     "measure": "Measuring",
     "figure": "Drawing the figure",
     "bundle": "Packing the bundle",
+    "record": "Drawing the figure for the page",
     "wait": "Waiting for the run before this one",
 }
 
 # Share of the bar at which each stage of a generation begins; the sampling steps of all windows take most of it.
 BEGINS = {
     "load": 0.0, "read": 0.01, "video": 0.03, "text": 0.06, "wait": 0.07, "denoise": 0.08, "decode": 0.82,
-    "mux": 0.9, "measure": 0.91, "figure": 0.94, "bundle": 0.98,
+    "mux": 0.9, "measure": 0.91, "figure": 0.93, "bundle": 0.95, "record": 0.97,
 }  # fmt: skip
 
 MEASURES = {  # key in `Take.measures`: (name, what it says, format)

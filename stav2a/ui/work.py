@@ -53,7 +53,7 @@ def generation(
                 if hasattr(item, "stage"):
                     yield item
                 else:
-                    yield Stage("figure")
+                    yield Stage("record")
                     run = record(item, folder, clip.name)
                     yield run
         finally:

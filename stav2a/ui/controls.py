@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from stav2a.defaults import no_video_guidance
+from stav2a.defaults import model_defaults, no_video_guidance
 from stav2a.media.limits import InputError
 from stav2a.settings import Settings
 
@@ -103,9 +103,10 @@ def control(shared: Shared) -> dict[str, gr.components.Component]:
 
 
 def video_guidance(name: str) -> dict:
-    """The dial of the picture alone: off at first, and not to be moved where the model has no use for it."""
+    """The dial of the picture alone: the model's own value at first, not to be moved where it has no use for it."""
     why = no_video_guidance(name)
-    info = why or "A second dial for the picture alone. 0: off, the caption's guidance is used as in the paper."
+    own = model_defaults(name)["video_guidance_scale"]
+    info = why or f"A second dial for the picture alone. 0: the model's own value, {own:g}. 1: none, as in the paper."
     return {"value": 0, "interactive": why is None, "info": info}
 
 

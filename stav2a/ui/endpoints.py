@@ -34,7 +34,7 @@ def build(shared: Shared) -> None:
             negative_prompt: what should not be heard.
             model: name of a model, "compact" by default.
             guidance_scale: 1 to 10, how closely the sound follows the caption.
-            video_guidance_scale: 0 (off) to 10, guidance by the picture alone.
+            video_guidance_scale: to 10, guidance by the picture alone; 1 is none, 0 the model's own.
             steps: 1 to 200 sampling steps.
             sampler: "dpm++2m", "unipc", "ddim" or "ddpm".
             seed: a whole number from 0; the same seed and settings give the same sound.

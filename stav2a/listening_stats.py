@@ -69,9 +69,7 @@ def paired_tests(ratings: pd.DataFrame) -> pd.DataFrame:
     ranks, two-sided), p_holm (Holm's correction over all rows: the chance that any row is a false alarm
     stays below the level).
     """
-    by_opinion = opinions(ratings).pivot_table(
-        index=["rater", "clip"], columns="system", values=list(SCALE_KEYS)
-    )
+    by_opinion = opinions(ratings).pivot_table(index=["rater", "clip"], columns="system", values=list(SCALE_KEYS))
     rows = []
     for scale in SCALE_KEYS if len(by_opinion) else ():
         for first, second in combinations(sorted(by_opinion[scale].columns), 2):

@@ -200,9 +200,7 @@ class STAV2APipeline(DiffusionPipeline):
             pixels = part.permute(3, 0, 1, 2)[None].to(self._execution_device, self.video_encoder.dtype) / 255
             return self.video_encoder(pixels)[0]
 
-        halo = (
-            VIDEO_HALO if timeline.is_framewise else 0
-        )  # the paper's clips of 40 frames know nothing of each other
+        halo = VIDEO_HALO if timeline.is_framewise else 0  # the paper's clips of 40 frames know nothing of each other
         features = in_chunks(encode, frames, timeline.video_frames, halo, 1)[None]
         if not timeline.is_framewise:  # the authors append zero rows up to a whole window
             missing = -features.shape[1] % timeline.video_frames
@@ -431,18 +429,14 @@ def checkpoint_folder(name: str | Path, **hub_options) -> Path:
         return resolve("paper")
     if name == "compact":
         if not (ASSETS / "compact" / "model_index.json").is_file():
-            raise ValueError(
-                "The built-in model is missing: there is no assets/compact. Choose another model."
-            )
+            raise ValueError("The built-in model is missing: there is no assets/compact. Choose another model.")
         return ASSETS / "compact"
     if Path(name).is_dir():
         if not (Path(name) / "model_index.json").is_file():
             raise ValueError(f"{name} is no checkpoint: model_index.json is missing.")
         return Path(name)
     if not REPOSITORY.fullmatch(str(name)):
-        raise ValueError(
-            f"There is no model {str(name)!r}: give compact, paper, tiny, a folder or a hub repository."
-        )
+        raise ValueError(f"There is no model {str(name)!r}: give compact, paper, tiny, a folder or a hub repository.")
     from stav2a.weights.fetch import fetch_checkpoint
 
     return fetch_checkpoint(str(name), **hub_options)
@@ -482,17 +476,13 @@ def tiny(seed: int = 0) -> STAV2APipeline:
         unet = UNet2DConditionModel(**presets.UNET["tiny"])
         controlnet = TemporalControlNet.from_unet(
             unet,
-            conditioning_channels=presets.LOCAL_FEATURES["tiny"]["local_dim"]
-            + presets.ONSET_CHANNELS["tiny"],
+            conditioning_channels=presets.LOCAL_FEATURES["tiny"]["local_dim"] + presets.ONSET_CHANNELS["tiny"],
         )
         for (
             name,
             parameter,
         ) in controlnet.named_parameters():  # zero weights would make its control a dead one
-            if (
-                name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond"))
-                and parameter.ndim > 1
-            ):
+            if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond")) and parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.3)
         vocoder = build_vocoder("tiny")
         for (

@@ -29,9 +29,7 @@ class Levelled:
     target_lufs: float
 
 
-def match_levels(
-    waveforms: Sequence[np.ndarray], sample_rate: int, target_lufs: float = TARGET_LUFS
-) -> Levelled:
+def match_levels(waveforms: Sequence[np.ndarray], sample_rate: int, target_lufs: float = TARGET_LUFS) -> Levelled:
     """All sounds at `target_lufs`, or at the highest loudness below it at which none of them clips.
 
     One gain a sound, no compression. Silence has no loudness and stays as it is.

@@ -1,7 +1,7 @@
 """Small numbers of our own models with rule-made weights, so that arithmetic is checked without the goldens.
 
-`PYTHONPATH=. python tests/regression.py` writes `tests/regression.json` anew; do that only for a change that means to change
-the numbers, and say why in the commit.
+`PYTHONPATH=. python tests/regression.py` writes `tests/regression.json` anew; do that only for a change that means to
+change the numbers, and say why in the commit.
 """
 
 from __future__ import annotations

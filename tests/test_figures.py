@@ -76,9 +76,7 @@ def test_edited_onsets_change_the_picture(tracks):
     assert plain != edited
 
 
-@pytest.mark.parametrize(
-    "wave", [np.zeros(0, np.float32), np.zeros(16_000, np.float32), np.ones(3, np.float32)]
-)
+@pytest.mark.parametrize("wave", [np.zeros(0, np.float32), np.zeros(16_000, np.float32), np.ones(3, np.float32)])
 def test_silence_and_scraps_are_drawn(wave):
     assert to_png(clip_figure(Tracks(1.0, 16_000, wave, np.full((1, 64), -11.5))), 1)[:4] == b"\x89PNG"
 
@@ -86,9 +84,7 @@ def test_silence_and_scraps_are_drawn(wave):
 def test_no_pyplot_and_the_same_bytes_from_many_threads(tracks):
     expected = to_png(clip_figure(tracks), 1)
     drawn = []
-    threads = [
-        threading.Thread(target=lambda: drawn.append(to_png(clip_figure(tracks), 1))) for _ in range(3)
-    ]
+    threads = [threading.Thread(target=lambda: drawn.append(to_png(clip_figure(tracks), 1))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -107,9 +103,7 @@ def test_colours_differ_in_lightness_for_those_who_see_no_hue():
 
 
 def test_a_minute_is_drawn_soon(tracks):
-    minute = replace(
-        tracks, duration_s=60.0, waveform=np.tile(tracks.waveform, 6), mel=np.tile(tracks.mel, (6, 1))
-    )
+    minute = replace(tracks, duration_s=60.0, waveform=np.tile(tracks.waveform, 6), mel=np.tile(tracks.mel, (6, 1)))
     clip_figure(minute)  # fonts are loaded once
     started = time.process_time()
     to_png(clip_figure(minute))

@@ -21,9 +21,7 @@ def test_a_rating_plan_holds_every_sound_once_per_clip():
     for trial in trials:
         roles = Counter(each.role for each in trial.presented)
         has_original = trial.clip != "clip 3"
-        assert roles == Counter(
-            {SYSTEM: 2, **({REFERENCE: 1, LOW_PASS: 1, SHIFTED: 1} if has_original else {})}
-        )
+        assert roles == Counter({SYSTEM: 2, **({REFERENCE: 1, LOW_PASS: 1, SHIFTED: 1} if has_original else {})})
         assert (trial.open_reference is not None) == has_original
         assert Trial.from_json(trial.to_json()) == trial
 
@@ -64,9 +62,7 @@ def test_repeats_come_later_and_in_their_own_order():
                 assert sorted(each.system for each in trial.presented) == sorted(
                     each.system for each in first.presented
                 )
-                changed += [each.system for each in trial.presented] != [
-                    each.system for each in first.presented
-                ]
+                changed += [each.system for each in trial.presented] != [each.system for each in first.presented]
     assert changed > 40, "of 80 repeats most are in another order"
 
 
@@ -85,9 +81,7 @@ def test_abx_is_fair():
     assert len(pairs) == 3 * 5, "the original is one more system"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"test": "guess"}, {"anchors": ("loud",)}, {"repeats": 1.5}, {"trials_per_pair": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"test": "guess"}, {"anchors": ("loud",)}, {"repeats": 1.5}, {"trials_per_pair": 0}])
 def test_a_design_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values()))).strip("(),'")):
         Design(**wrong)

@@ -134,8 +134,9 @@ def control():
 
 def residuals(control, context, mask):
     inputs = regression.randn(1, 1, 8, 8, 16), 500, context, regression.randn(2, 1, 8, 17)
+    pooled = context[:, :3].mean(1)  # the caption's three tokens
     with torch.no_grad():
-        down, mid = control(*inputs, encoder_attention_mask=mask, return_dict=False)
+        down, mid = control(*inputs, encoder_attention_mask=mask, class_labels=pooled, return_dict=False)
     return torch.cat([r.flatten() for r in (*down, mid)])
 
 
@@ -194,3 +195,23 @@ def test_parts_round_trip(tmp_path):
         again = part.from_pretrained(tmp_path / part.__name__)
         for name, value in model.state_dict().items():
             assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_the_pooled_caption_leaves_padding_out_and_reaches_the_unet():
+    from diffusers import UNet2DConditionModel
+
+    from stav2a import presets
+    from stav2a.denoise.conditions import Conditions
+    from stav2a.denoise.sample import Guidance, predict
+
+    tokens, mask = regression.randn(1, 2, 5, 32), torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
+    conditions = Conditions(tokens, mask, tokens, mask)
+    torch.testing.assert_close(conditions.pooled_text()[0], tokens[0, :3].mean(0))
+    torch.testing.assert_close(conditions.pooled_text()[1], tokens[1].mean(0))
+
+    unet = UNet2DConditionModel(**presets.UNET["tiny"]).eval()
+    latents = regression.randn(2, 2, 8, 8, 16)
+    with torch.no_grad():
+        plain = predict(unet, None, latents, 500, conditions, Guidance())
+        unet.class_embedding.linear_2.bias += 1
+        assert not torch.equal(predict(unet, None, latents, 500, conditions, Guidance()), plain)

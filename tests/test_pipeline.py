@@ -106,9 +106,7 @@ def test_untrained_controlnet_changes_nothing(pipe):
     g = torch.Generator().manual_seed(0)
     text = torch.randn(1, 3, 32, generator=g)
     mask = torch.ones(1, 3, dtype=torch.bool)
-    conditions = Conditions(
-        text, mask, text, mask, None, torch.randn(1, 16, 16, generator=g), torch.rand(1, 16)
-    )
+    conditions = Conditions(text, mask, text, mask, None, torch.randn(1, 16, 16, generator=g), torch.rand(1, 16))
     latents = torch.randn(1, 8, 16, 16, generator=g)
     with torch.no_grad():
         without = predict(pipe.unet, None, latents, torch.tensor(10), conditions, Guidance())

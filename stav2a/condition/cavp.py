@@ -17,9 +17,7 @@ LUMA = (0.299, 0.587, 0.114)
 class ConvNorm(nn.Module):
     """Convolution without bias, batch norm, and ReLU where asked."""
 
-    def __init__(
-        self, n_in: int, n_out: int, kernel: tuple, stride: tuple = (1, 1, 1), activate: bool = True
-    ):
+    def __init__(self, n_in: int, n_out: int, kernel: tuple, stride: tuple = (1, 1, 1), activate: bool = True):
         super().__init__()
         padding = tuple(k // 2 for k in kernel)
         self.conv = nn.Conv3d(n_in, n_out, kernel, stride, padding, bias=False)

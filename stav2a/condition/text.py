@@ -31,9 +31,9 @@ def encode(tokenizer, text_encoder, captions: Sequence[str], device=None) -> tup
 
     `device` is where the encoder runs, which an encoder whose weights are offloaded cannot tell itself.
     """
-    batch = tokenizer(
-        list(captions), max_length=MAX_TOKENS, truncation=True, padding=True, return_tensors="pt"
-    ).to(device or text_encoder.device)
+    batch = tokenizer(list(captions), max_length=MAX_TOKENS, truncation=True, padding=True, return_tensors="pt").to(
+        device or text_encoder.device
+    )
     states = text_encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
     return states, batch.attention_mask.bool()
 

@@ -61,16 +61,12 @@ _RENAMES = (  # AudioLDM's original layout -> diffusers; the decoder's levels co
 
 def from_audioldm_layout(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Keys of AudioLDM's first stage (without its prefix and vocoder) -> `AutoencoderKL`'s keys."""
-    levels = 1 + max(
-        (int(m[1]) for key in state_dict if (m := re.match(r"decoder\.up\.(\d)\.", key))), default=0
-    )
+    levels = 1 + max((int(m[1]) for key in state_dict if (m := re.match(r"decoder\.up\.(\d)\.", key))), default=0)
     renamed = {}
     for key, value in state_dict.items():
         for pattern, replacement in _RENAMES:
             key = re.sub(pattern, replacement, key)
-        key = re.sub(
-            r"^decoder\.up_blocks\.(\d)", lambda m: f"decoder.up_blocks.{levels - 1 - int(m[1])}", key
-        )
+        key = re.sub(r"^decoder\.up_blocks\.(\d)", lambda m: f"decoder.up_blocks.{levels - 1 - int(m[1])}", key)
         if ".attentions." in key and value.ndim == 4:  # 1x1 convolutions there, linear layers here
             value = value[:, :, 0, 0]
         renamed[key] = value

@@ -78,9 +78,7 @@ def player_value(
     samples = max(len(each.waveform) for each in every)
     shown = []
     for number, each in enumerate(every):
-        path = write_stimulus(
-            folder / f"{opaque_id()}.wav", fit(levelled.waveforms[number], samples), sample_rate
-        )
+        path = write_stimulus(folder / f"{opaque_id()}.wav", fit(levelled.waveforms[number], samples), sample_rate)
         entry = {
             "id": opaque_id(),
             "name": each.name,

@@ -22,3 +22,25 @@ def tiny_pipeline():
     pipe = tiny()
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """Two tiny models of different weights, for Compare and Explore."""
+    from variants_made import TwoModels
+
+    return TwoModels("tiny")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    from page_server import make_clip
+
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
+@pytest.fixture(scope="module")
+def made(engine, clip, tmp_path_factory):
+    from variants_made import three_guidances
+
+    return three_guidances(engine, clip, tmp_path_factory.mktemp("runs"))

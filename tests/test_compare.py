@@ -9,33 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 from page_server import make_clip
-from variants_made import BASE, TwoModels, finish
+from variants_made import BASE, finish
 
-from stav2a.engine import Engine
 from stav2a.media.limits import InputError
 from stav2a.ui import compare, entries, work
 from stav2a.ui.history import History, Run
 from stav2a.ui.page import LIMITS
 from stav2a.variants import PARTS, Variant, along
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return TwoModels("tiny")
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
-
-
-@pytest.fixture(scope="module")
-def made(engine, clip, tmp_path_factory):
-    """A visit with a fresh set of three guidance scales: (history, visit, entries in order)."""
-    history = History(tmp_path_factory.mktemp("runs"))
-    visit = history.visit(None)
-    return history, visit, list(finish(engine, history, visit, clip, along("guidance_scale", BASE, [1, 3, 6])).values())
-
 
 # ---- what is kept
 

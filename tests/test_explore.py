@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from page_server import make_clip
-from variants_made import BASE, TwoModels, finish, sounds
+from variants_made import BASE, sounds
 
-from stav2a.engine import Engine
 from stav2a.media.limits import InputError
 from stav2a.ui import compare, entries
 from stav2a.ui.explore_curves import curves_html
@@ -21,25 +18,6 @@ from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
 from stav2a.ui.page import LIMITS
 from stav2a.variants import PARTS, Rendered, along, grid, numbers, render
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return TwoModels("tiny")
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
-
-
-@pytest.fixture(scope="module")
-def made(engine, clip, tmp_path_factory):
-    """A visit with a fresh set of three guidance scales: (history, visit, entries in order)."""
-    history = History(tmp_path_factory.mktemp("runs"))
-    visit = history.visit(None)
-    return history, visit, list(finish(engine, history, visit, clip, along("guidance_scale", BASE, [1, 3, 6])).values())
-
 
 # ---- variants: every axis changes the sound, and nothing else does
 

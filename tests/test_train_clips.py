@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import soundfile
 import torch
+from tone_bank import write_bank
 
 from stav2a.data.foleyworld.cache import write_cache
 from stav2a.train.clips import CachedClips, varied
@@ -114,16 +114,7 @@ def test_v2a_hears_the_stretch_that_it_sees(cache, tmp_path):
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tones")
-    header = "path,class,kind,caption,material,duration_s,onsets,source,licence,split,author,original,group"
-    time = np.arange(8000) / 16000
-    rows = [header]
-    for k, split in enumerate(("train", "train", "val")):
-        wave = 0.7 * np.sin(2 * np.pi * 400 * (k + 1) * time) * np.exp(-5 * time)
-        soundfile.write(folder / f"{k}.flac", wave.astype(np.float32), 16000)
-        rows.append(f"{k}.flac,metal_hit,oneshot,a tone,,0.5,0.0,test,CC0,{split},,{k}.wav,{k}")
-    (folder / "manifest.csv").write_text("\n".join(rows))
-    return folder
+    return write_bank(tmp_path_factory.mktemp("tones"))
 
 
 def test_the_vocoder_learns_and_each_phase_trains_its_own(tones, tmp_path):

@@ -10,8 +10,9 @@ from stav2a.engine import Engine
 from stav2a.pipeline import tiny
 from stav2a.settings import Settings
 from stav2a.ui import entries
+from stav2a.ui.history import History
 from stav2a.ui.page import LIMITS
-from stav2a.variants import Rendered, Variant, render
+from stav2a.variants import Rendered, Variant, along, render
 
 BASE = Settings(prompt="a ball bounces", model="tiny", seed=7, steps=2, guidance_scale=3.0)
 
@@ -36,3 +37,10 @@ def sounds(engine: Engine, clip: Path, variants: list[Variant]) -> list[np.ndarr
 def finish(engine, history, visit, clip, variants, **options) -> dict[str, entries.Entry]:
     folder = list(entries.rendering(engine, history, visit, clip, variants, LIMITS, **options)(lambda: False))[-1]
     return entries.of_folder(folder)
+
+
+def three_guidances(engine, clip: Path, root: Path) -> tuple[History, str, list[entries.Entry]]:
+    """A visit with a fresh set of three guidance scales: (history, visit, entries in order)."""
+    history = History(root)
+    visit = history.visit(None)
+    return history, visit, list(finish(engine, history, visit, clip, along("guidance_scale", BASE, [1, 3, 6])).values())

@@ -6,32 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from stav2a.data.soundbank import SoundBank
 from stav2a.metrics.chance import bootstrap_ci
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.griffin_lim import refine
 from stav2a.sound.mel import log_mel
+from stav2a.sound.stft_distance import stft_distance
 from stav2a.sound.vocoder import vocode
-
-FFT_SIZES = (2048, 1024, 512, 256)
-FLOOR = 1e-4
-
-
-def stft_distance(real: Tensor, made: Tensor) -> float:
-    """Multi-resolution STFT distance of two waveforms Tensor[B, S]: spectral convergence + L1 of log magnitudes."""
-    terms = []
-    for n_fft in FFT_SIZES:
-        window = torch.hann_window(n_fft)
-        wanted, got = (
-            torch.stft(wave, n_fft, n_fft // 4, window=window, normalized=True, return_complex=True).abs()
-            for wave in (real, made)
-        )
-        convergence = (wanted - got).norm() / wanted.norm().clamp(min=1e-3)
-        logs = (wanted.clamp(min=FLOOR).log() - got.clamp(min=FLOOR).log()).abs().mean()
-        terms.append(float(convergence + logs))
-    return float(np.mean(terms))
 
 
 @torch.no_grad()
@@ -58,11 +40,11 @@ def reconstructions(pipe, bank: str | Path, count: int, seconds: float = 2.56) -
         for name, value in (
             ("VAE, log-mel distance", float((coded - mel).abs().mean())),
             ("vocoder, log-mel distance", float((log_mel(vocoded, timeline) - mel).abs().mean())),
-            ("vocoder, multi-resolution STFT distance", stft_distance(real, vocoded)),
+            ("vocoder, multi-resolution STFT distance", float(stft_distance(real, vocoded))),
             ("VAE and vocoder, log-mel distance", float((log_mel(both, timeline) - mel).abs().mean())),
-            ("VAE and vocoder, multi-resolution STFT distance", stft_distance(real, both)),
+            ("VAE and vocoder, multi-resolution STFT distance", float(stft_distance(real, both))),
             ("the same, refined as in use, log-mel distance", float((log_mel(refined, timeline) - mel).abs().mean())),
-            ("the same, refined as in use, STFT distance", stft_distance(real, refined)),
+            ("the same, refined as in use, STFT distance", float(stft_distance(real, refined))),
         ):
             rows.setdefault(name, []).append(value)
     return {

@@ -10,7 +10,9 @@ import numpy as np
 from stav2a.data.foleyworld.cache import CachedWorld
 from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.data.soundbank import SoundBank
+from stav2a.timeline import Timeline
 
+from .config import TrainConfig
 from .stage import seed_of
 
 
@@ -70,6 +72,28 @@ class CachedClips:
             length=2**31,
             scenes=tuple(o["scenes"]) if o["scenes"] else None,
         )
+
+    def heard(self, world: FoleyWorld, index: int, samples_per_frame: int) -> tuple[np.ndarray, str]:
+        """Waveform float32 [S] and caption of stretch `index`, mixed by `live_world`; each pass has another take."""
+        clip, first, turn = self.place(index)
+        sound = world.sound(clip + self.world.options["start"], variant=turn + 1)
+        return sound.waveform[
+            first * samples_per_frame : (first + self.frames_wanted) * samples_per_frame
+        ], sound.caption
+
+
+def rendered_world(config: TrainConfig, timeline: Timeline, split: str) -> FoleyWorld:
+    """An endless world of clips as long as a training's crops, at the model's rate and size."""
+    return FoleyWorld(
+        config.bank or None,
+        config.sprites or None,
+        split,
+        config.seed,
+        config.crop_s,
+        timeline.fps,
+        timeline.frame_size,
+        length=2**31,
+    )
 
 
 def varied(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:

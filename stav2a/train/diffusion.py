@@ -23,7 +23,7 @@ from stav2a.presets import SCHEDULER, TIMELINES
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 
-from .clips import CachedClips
+from .clips import CachedClips, rendered_world
 from .config import TrainConfig
 from .features import ClipFeatures
 from .parts import build, build_controlnet, text_parts, trained
@@ -49,17 +49,7 @@ class T2AStage(Stage):
         self.worlds = {split: self.world(split) for split in ("train", "val")}
 
     def world(self, split: str) -> FoleyWorld:
-        config, timeline = self.config, self.timeline
-        return FoleyWorld(
-            config.bank or None,
-            config.sprites or None,
-            split,
-            config.seed,
-            config.crop_s,
-            timeline.fps,
-            timeline.frame_size,
-            length=2**31,
-        )
+        return rendered_world(self.config, self.timeline, split)
 
     def sample(self, split: str, index: int) -> dict:
         heard = self.worlds[split].sound(index)
@@ -145,16 +135,14 @@ class V2AStage(T2AStage):
 
     def cached(self, index: int) -> dict:
         """A picture that was rendered before with another take of its sound on each pass."""
-        clip, first, turn = self.clips.place(index)
-        count, step = self.clips.frames_wanted, self.timeline.samples_per_latent
-        cavp, local = self.features(clip, first, count)
-        heard = self.clip_world.sound(clip + self.clips.world.options["start"], variant=turn + 1)
-        waveform = heard.waveform[first * step : (first + count) * step]
+        clip, first, _ = self.clips.place(index)
+        cavp, local = self.features(clip, first, self.clips.frames_wanted)
+        waveform, caption = self.clips.heard(self.clip_world, index, self.timeline.samples_per_latent)
         return {
             "cavp_features": cavp,
             "local_features": local,
             "waveform": torch.from_numpy(waveform),
-            "caption": heard.caption,
+            "caption": caption,
             "curve": self.curve(self.clips.onsets_s(clip, first), index),
         }
 

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability, pick_onsets
-from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.presets import TIMELINES
 
-from .clips import CachedClips, varied
+from .clips import CachedClips, rendered_world, varied
 from .config import TrainConfig
 from .parts import build, note_default, trained
 from .stage import Stage, seed_of
@@ -46,19 +45,7 @@ class OnsetStage(Stage):
         self.local_features = awakened(build("local_features", config.model))
         self.onset_weight = float(options.get("onset_weight", 3.0))
         self.clips = CachedClips(options["cache"], config.crop_s, config.seed) if options.get("cache") else None
-        self.worlds = {
-            split: FoleyWorld(
-                config.bank or None,
-                config.sprites or None,
-                split,
-                config.seed,
-                config.crop_s,
-                self.timeline.fps,
-                self.timeline.frame_size,
-                length=2**31,
-            )
-            for split in ("train", "val")
-        }
+        self.worlds = {split: rendered_world(config, self.timeline, split) for split in ("train", "val")}
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         if split == "train" and self.clips is not None:

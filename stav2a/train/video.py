@@ -19,12 +19,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.presets import TIMELINES, VIDEO_ENCODER
 from stav2a.sound.mel import log_mel
 
 from .audio_encoder import MelEncoder, at_moments
-from .clips import CachedClips, varied
+from .clips import CachedClips, rendered_world, varied
 from .config import TrainConfig
 from .parts import build, trained
 from .prepared import prepared_worlds
@@ -59,38 +58,22 @@ class VideoStage(Stage):
         width, dim = int(options.get("audio_width", 32)), VIDEO_ENCODER[config.model]["feature_dim"]
         self.audio_encoder = MelEncoder(dim, width, self.timeline.mel_per_latent)
         self.logit_scales = nn.Parameter(torch.full((2,), float(np.log(1 / 0.07))))  # semantic, temporal; as in CLIP
-        self.clips = self.worlds = None
         self.clips = None
         if options.get("shards"):
             self.worlds = prepared_worlds(config, self.timeline)
             return
-        self.worlds = {split: self.world(split) for split in ("train", "val")}
+        self.worlds = {split: rendered_world(config, self.timeline, split) for split in ("train", "val")}
         if options.get("cache"):
             if not self.timeline.is_framewise:
                 raise ValueError("options.cache needs a model with one video frame a latent step.")
             self.clips = CachedClips(options["cache"], config.crop_s, config.seed)
             self.clip_world = self.clips.live_world(config.bank, config.sprites)
 
-    def world(self, split: str) -> FoleyWorld:
-        config, timeline = self.config, self.timeline
-        return FoleyWorld(
-            config.bank or None,
-            config.sprites or None,
-            split,
-            config.seed,
-            config.crop_s,
-            timeline.fps,
-            timeline.frame_size,
-            length=2**31,
-        )
-
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         if split == "train" and self.clips is not None:
-            clip, first, turn = self.clips.place(index)
-            count, step = self.clips.frames_wanted, self.timeline.samples_per_latent
+            clip, first, _ = self.clips.place(index)
             frames = self.clips.frames(clip, first)
-            heard = self.clip_world.sound(clip + self.clips.world.options["start"], variant=turn + 1)
-            waveform = heard.waveform[first * step : (first + count) * step]
+            waveform, _ = self.clips.heard(self.clip_world, index, self.timeline.samples_per_latent)
         else:
             clip = self.worlds[split][index]
             frames, waveform = clip.frames, clip.waveform

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stav2a.presets import TIMELINES
 from stav2a.sound.mel import log_mel
+from stav2a.sound.stft_distance import stft_distance
 from stav2a.sound.vocoder import build_vocoder, vocode
 
 from .config import TrainConfig
@@ -18,9 +19,6 @@ from .discriminators import Discriminators
 from .mixtures import Mixtures
 from .parts import trained
 from .stage import Stage
-
-FFT_SIZES = (2048, 1024, 512, 256)
-FLOOR = 1e-4  # of magnitudes in the logarithm: what is quieter counts as silence
 
 
 class VocoderStage(Stage):
@@ -63,9 +61,9 @@ class VocoderStage(Stage):
         fake = vocode(self.vocoder, mel, real.shape[1])
         self._made = (real, fake.detach())
         mel_distance = (log_mel(fake, self.timeline) - mel).abs().mean()
-        stft_distance = multi_resolution_stft(real, fake)
-        loss = 4 * mel_distance + stft_distance
-        out = {"mel": mel_distance.detach(), "stft": stft_distance.detach()}
+        spectral = stft_distance(real, fake)
+        loss = 4 * mel_distance + spectral
+        out = {"mel": mel_distance.detach(), "stft": spectral.detach()}
         if adversarial and self.training:
             fooling, matching = self.discriminators.judge(real, fake)
             loss = loss + fooling + 2 * matching
@@ -97,18 +95,3 @@ def enliven(vocoder: nn.Module) -> None:
         for convolution in block.convs2:
             convolution.weight.data.mul_(0.3)
     vocoder.conv_post.weight.data.mul_(0.1)
-
-
-def multi_resolution_stft(real: Tensor, fake: Tensor) -> Tensor:
-    """Spectral convergence + L1 of log magnitudes, a mean over FFT sizes (Yamamoto et al. 2020). Tensor[B, S]."""
-    terms = []
-    for n_fft in FFT_SIZES:
-        window = torch.hann_window(n_fft, device=real.device)
-        wanted, got = (
-            torch.stft(wave, n_fft, n_fft // 4, window=window, normalized=True, return_complex=True).abs()
-            for wave in (real, fake)
-        )
-        convergence = (wanted - got).norm() / wanted.norm().clamp(min=1e-3)
-        logs = (wanted.clamp(min=FLOOR).log() - got.clamp(min=FLOOR).log()).abs().mean()
-        terms.append(convergence + logs)
-    return torch.stack(terms).mean()

@@ -12,6 +12,8 @@ DEFAULTS = {
     "sampler": "dpm++2m",
     "onset_threshold": 0.5,
     "mask_control": True,
+    "guided_share": 1.0,  # share of the steps, the noisiest first, that guidance is paid for
+    "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
     "prompt_prefix": "",
     "griffin_lim": 0,  # iterations of phase refinement; a checkpoint with a small vocoder asks for its own
 }

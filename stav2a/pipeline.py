@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import stav2a.denoise.control  # noqa: F401
 from stav2a.condition import text
 from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
 from stav2a.defaults import DEFAULTS, TINY_DEFAULTS
+from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.sound import vae as mel_vae
@@ -283,16 +284,28 @@ class STAV2APipeline(DiffusionPipeline):
             make_sampler(sampler or self.defaults["sampler"], self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
             conditions.repeat(len(seeds)),
-            guidance
-            or Guidance(
-                self.defaults["guidance_scale"],
-                self.defaults["video_guidance_scale"],
-                mask_control=self.defaults["mask_control"],
-            ),
+            guidance or self.guidance(),
             steps or self.defaults["steps"],
             timeline.latent_frames,
             generators,
+            timestep_power=self.defaults["timestep_power"],
         )
+
+    def guidance(
+        self, text: float | None = None, video: float | None = None, control: float = 1.0, scales: Sequence = ()
+    ) -> Guidance:
+        """The dials, the checkpoint's own where None; `scales` gives every item of a batch its text guidance."""
+        own = self.defaults
+        dials = {
+            "text": own["guidance_scale"] if text is None else text,
+            "video": own["video_guidance_scale"] if video is None else video,
+            "control": control,
+            "mask_control": own["mask_control"],
+            "guided_share": own["guided_share"],
+        }
+        if not scales:
+            return Guidance(**dials)
+        return BatchGuidance(**dials, scales=tuple(own["guidance_scale"] if s is None else s for s in scales))
 
     # ---- 4. latents -> mel -> waveform ------------------------------------------------------------
 
@@ -371,12 +384,8 @@ class STAV2APipeline(DiffusionPipeline):
             use_global_tokens=use_global_tokens,
         )
         length = -(-video.local_features.shape[1] // self.latent_multiple) * self.latent_multiple
-        guidance = Guidance(
-            chosen["guidance_scale"],
-            chosen["video_guidance_scale"],
-            controlnet_conditioning_scale,
-            defaults["mask_control"],
-        )
+        dials = self.guidance(chosen["guidance_scale"], chosen["video_guidance_scale"], controlnet_conditioning_scale)
+        guidance = replace(dials, mask_control=defaults["mask_control"], guided_share=defaults["guided_share"])
         yield Progress("denoise", 0, steps)
         latents = None
         for step, latents in enumerate(
@@ -512,7 +521,7 @@ def tiny(seed: int = 0) -> STAV2APipeline:
     return STAV2APipeline(
         **{name: part.eval() for name, part in parts.items()},
         tokenizer=tokenizer,
-        scheduler=DDPMScheduler(**presets.SCHEDULER),
+        scheduler=DDPMScheduler(**presets.SCHEDULER["tiny"]),
         timeline=presets.TIMELINES["tiny"].to_dict(),
         defaults=TINY_DEFAULTS,
     )

@@ -171,7 +171,7 @@ VOCODER = {  # the product of the rates is the hop of the mel-spectrogram, 160 s
     },
 }
 
-SCHEDULER = {  # the public stable-diffusion-2-1 scheduler: betas, spacing and the velocity as target
+_STABLE_DIFFUSION = {  # the public stable-diffusion-2-1 scheduler: betas, spacing and the velocity as target
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -180,3 +180,9 @@ SCHEDULER = {  # the public stable-diffusion-2-1 scheduler: betas, spacing and t
     "steps_offset": 1,
     "prediction_type": "v_prediction",
 }
+
+# These betas leave 7 % of the signal at the last step: enough to give away how loud a clip is, which pure noise
+# cannot do when sampling. Ours end in pure noise (Lin et al. 2023, "Common diffusion noise schedules are flawed").
+_ENDS_IN_NOISE = {**_STABLE_DIFFUSION, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+
+SCHEDULER = {"paper": _STABLE_DIFFUSION, "compact": _ENDS_IN_NOISE, "tiny": _ENDS_IN_NOISE}

@@ -169,19 +169,12 @@ def _batches(indexed: list[tuple[int, Variant]], steps_of) -> list[list[tuple[in
 
 def _denoise(pipe: STAV2APipeline, video, encoded: dict, batch: list[Variant], steps: int) -> Iterator:
     """Latents Tensor[K, C, T, F] after each step, one item a variant."""
-    from stav2a.denoise.batch_guidance import BatchGuidance
-
     settings, use = batch[0].settings, batch[0].use
     key = (settings.prompt, settings.negative_prompt, settings.onsets_s, *use.values())
     if key not in encoded:
         encoded[key] = pipe.extract(video, settings.prompt, settings.negative_prompt, onsets_s=settings.onsets_s, **use)
-    picture = settings.video_guidance_scale
     scales = [variant.settings.guidance_scale for variant in batch]
-    guidance = BatchGuidance(
-        video=pipe.defaults["video_guidance_scale"] if picture is None else picture,
-        control=settings.control_scale,
-        scales=tuple(pipe.defaults["guidance_scale"] if scale is None else scale for scale in scales),
-    )
+    guidance = pipe.guidance(video=settings.video_guidance_scale, control=settings.control_scale, scales=scales)
     multiple = pipe.latent_multiple
     yield from pipe.denoise(
         encoded[key],

@@ -37,6 +37,6 @@ def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STA
     return STAV2APipeline(
         **{name: part.to(dtype).eval().requires_grad_(False) for name, part in parts.items()},
         tokenizer=AutoTokenizer.from_pretrained(text.minilm_source()),
-        scheduler=DDPMScheduler(**presets.SCHEDULER),
+        scheduler=DDPMScheduler(**presets.SCHEDULER["paper"]),
         timeline=presets.TIMELINES["paper"].to_dict(),
     )

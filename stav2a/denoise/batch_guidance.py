@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -18,9 +18,18 @@ class BatchGuidance(Guidance):
 
     def branches(self, conditions: Conditions) -> list[Conditions]:
         assert len(conditions) == len(self.scales), f"{len(conditions)=}, {len(self.scales)=}"
-        if self.video != 1:
-            return [conditions.null_text().null_video(), conditions.null_text(), conditions]
-        return [conditions.null_text(), conditions] if any(scale != 1 for scale in self.scales) else [conditions]
+        if len(set(self.scales)) == 1:
+            return replace(self.alike(), text=self.scales[0]).branches(conditions)
+        if self.video == 1:
+            return [conditions.null_text(), conditions]
+        return [conditions.null_text().null_video(), conditions.null_text(), conditions]
+
+    def off(self) -> Guidance:
+        return self.alike().off()
+
+    def alike(self) -> Guidance:
+        """The dials that all items share."""
+        return Guidance(self.text, self.video, self.control, self.mask_control, self.guided_share)
 
     def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
         """Each prediction is Tensor[B, C, T, F]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -30,5 +29,5 @@ def diffusion_loss(scheduler, prediction: Tensor, wanted: Tensor, timesteps: Ten
     error = (prediction.float() - wanted.float()).square().mean((1, 2, 3))
     if snr_gamma is not None:
         snr = signal_to_noise(scheduler, timesteps)
-        error = error * torch.minimum(snr, torch.full_like(snr, snr_gamma)) / snr
+        error = error * (snr_gamma / snr).clamp(max=1)  # the same ratio, defined where the signal is gone too
     return error.mean()

@@ -7,7 +7,7 @@ overlapping windows and blends the predictions, so that neighbouring windows agr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
@@ -36,20 +36,43 @@ def make_sampler(name: str, scheduler):
     return kind.from_config(config, **extra)
 
 
+def set_steps(sampler, steps: int, device, power: float = 1.0) -> None:
+    """Choose the timesteps: as the sampler spaces them, or for DPM-Solver++ at T (1 - i / steps)^power.
+
+    Even spacing jumps from a tenth of the noise straight to none, which averages fine texture away: of a detail
+    with a quarter of the data's deviation, 8 even steps keep half, 8 steps with power 1.75 keep 0.8.
+    """
+    if power == 1 or not isinstance(sampler, DPMSolverMultistepScheduler):
+        sampler.set_timesteps(steps, device=device)
+        return
+    last = sampler.config.num_train_timesteps - 1
+    chosen = [round(last * (1 - i / steps) ** power) for i in range(steps)]
+    sampler.set_timesteps(timesteps=sorted(set(chosen), reverse=True), device=device)
+
+
 @dataclass(frozen=True)
 class Guidance:
-    """The dials: text guidance w of eq. 7, video guidance (1: none of its own), strength of the control."""
+    """The dials: text guidance w of eq. 7, video guidance (1: none of its own), strength of the control.
+
+    `guided_share`: guidance holds for this share of the steps, the noisiest first; what follows takes the
+    conditioned prediction alone, which costs half or a third (Kynkäänniemi et al. 2024, eq. 4 and 5).
+    """
 
     text: float = 3.0
     video: float = 1.0
     control: float = 1.0
     mask_control: bool = True  # the authors let the ControlNet see text padding: False is faithful to them
+    guided_share: float = 1.0
 
     def branches(self, conditions: Conditions) -> list[Conditions]:
         """What must be predicted: from the least to the most conditioned."""
-        if self.video != 1:
-            return [conditions.null_text().null_video(), conditions.null_text(), conditions]
-        return [conditions.null_text(), conditions] if self.text != 1 else [conditions]
+        if self.text == self.video == 1:
+            return [conditions]
+        if self.video == 1:
+            return [conditions.null_text(), conditions]
+        if self.text == self.video:  # the middle prediction cancels out
+            return [conditions.null_text().null_video(), conditions]
+        return [conditions.null_text().null_video(), conditions.null_text(), conditions]
 
     def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
         if len(predictions) == 1:
@@ -59,6 +82,13 @@ class Guidance:
             return without + self.text * (full - without)
         nothing, video, full = predictions
         return nothing + self.video * (video - nothing) + self.text * (full - video)
+
+    def at(self, step: int, steps: int) -> Guidance:
+        """Guidance of step `step` of `steps`, counted from 0."""
+        return self if step < round(self.guided_share * steps) else self.off()
+
+    def off(self) -> Guidance:
+        return replace(self, text=1.0, video=1.0)
 
 
 def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance) -> Tensor:
@@ -125,26 +155,29 @@ def denoise(
     steps: int,
     window: int,
     generators: list[torch.Generator],
+    timestep_power: float = 1.0,
 ) -> Iterator[Tensor]:
     """Yield the latents Tensor[B, C, T, F] after each step; they start as standard normal noise.
 
-    `window`: the most latent steps seen at once; `generators`: one an item, for samplers that add noise.
+    `window`: the most latent steps seen at once; `generators`: one an item, for samplers that add noise;
+    `timestep_power`: see `set_steps`.
     """
-    sampler.set_timesteps(steps, device=latents.device)
+    set_steps(sampler, steps, latents.device, timestep_power)
     latents = latents * sampler.init_noise_sigma
     length = latents.shape[2]
     spans = windows(length, window)
     weights = [ramp(span, length, window // 4).to(latents)[:, None] for span in spans]
     takes_generator = isinstance(sampler, DDPMScheduler)
-    for timestep in sampler.timesteps:
+    for step, timestep in enumerate(sampler.timesteps):
         seen = sampler.scale_model_input(latents, timestep)
+        dials = guidance.at(step, len(sampler.timesteps))
         if len(spans) == 1:
-            prediction = guided(unet, controlnet, seen, timestep, conditions, guidance)
+            prediction = guided(unet, controlnet, seen, timestep, conditions, dials)
         else:
             prediction, total = torch.zeros_like(latents), torch.zeros_like(latents[0, 0])
             for (start, stop), weight in zip(spans, weights, strict=True):
                 part = conditions.window(start, stop)
-                part = guided(unet, controlnet, seen[:, :, start:stop], timestep, part, guidance)
+                part = guided(unet, controlnet, seen[:, :, start:stop], timestep, part, dials)
                 prediction[:, :, start:stop] += part * weight
                 total[start:stop] += weight
             prediction = prediction / total

@@ -40,7 +40,7 @@ class T2AStage(Stage):
         self.timeline = TIMELINES[config.model]
         self.snr_gamma = config.options.get("snr_gamma", 5.0)
         self.drop_text = float(config.options.get("drop_text", 0.1))
-        self.scheduler = DDPMScheduler(**SCHEDULER)
+        self.scheduler = DDPMScheduler(**SCHEDULER[config.model])
         self.vae = self.freeze(trained(config.parts, "vae"))
         self.tokenizer, text_encoder = text_parts(config.model)
         self.text_encoder = self.freeze(text_encoder)

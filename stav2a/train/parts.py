@@ -106,7 +106,7 @@ def assemble(
         **{name: trained(folder, name) for name in CLASSES},
         tokenizer=tokenizer,
         text_encoder=text_encoder,
-        scheduler=DDPMScheduler(**presets.SCHEDULER),
+        scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
         timeline=presets.TIMELINES[model].to_dict(),
         defaults={**noted_defaults(folder), **(defaults or {})},
         provenance={"model": model, "licence": "apache-2.0"},

@@ -15,6 +15,8 @@ FAITHFUL = {
     "sampler": "ddpm",
     "onset_threshold": 0.5,
     "mask_control": False,  # the authors' ControlNet attends to the text's padding
+    "guided_share": 1.0,
+    "timestep_power": 1.0,
 }
 MODES = {"faithful": FAITHFUL}
 

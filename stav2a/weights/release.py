@@ -125,7 +125,7 @@ class Release:
                 "There is no scheduler_config.json: v_prediction and scaled-linear betas from 0.00085 to 0.012, "
                 f"those of stable-diffusion-2-1, are assumed{f' (summary.jsonl names {named})' if named else ''}"
             )
-        config = self.scheduler_config or presets.SCHEDULER
+        config = self.scheduler_config or presets.SCHEDULER["paper"]
         return DDPMScheduler.from_config({**config, **overrides})
 
     def build(

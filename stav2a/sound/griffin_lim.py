@@ -28,9 +28,9 @@ def linear_magnitudes(mel: Tensor, timeline: Timeline) -> Tensor:
     wanted = torch.where(wanted <= 1.05 * LOG_FLOOR, torch.zeros_like(wanted), wanted)
     target = torch.einsum("fk,bfm->bkm", filters, wanted)
     magnitudes = target / (filters.sum(0)[None, :, None] + 1e-8)
-    gram = filters.T @ filters
-    for _ in range(UPDATES):
-        magnitudes = magnitudes * target / (torch.einsum("kj,bjm->bkm", gram, magnitudes) + 1e-8)
+    for _ in range(UPDATES):  # filters by filters: their product would be full, and four times the work
+        explained = torch.einsum("fk,bfm->bkm", filters, torch.einsum("fk,bkm->bfm", filters, magnitudes))
+        magnitudes = magnitudes * target / (explained + 1e-8)
     return magnitudes
 
 

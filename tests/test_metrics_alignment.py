@@ -3,6 +3,7 @@
 import mir_eval
 import numpy as np
 import pytest
+from dtaidistance import dtw
 from scipy.stats import wasserstein_distance
 
 from stav2a.metrics import alignment, envelope
@@ -82,6 +83,20 @@ def test_av_align_forms():
     assert av_align([], [], 25) == 1.0
 
 
+@pytest.mark.parametrize("offset_s", [-1.3, 0.0, 0.24, 1.9])
+def test_onset_offset_is_found_among_missing_and_added_onsets(offset_s):
+    rng = np.random.default_rng(4)
+    reference_s = np.sort(rng.uniform(0, 10, 12))
+    estimated_s = np.concatenate([reference_s[2:] + offset_s + rng.normal(0, 0.01, 10), rng.uniform(0, 10, 5)])
+    assert alignment.onset_offset(reference_s, estimated_s) == pytest.approx(offset_s, abs=0.02)
+
+
+def test_offsets_without_anything_to_compare_are_zero():
+    assert alignment.onset_offset([], [1.0]) == alignment.onset_offset([1.0], []) == 0.0
+    assert alignment.onset_offset([1.0], [9.0]) == 0.0  # further than is looked
+    assert alignment.onset_offset([1.0, 2.0], [1.5]) in (-0.5, 0.5)
+
+
 def test_onsets_that_are_no_times_are_refused():
     with pytest.raises(ValueError, match="finite"):
         onset_f1([0.1, np.nan], [0.1])
@@ -101,7 +116,6 @@ def test_w_dis_equals_scipy(seed):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_dtw_dis_equals_dtaidistance(seed):
-    dtw = pytest.importorskip("dtaidistance.dtw")
     a, b = curves(seed)
     assert envelope.dtw_dis(a, b) == pytest.approx(dtw.distance(a / a.max(), b / b.max()))
 

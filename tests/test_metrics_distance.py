@@ -1,5 +1,7 @@
 """Fréchet distance, KL, Inception Score and the hub networks' edges."""
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -77,6 +79,25 @@ def test_unknown_and_unreachable_networks_speak_plainly(tmp_path, monkeypatch):
         load_tagger("bank", str(tmp_path))
     with pytest.raises(Unavailable, match="could not be loaded"):
         load_tagger("ast", str(tmp_path / "nothing"))
+
+
+def test_a_network_that_talks_and_cannot_download_is_one_sentence(tmp_path, monkeypatch, capsys):
+    """As panns_inference does offline: it prints, then misses the file that it could not fetch."""
+    package = tmp_path / "panns_inference"
+    package.mkdir()
+    (package / "__init__.py").write_text("print('Checkpoint path')\nopen('/nowhere/class_labels_indices.csv')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(Unavailable, match=r"could not be loaded: offline"):
+        load_tagger("panns")
+    assert capsys.readouterr().out == ""  # where the JSON of an evaluation goes
+
+
+@pytest.mark.parametrize(("name", "package"), [("panns", "panns_inference"), ("passt", "hear21passt")])
+def test_a_missing_package_is_named(name, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("stav2a.metrics.classifier.find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match=f"pip install {package}"):
+        load_tagger(name)
 
 
 def test_ast_runs_from_a_local_folder(tmp_path):

@@ -2,15 +2,24 @@
 
 import argparse
 import json
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
+from clips import black, run_ffmpeg
 
 from stav2a.metrics import evaluate as evaluation
+from stav2a.metrics import pool
+from stav2a.metrics.alignment import onset_f1
+from stav2a.metrics.classifier import Tagger
+from stav2a.metrics.onsets import detect_onsets
 from stav2a.metrics.pairs import find_pairs, read_captions, read_sound
-from stav2a.metrics.summary import markdown
-from stav2a.metrics.work import Plan, measure_pair
+from stav2a.metrics.store import identity
+from stav2a.metrics.summary import markdown, summarise
+from stav2a.metrics.work import Plan, Record, measure_pair, settings_of
 
 RATE = 16_000
 
@@ -115,6 +124,96 @@ def test_damaged_store_is_computed_again(folders, tmp_path):
     assert measure_pair(pairs[0], plan).scores == first.scores
 
 
+def test_a_process_that_dies_takes_only_its_own_pair_along(folders, monkeypatch):
+    """A decoder that crashes: the pairs beside it are measured again, each in a process of its own."""
+    pairs, _ = find_pairs(*folders)
+    monkeypatch.setattr(pool, "_pool", lambda workers, plan: ThreadPoolExecutor(workers))
+
+    def measure(pair, plan):
+        if pair.stem == "clip2":
+            raise BrokenProcessPool("gone")
+        return Record(pair.stem)
+
+    monkeypatch.setattr(pool, "measure_pair", measure)
+    records = sorted(pool.measure_all(pairs, Plan(), 2), key=lambda record: record.stem)
+    assert [record.stem for record in records] == [pair.stem for pair in pairs]
+    assert [record.stem for record in records if record.error] == ["clip2"]
+
+
+def test_workers_that_cannot_live_end_the_run_instead_of_going_on_for_ever(folders, monkeypatch):
+    def die(pair, plan):
+        raise BrokenProcessPool("gone")
+
+    monkeypatch.setattr(pool, "_pool", lambda workers, plan: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(pool, "measure_pair", die)
+    pairs = [replace(find_pairs(*folders)[0][0], stem=f"clip{k}") for k in range(30)]
+    records = list(pool.measure_all(pairs, Plan(), 2))
+    assert len(records) == 30 and all("died" in record.error for record in records)
+
+
+def test_a_network_that_fails_leaves_the_other_scores_standing(folders, tmp_path, monkeypatch):
+    def describe(waveform):
+        raise RuntimeError("too short a sound")
+
+    monkeypatch.setattr("stav2a.metrics.work.load_tagger", lambda name: Tagger(name, RATE, describe))
+    pairs, _ = find_pairs(*folders)
+    plan = Plan(networks=("bank",), cache=str(tmp_path / "store"))
+    result = evaluation.evaluate(pairs[:2], plan, workers=1)
+    assert {"file": "clip0", "reason": "bank: RuntimeError: too short a sound"} in result.skipped
+    assert result.metrics["aa_align"]["n"] == 2 and "kl_bank" not in result.metrics
+    assert not list((tmp_path / "store").glob("pairs/*"))  # tried again by the next run
+
+
+def test_new_weights_of_the_classifier_make_stored_results_old(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("stav2a.metrics.bank_classifier.ASSETS", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    pair = find_pairs(*folders)[0][0]
+    of_one = identity(pair, settings_of(Plan()))
+    alone = identity(pair, settings_of(Plan(networks=())))
+    (tmp_path / "model.safetensors").write_bytes(b"other")
+    assert identity(pair, settings_of(Plan())) != of_one
+    assert identity(pair, settings_of(Plan(networks=()))) == alone
+
+
+def test_chance_by_shuffled_pairs(folders, tmp_path, capsys):
+    reference, generated = folders
+    args = arguments(
+        "--reference", reference, "--generated", generated, "--out", tmp_path / "out", "--json", "--workers", 1,
+        "--chance", "shuffled", "--networks",
+    )  # fmt: skip
+    assert evaluation.run(args) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    for name in ("aa_align", "onset_f1_50ms", "envelope_correlation", "w_dis"):
+        entry = metrics[name]
+        assert entry["gain"] > 0 and entry["p"] < 0.1, name
+        sign = -1 if name == "w_dis" else 1
+        assert entry["gain"] == pytest.approx(sign * (entry["mean_inside"] - entry["chance"]))
+    assert len(list((tmp_path / "out" / "stored" / "pairs").glob("*.npz"))) == 5
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "mp4"])
+def test_compressed_sound_and_containers_are_read(tmp_path, suffix):
+    times_s = [0.5, 1.5, 3.0]
+    soundfile.write(tmp_path / "a.wav", burst_sound(times_s, 0), RATE)
+    if suffix == "mp3":
+        soundfile.write(tmp_path / "a.mp3", burst_sound(times_s, 0), RATE)
+    else:
+        run_ffmpeg(*black(duration_s=4.0), "-i", tmp_path / "a.wav", "-c:v", "mpeg4", tmp_path / "a.mp4")
+    waveform, rate, remarks = read_sound(tmp_path / f"a.{suffix}")
+    assert remarks == []
+    assert onset_f1(times_s, detect_onsets(waveform, rate), 0.05) == 1.0
+
+
+def test_a_clip_without_its_video_is_told(folders, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip0.mp4").write_bytes(b"no video")
+    pairs, skipped = find_pairs(*folders, tmp_path / "videos")
+    assert {"file": "clip1.wav", "reason": "no video of this name: no AV-Align"} in skipped
+    result = evaluation.evaluate(pairs[:1], Plan(networks=()), workers=1)
+    assert result.skipped[0]["file"] == "clip0" and "no video that can be read" in result.skipped[0]["reason"]
+    assert "aa_align" in result.metrics and "av_align" not in result.metrics
+
+
 def test_worker_processes_give_the_same(folders, tmp_path):
     pairs, _ = find_pairs(*folders)
     alone = evaluation.evaluate(pairs, Plan(networks=()), workers=1)
@@ -157,6 +256,22 @@ def test_captions_from_csv_and_json(tmp_path):
     (tmp_path / "b.csv").write_text("x\n1\n")
     with pytest.raises(ValueError, match="column"):
         read_captions(tmp_path / "b.csv")
+
+
+def test_metrics_of_sets_lie_inside_their_intervals():
+    """The bootstrap alone would put FD of few clips below its own interval."""
+    rng = np.random.default_rng(0)
+    records = []
+    for k in range(12):
+        arrays = {f"bank_{side}_embeddings": rng.standard_normal((3, 16)) for side in ("reference", "generated")}
+        arrays |= {f"bank_{side}_probabilities": rng.dirichlet(np.ones(5)) for side in ("reference", "generated")}
+        records.append(Record(str(k), scores={"kl_bank": 0.0}, arrays=arrays))
+    metrics = summarise(records)
+    for name in ("fd_bank", "is_bank", "kl_bank"):
+        low, high = metrics[name]["ci95"]
+        assert low < metrics[name]["mean"] < high, name
+    assert "few for 16 channels" in metrics["fd_bank"]["note"]
+    assert metrics["kl_bank"]["p"] > 0.01  # nothing belongs together here
 
 
 def test_table_marks_distances_and_leaves_unknown_cells_empty():

@@ -195,7 +195,7 @@ def run_table(args: Namespace, load=None) -> int:
         pairs, skipped = find_pairs(table.reference, folder, table.videos, table.captions)
         if not pairs:
             raise ValueError(f"Row {row.name}: {folder} and {table.reference} have no file name in common.")
-        results[row.name] = evaluate(pairs, plan, args.workers, [*failed, *skipped], progress=True)
+        results[row.name] = evaluate(pairs, plan, args.workers, [*failed, *skipped], True, args.chance)
         part = out / "rows" / identity(row, table)
         part.mkdir(parents=True, exist_ok=True)
         write_results(part, results[row.name])

@@ -123,10 +123,6 @@ def shuffled_scores(
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(scores [n], scores against other clips' references [n, trials]); the shorter clip sets the length."""
-    n = len(references_s)
-    if n < 2:
-        raise ValueError(f"shuffled pairs need at least 2 clips, there is {n}")
-    rng = np.random.default_rng(seed)
 
     def pair(i: int, j: int) -> float:
         duration_s = min(durations_s[i], durations_s[j])
@@ -135,9 +131,19 @@ def shuffled_scores(
             inside_edges(estimates_s[i], duration_s, edge_s),
         )
 
+    return against_others(len(references_s), pair, trials=trials, seed=seed)
+
+
+def against_others(
+    n: int, pair: Callable[[int, int], float], *, trials: int = DEFAULT_TRIALS, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(pair(i, i) [n], pair(i, j) for random other j [n, trials]): any score of estimate i and reference j."""
+    if n < 2:
+        raise ValueError(f"shuffled pairs need at least 2 clips, there is {n}")
+    rng = np.random.default_rng(seed)
     own = np.asarray([pair(i, i) for i in range(n)])
     others = (np.arange(n)[:, None] + rng.integers(1, n, size=(n, trials))) % n  # never the clip itself
-    return own, np.asarray([[pair(i, j) for j in row] for i, row in enumerate(others)])
+    return own, np.asarray([[pair(i, int(j)) for j in row] for i, row in enumerate(others)])
 
 
 def gain_over_chance(

@@ -12,8 +12,12 @@ unless its name is asked for, and offline each says so in one sentence (`Unavail
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pickle import UnpicklingError
 
 import numpy as np
 
@@ -101,11 +105,15 @@ def _ast(source: str | None) -> Tagger:
 
 
 def _panns(source: str | None) -> Tagger:
-    try:
-        from panns_inference import AudioTagging
-    except ImportError as error:
-        raise Unavailable("PANNs needs the package panns_inference: pip install panns_inference") from error
-    model = from_hub(lambda checkpoint: AudioTagging(checkpoint_path=checkpoint, device="cpu"), source)
+    if find_spec("panns_inference") is None:
+        raise Unavailable("PANNs needs the package panns_inference: pip install panns_inference")
+
+    def load(checkpoint: str | None):
+        from panns_inference import AudioTagging  # downloads its list of classes when it is imported
+
+        return AudioTagging(checkpoint_path=checkpoint, device="cpu")
+
+    model = from_hub(load, source)
 
     def run(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scores, embedding = model.inference(as_mono(waveform)[None])
@@ -158,8 +166,10 @@ LOADERS: dict[str, Callable[[str | None], Tagger]] = {
 def from_hub(load: Callable, source: str | None):
     """`load(source)`; what a missing network or repository raises becomes one sentence."""
     try:
-        return load(source)
-    except (OSError, ValueError, RuntimeError) as error:  # what hubs raise when they cannot be reached
+        with redirect_stdout(sys.stderr):  # some of them talk while they load; stdout is for results
+            return load(source)
+    # what hubs raise when they cannot be reached, and torch where a download was cut off
+    except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
         name = source or "this network"
         raise Unavailable(f"The weights of {name} could not be loaded: offline, or not downloaded yet.") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,16 +14,62 @@ from stav2a.metrics.onsets import detect_onsets, onset_frame_s, onset_strength, 
 
 LOWER_IS_BETTER = frozenset({"w_dis", "dtw_dis", "offset_abs_s"})
 LENGTH_TOLERANCE_S = 0.5
+FRAME_S = onset_frame_s()
+MOST_OFFSET_S = 2.0  # that offsets are looked for within, either way: the range of Synchformer
+OFFSET_TOLERANCE_S = 0.2  # its tolerance
+
+
+def offset_s(reference: np.ndarray, generated: np.ndarray) -> float:
+    """Lag of the generated curve in seconds, positive where the sound is late."""
+    return envelope.best_lag(reference, generated, FRAME_S, MOST_OFFSET_S)[1]
+
+
+@dataclass(frozen=True)
+class PairMetric:
+    """`score(reference, generated)` of a series of the pair; grid_s: seconds between the times that it can hold.
+
+    series: "published" (onsets as the authors detect them, in seconds), "attacks" (sharper ones), "strength" (the
+    onset detection function), "motion" (the video's flow peaks against the sound's published onsets).
+    """
+
+    series: str
+    score: Callable[..., float]
+    grid_s: float = FRAME_S
+
+
+METRICS = {
+    "aa_align": PairMetric("published", alignment.aa_align),
+    "aa_align_one_to_one": PairMetric("published", alignment.aa_align_one_to_one),
+    "onset_f1_50ms": PairMetric("attacks", partial(alignment.onset_f1, window_s=0.05), DEFAULT_GRID_S),
+    "onset_f1_100ms": PairMetric("attacks", partial(alignment.onset_f1, window_s=0.1), DEFAULT_GRID_S),
+    "envelope_correlation": PairMetric("strength", envelope.envelope_correlation),
+    "w_dis": PairMetric("strength", partial(envelope.w_dis, frame_s=FRAME_S)),
+    "dtw_dis": PairMetric("strength", envelope.dtw_dis),
+    "offset_abs_s": PairMetric("strength", lambda a, b: abs(offset_s(a, b))),
+    "offset_within_200ms": PairMetric("strength", lambda a, b: float(abs(offset_s(a, b)) <= OFFSET_TOLERANCE_S)),
+    # the video is the reference: its peaks stay where they are, the sound is shifted
+    "av_align": PairMetric("motion", lambda peaks, onsets, fps: alignment.av_align(onsets, peaks, fps)),
+    "av_align_one_to_one": PairMetric(
+        "motion", lambda peaks, onsets, fps: alignment.av_align_one_to_one(onsets, peaks, fps)
+    ),
+    "av_align_symmetric": PairMetric(
+        "motion", lambda peaks, onsets, fps: alignment.av_align_symmetric(onsets, peaks, fps)
+    ),
+}
 
 
 @dataclass
 class ClipScores:
-    """scores: over the whole common length, as published; inside, trials: without the edges, for the gain."""
+    """scores: over the whole common length, as published; inside, trials: without the edges, for the gain.
+
+    series: what the scores compare, `<name>_reference` and `<name>_generated`, for comparing with other clips.
+    """
 
     duration_s: float
     scores: dict[str, float] = field(default_factory=dict)
     inside: dict[str, float] = field(default_factory=dict)
     trials: dict[str, list[float]] = field(default_factory=dict)
+    series: dict[str, np.ndarray] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     def add(self, name: str, score: float, own_and_trials: tuple[float, np.ndarray]) -> None:
@@ -53,45 +100,32 @@ def score_sounds(
     flow: tuple[np.ndarray, float] | None = None,
 ) -> ClipScores:
     """Alignment scores of two sounds, each (mono waveform [S], sample rate); flow: (flow peaks in s, fps)."""
-    rate_r, rate_g = reference[1], generated[1]
     wave_r, wave_g, duration_s, remarks = cut_to_common_length(reference, generated)
     result = ClipScores(duration_s, remarks=remarks)
-
-    strength_r, strength_g = onset_strength(wave_r, rate_r), onset_strength(wave_g, rate_g)
-    published_r, published_g = strength_onsets(strength_r), strength_onsets(strength_g)
-    attacks_r, attacks_g = detect_onsets(wave_r, rate_r), detect_onsets(wave_g, rate_g)
-    result.scores["onsets_reference"] = float(len(attacks_r))
-    result.scores["onsets_generated"] = float(len(attacks_g))
-
-    frame_s = onset_frame_s()
-
-    def onset_metric(name, score, onsets_r, onsets_g, grid_s=frame_s):
-        shifted = shifted_scores(onsets_r, onsets_g, duration_s, score, trials=trials, grid_s=grid_s, seed=seed)
-        result.add(name, score(onsets_r, onsets_g), shifted)
-
-    onset_metric("aa_align", alignment.aa_align, published_r, published_g)
-    onset_metric("aa_align_one_to_one", alignment.aa_align_one_to_one, published_r, published_g)
-    for window_s in (0.05, 0.1):
-        score = partial(alignment.onset_f1, window_s=window_s)
-        onset_metric(f"onset_f1_{round(1000 * window_s)}ms", score, attacks_r, attacks_g, DEFAULT_GRID_S)
-
-    def curve_metric(name, score):
-        rolled = rolled_scores(strength_r, strength_g, frame_s, score, trials=trials, seed=seed)
-        result.add(name, score(strength_r, strength_g), rolled)
-
-    curve_metric("envelope_correlation", envelope.envelope_correlation)
-    curve_metric("w_dis", partial(envelope.w_dis, frame_s=frame_s))
-    curve_metric("dtw_dis", envelope.dtw_dis)
-    curve_metric("offset_abs_s", lambda a, b: abs(envelope.best_lag(a, b, frame_s)[1]))
-
+    series = result.series = {"duration_s": np.array(duration_s)}
+    for side, wave, rate in (("reference", wave_r, reference[1]), ("generated", wave_g, generated[1])):
+        strength = series[f"strength_{side}"] = onset_strength(wave, rate)
+        series[f"published_{side}"] = strength_onsets(strength)
+        series[f"attacks_{side}"] = detect_onsets(wave, rate)
+        result.scores[f"onsets_{side}"] = float(len(series[f"attacks_{side}"]))
     if flow is not None:
-        peaks_s, fps = flow
-        result.scores["av_align_reference"] = alignment.av_align(published_r, peaks_s, fps)
-        for name in ("av_align", "av_align_one_to_one", "av_align_symmetric"):
-            function = getattr(alignment, name)
+        series |= {"motion_reference": flow[0], "motion_generated": series["published_generated"]}
+        series["fps"] = np.array(flow[1])
+        result.scores["av_align_reference"] = alignment.av_align(series["published_reference"], *flow)
 
-            def score(peaks_s, onsets_s, function=function, fps=fps):
-                return function(onsets_s, peaks_s, fps)
-
-            onset_metric(name, score, peaks_s, published_g)
+    for name, metric in METRICS.items():
+        if f"{metric.series}_reference" not in series:
+            continue
+        ours, theirs = series[f"{metric.series}_reference"], series[f"{metric.series}_generated"]
+        score = partial(metric.score, fps=flow[1]) if metric.series == "motion" else metric.score
+        if metric.series == "strength":
+            own_and_trials = rolled_scores(ours, theirs, FRAME_S, score, trials=trials, seed=seed)
+        else:
+            own_and_trials = shifted_scores(
+                ours, theirs, duration_s, score, trials=trials, grid_s=metric.grid_s, seed=seed
+            )
+        result.add(name, score(ours, theirs), own_and_trials)
+    # signed, to see whether a system is late as a rule: no chance level, more is not better
+    result.scores["offset_s"] = offset_s(series["strength_reference"], series["strength_generated"])
+    result.scores["onset_offset_s"] = alignment.onset_offset(series["attacks_reference"], series["attacks_generated"])
     return result

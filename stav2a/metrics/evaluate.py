@@ -7,16 +7,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from stav2a.metrics.classifier import LOADERS, Unavailable
 from stav2a.metrics.pairs import Pair, find_pairs
+from stav2a.metrics.pool import measure_all
+from stav2a.metrics.shuffled import shuffled
 from stav2a.metrics.summary import markdown, summarise, write_csv
-from stav2a.metrics.work import Plan, Record, measure_pair, prepare
+from stav2a.metrics.work import Plan, Record, prepare
+
+CHANCES = ("shifted", "shuffled")  # in time; among clips
 
 
 @dataclass
@@ -46,11 +48,16 @@ class Evaluation:
 
 
 def evaluate(
-    pairs: Sequence[Pair], plan: Plan, workers: int | None = None, skipped: Sequence[dict] = (), progress: bool = False
+    pairs: Sequence[Pair],
+    plan: Plan,
+    workers: int | None = None,
+    skipped: Sequence[dict] = (),
+    progress: bool = False,
+    chance: str = "shifted",
 ) -> Evaluation:
-    """Score pairs in `workers` processes (default: one a core; 1: in this process)."""
+    """Score pairs in `workers` processes (default: one a core; 1: in this process); chance: one of `CHANCES`."""
     started = time.monotonic()
-    results = _measure_all(pairs, plan, workers or os.cpu_count() or 1)
+    results = measure_all(pairs, plan, workers or os.cpu_count() or 1)
     if progress:
         from tqdm import tqdm
 
@@ -58,26 +65,9 @@ def evaluate(
     records = sorted(results, key=lambda record: record.stem)
     seconds = time.monotonic() - started
     failed = [{"file": record.stem, "reason": record.error} for record in records if record.error]
-    return Evaluation(records, [*skipped, *failed], summarise(records, plan.seed), len(pairs) / max(seconds, 1e-9))
-
-
-def _measure_all(pairs: Sequence[Pair], plan: Plan, workers: int) -> Iterator[Record]:
-    workers = min(workers, len(pairs))
-    if workers <= 1:
-        prepare(plan)
-        yield from (measure_pair(pair, plan) for pair in pairs)
-        return
-    context = get_context("spawn")  # forking after torch has started its threads can hang
-    with ProcessPoolExecutor(workers, context, initializer=prepare, initargs=(plan,)) as pool:
-        waiting = iter(pairs)
-        running = {pool.submit(measure_pair, pair, plan) for pair, _ in zip(waiting, range(4 * workers))}  # noqa: B905
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-                for pair in waiting:
-                    running.add(pool.submit(measure_pair, pair, plan))
-                    break
+    failed += [{"file": record.stem, "reason": reason} for record in records for reason in record.failures]
+    judged = shuffled(records, plan.trials, plan.seed) if chance == "shuffled" else records
+    return Evaluation(records, [*skipped, *failed], summarise(judged, plan.seed), len(pairs) / max(seconds, 1e-9))
 
 
 def available_plan(plan: Plan) -> tuple[Plan, list[str]]:
@@ -108,6 +98,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--networks", nargs="*", default=["bank"], choices=list(LOADERS), help="for FD, KL and IS")
     parser.add_argument("--clap", action="store_true", help="CLAP score; downloads its weights")
     parser.add_argument("--pam", action="store_true", help="PAM; needs the package msclap and downloads its weights")
+    parser.add_argument(
+        "--chance", choices=CHANCES, default="shifted", help="chance level by shifts in time (default) or other clips"
+    )
     parser.add_argument("--trials", type=int, default=20, help="chance trials a clip")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
@@ -142,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     generated = Path(args.generated).resolve()
     out = Path(args.out) if args.out else generated.with_name(f"{generated.name}_evaluation")
     out.mkdir(parents=True, exist_ok=True)
-    result = evaluate(pairs, plan_of(args, out / "stored"), args.workers, skipped, progress=True)
+    result = evaluate(pairs, plan_of(args, out / "stored"), args.workers, skipped, True, args.chance)
     write_results(out, result)
     if args.json:
         print(json.dumps(result.to_json()))

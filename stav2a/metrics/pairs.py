@@ -53,6 +53,8 @@ def find_pairs(
         else:
             caption, cls = texts.get(stem, (None, None))
             pairs.append(Pair(stem, references[stem], generations[stem], pictures.get(stem), caption, cls))
+            if videos and stem not in pictures:
+                skipped.append({"file": generations[stem].name, "reason": "no video of this name: no AV-Align"})
     return pairs, skipped
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.metrics.chance import bootstrap_ci, pooled_gain
+from stav2a.metrics.chance import Gain, against_others, bootstrap_ci, pooled_gain
 from stav2a.metrics.classifier import inception_score, kl_divergence
 from stav2a.metrics.clip_scores import LOWER_IS_BETTER
 from stav2a.metrics.distance import frechet_distance
@@ -22,7 +22,8 @@ def summarise(records: Sequence[Record], seed: int = 0) -> dict[str, dict]:
     """{metric: {"mean", "ci95", "chance", "gain", "p", "n", ...}} over the records without error.
 
     `mean` is over whole clips, as published. `chance`, `gain`, `gain_ci95` and `p` leave the edges out
-    (`chance.py`), so gain is not exactly mean - chance; they are None where a metric has no chance level.
+    (`chance.py`), and so does `mean_inside`: gain is mean_inside - chance, or the other way round where less is
+    better. They are None where a metric has no chance level.
     """
     records = [record for record in records if not record.error]
     metrics: dict[str, dict] = {}
@@ -39,11 +40,31 @@ def summarise(records: Sequence[Record], seed: int = 0) -> dict[str, dict]:
                 lower_is_better=name in LOWER_IS_BETTER,
                 seed=seed,
             )
-            entry |= {"chance": gain.chance, "gain": gain.gain, "gain_ci95": gain.ci95, "p": gain.p}
+            entry |= _over_chance(gain)
         metrics[name] = entry
     for network in dict.fromkeys(key.split("_")[0] for record in records for key in record.arrays):
         metrics |= _set_metrics(network, records, seed)
     return metrics
+
+
+def _spread(score: float, again: Sequence[float]) -> tuple[float, float]:
+    """Interval of a score of a set from its bootstrap draws.
+
+    Draws repeat clips, which moves every such score by itself (FD up, IS down); their spread is laid around the
+    score, without that shift, which would put the score outside its own interval.
+    """
+    low, high = np.quantile(again, [0.025, 0.975]) - np.mean(again) + score
+    return max(0.0, float(low)), float(high)
+
+
+def _over_chance(gain: Gain) -> dict:
+    return {
+        "mean_inside": gain.score,
+        "chance": gain.chance,
+        "gain": gain.gain,
+        "gain_ci95": gain.ci95,
+        "p": gain.p,
+    }
 
 
 def _entry(mean: float, ci95: tuple[float, float] | None, n: int, note: str = "") -> dict:
@@ -72,7 +93,7 @@ def _set_metrics(network: str, records: Sequence[Record], seed: int) -> dict[str
                 frechet_distance(np.concatenate([real[i] for i in chosen]), np.concatenate([made[i] for i in chosen]))
                 for chosen in (draw() for _ in range(DRAWS))
             ]
-            ci95 = tuple(float(v) for v in np.quantile([f.distance for f in again], [0.025, 0.975]))
+            ci95 = _spread(frechet.distance, [f.distance for f in again])
         name = "fad_vggish" if network == "vggish" else f"fd_{network}"
         metrics[name] = _entry(frechet.distance, ci95, n, frechet.note)
 
@@ -82,19 +103,12 @@ def _set_metrics(network: str, records: Sequence[Record], seed: int) -> dict[str
         real = np.stack([record.arrays[f"{network}_reference_probabilities"] for record in records])
         for name, probabilities in ((f"is_{network}", made), (f"is_{network}_reference", real)):
             again = [inception_score(probabilities[draw()]) for _ in range(DRAWS)]
-            ci95 = tuple(float(v) for v in np.quantile(again, [0.025, 0.975])) if n > 1 else None
-            metrics[name] = _entry(inception_score(probabilities), ci95, n)
+            score = inception_score(probabilities)
+            metrics[name] = _entry(score, _spread(score, again) if n > 1 else None, n)
         if n > 1:  # KL is paired, so other clips' references are its chance
-            own = [kl_divergence(real[i], made[i]) for i in range(n)]
-            others = (np.arange(n)[:, None] + rng.integers(1, n, size=(n, 20))) % n
-            trials = [[kl_divergence(real[j], made[i]) for j in row] for i, row in enumerate(others)]
+            own, trials = against_others(n, lambda i, j: kl_divergence(real[j], made[i]), trials=20, seed=seed)
             gain = pooled_gain(own, trials, lower_is_better=True, seed=seed)
-            metrics[f"kl_{network}"] = _entry(gain.score, bootstrap_ci(own, seed=seed), n) | {
-                "chance": gain.chance,
-                "gain": gain.gain,
-                "gain_ci95": gain.ci95,
-                "p": gain.p,
-            }
+            metrics[f"kl_{network}"] = _entry(gain.score, bootstrap_ci(own, seed=seed), n) | _over_chance(gain)
     return metrics
 
 
@@ -106,7 +120,8 @@ def write_csv(path: Path, records: Sequence[Record]) -> None:
         writer.writerow(["clip", *names, "remarks", "error"])
         for record in records:
             scores = [f"{record.scores[name]:.6g}" if name in record.scores else "" for name in names]
-            writer.writerow([record.stem, *scores, "; ".join(record.remarks), record.error])
+            failed = record.error or "; ".join(record.failures)
+            writer.writerow([record.stem, *scores, "; ".join(record.remarks), failed])
 
 
 def markdown(metrics: dict[str, dict]) -> str:

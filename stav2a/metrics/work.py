@@ -1,13 +1,11 @@
-"""One pair's share of an evaluation, in a worker process, kept on disk so that an interrupted run resumes."""
+"""One pair's share of an evaluation, in a worker process."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -15,9 +13,8 @@ from stav2a.metrics.classifier import Tagger, kl_divergence, load_tagger
 from stav2a.metrics.clip_scores import score_sounds
 from stav2a.metrics.flow import flow_peaks
 from stav2a.metrics.onsets import resample
-from stav2a.metrics.pairs import Pair, read_flow, read_sound
-
-RECORD_VERSION = 2
+from stav2a.metrics.pairs import Pair, read_sound
+from stav2a.metrics.store import identity, read_record, stamp, stored_flow, write_record
 
 
 @dataclass(frozen=True)
@@ -34,16 +31,18 @@ class Plan:
 
 @dataclass
 class Record:
-    """What one pair gave; `error` is the reason where it gave nothing."""
+    """What one pair gave; `error` is the reason where it gave nothing, `failures` name the parts that did not."""
 
     stem: str
     error: str = ""
+    failures: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
     inside: dict[str, float] = field(default_factory=dict)
     trials: dict[str, list[float]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)  # "<network>_reference_embeddings" and so on
+    series: dict[str, np.ndarray] = field(default_factory=dict)  # of `ClipScores`
 
 
 _models: dict[str, object] = {}  # of this process
@@ -67,18 +66,25 @@ def prepare(plan: Plan) -> None:
 
 def measure_pair(pair: Pair, plan: Plan) -> Record:
     """Scores of a pair, from the store where they are; a file that cannot be used becomes `error`."""
-    store = Path(plan.cache) / "pairs" / f"{_identity(pair, plan)}.npz" if plan.cache else None
-    if store and store.is_file():
-        stored = _read(store)
-        if stored is not None:
-            return stored
     try:
+        store = Path(plan.cache) / "pairs" / f"{identity(pair, settings_of(plan))}.npz" if plan.cache else None
+        if store and store.is_file() and (stored := read_record(store, Record)) is not None:
+            return stored
         record = _measure(pair, plan)
     except Exception as error:  # any file of thousands may be broken in any way; it is reported, not raised
-        return Record(pair.stem, error=f"{type(error).__name__}: {error}".splitlines()[0][:300])
-    if store:
-        _write(store, record)
+        return Record(pair.stem, error=_said(error))
+    if store and not record.failures:  # what failed is tried again by the next run
+        write_record(store, record)
     return record
+
+
+def settings_of(plan: Plan) -> dict:
+    """The plan, and which weights the built-in network has."""
+    from stav2a.metrics.bank_classifier import ASSETS
+
+    weights = ASSETS / "model.safetensors"
+    built_in = stamp(weights) if "bank" in plan.networks and weights.is_file() else []
+    return {**{k: v for k, v in asdict(plan).items() if k != "cache"}, "built_in": built_in}
 
 
 def _measure(pair: Pair, plan: Plan) -> Record:
@@ -90,46 +96,69 @@ def _measure(pair: Pair, plan: Plan) -> Record:
 
     flow = None
     if pair.video:
-        with _Clock(record.seconds, "flow"):
-            try:
-                magnitude, fps = stored_flow(pair.video, plan.cache)
-                flow = (flow_peaks(magnitude, fps), fps)
-            except Exception as error:  # a broken video leaves the sound's scores standing
-                record.remarks.append(f"video: {error}")
+        flow = _tried(record, "flow", lambda: _flow(pair.video, plan.cache))
     with _Clock(record.seconds, "alignment"):
         scores = score_sounds((reference, rate_r), (generated, rate_g), plan.trials, plan.seed, flow)
     record.scores, record.inside, record.trials = scores.scores, scores.inside, scores.trials
+    record.series = scores.series
     record.remarks += scores.remarks
 
-    reference = reference[: round(scores.duration_s * rate_r)]
-    generated = generated[: round(scores.duration_s * rate_g)]
+    sounds = {
+        "reference": (reference[: round(scores.duration_s * rate_r)], rate_r),
+        "generated": (generated[: round(scores.duration_s * rate_g)], rate_g),
+    }
     for name in plan.networks:
-        with _Clock(record.seconds, name):
-            _tag(record, _models[name], (reference, rate_r), (generated, rate_g))
+        _tried(record, name, lambda name=name: _tag(record, _models[name], sounds))
     if pair.cls and "bank_generated_probabilities" in record.arrays:
         _caption_control(record, pair.cls)
     if plan.clap and pair.caption:
-        with _Clock(record.seconds, "clap"):
-            clap = _models["clap"]
-            record.scores["clap"] = clap(resample(generated, rate_g, clap.sample_rate), pair.caption)
-            record.scores["clap_reference"] = clap(resample(reference, rate_r, clap.sample_rate), pair.caption)
+        _tried(record, "clap", lambda: _judge(record, "clap", sounds, pair.caption))
     if plan.pam:
-        with _Clock(record.seconds, "pam"):
-            pam = _models["pam"]
-            record.scores["pam"] = pam(resample(generated, rate_g, pam.sample_rate))
-            record.scores["pam_reference"] = pam(resample(reference, rate_r, pam.sample_rate))
+        _tried(record, "pam", lambda: _judge(record, "pam", sounds))
     return record
 
 
-def _tag(record: Record, tagger: Tagger, reference, generated) -> None:
-    probabilities = {}
-    for side, (waveform, rate) in (("reference", reference), ("generated", generated)):
+def _tried(record: Record, name: str, work: Callable):
+    """`work()`, timed; a network or video that fails on one clip leaves the clip's other scores standing."""
+    with _Clock(record.seconds, name):
+        try:
+            return work()
+        except Exception as error:  # reported with the file's name, like a file that cannot be read
+            record.failures.append(f"{name}: {_said(error)}")
+            return None
+
+
+def _said(error: Exception) -> str:
+    lines = f"{type(error).__name__}: {error}".splitlines()
+    return lines[0][:300]
+
+
+def _flow(video: Path, cache: str) -> tuple[np.ndarray, float]:
+    magnitude, fps = stored_flow(video, cache)
+    return flow_peaks(magnitude, fps), fps
+
+
+def _tag(record: Record, tagger: Tagger, sounds: dict[str, tuple[np.ndarray, int]]) -> None:
+    found: dict[str, np.ndarray] = {}
+    for side, (waveform, rate) in sounds.items():
         embeddings, classes = tagger.describe(resample(waveform, rate, tagger.sample_rate))
-        record.arrays[f"{tagger.name}_{side}_embeddings"] = np.asarray(embeddings, np.float32)
+        found[f"{tagger.name}_{side}_embeddings"] = np.asarray(embeddings, np.float32)
         if classes is not None:
-            probabilities[side] = record.arrays[f"{tagger.name}_{side}_probabilities"] = np.asarray(classes)
-    if probabilities:
-        record.scores[f"kl_{tagger.name}"] = kl_divergence(probabilities["reference"], probabilities["generated"])
+            found[f"{tagger.name}_{side}_probabilities"] = np.asarray(classes)
+    if not all(len(values) and np.isfinite(values).all() for values in found.values()):
+        raise ValueError("the network's answer is empty or not finite")
+    record.arrays |= found  # both sides or none
+    sides = [found.get(f"{tagger.name}_{side}_probabilities") for side in ("reference", "generated")]
+    if sides[0] is not None:
+        record.scores[f"kl_{tagger.name}"] = kl_divergence(*sides)
+
+
+def _judge(record: Record, name: str, sounds: dict[str, tuple[np.ndarray, int]], *caption: str) -> None:
+    """The score of a CLAP network of both sounds: the reference's says what a real sound reaches."""
+    model = _models[name]
+    for side, ending in (("generated", ""), ("reference", "_reference")):
+        waveform, rate = sounds[side]
+        record.scores[name + ending] = model(resample(waveform, rate, model.sample_rate), *caption)
 
 
 def _caption_control(record: Record, cls: str) -> None:
@@ -143,55 +172,6 @@ def _caption_control(record: Record, cls: str) -> None:
         rank = rank_of(record.arrays[f"bank_{side}_probabilities"], classes, cls)
         record.scores[f"class_top1_bank{ending}"] = float(rank <= 1)
         record.scores[f"class_top5_bank{ending}"] = float(rank <= 5)
-
-
-def stored_flow(video: Path, cache: str) -> tuple[np.ndarray, float]:
-    """Flow magnitude and fps of a video, computed once: it takes longer than everything else together."""
-    store = Path(cache) / "flow" / f"{_digest([_stamp(video)])}.npz" if cache else None
-    if store and store.is_file():
-        with np.load(store) as data:
-            return data["magnitude"], float(data["fps"])
-    magnitude, fps = read_flow(video)
-    if store:
-        _save(store, magnitude=magnitude, fps=fps)
-    return magnitude, fps
-
-
-def _identity(pair: Pair, plan: Plan) -> str:
-    """Changes when a file, the caption, the settings or the form of the records change."""
-    settings = {k: v for k, v in asdict(plan).items() if k != "cache"}
-    files = [_stamp(path) for path in (pair.reference, pair.generated, pair.video) if path]
-    return _digest([RECORD_VERSION, settings, files, pair.caption, pair.cls])
-
-
-def _stamp(path: Path) -> list:
-    status = path.stat()
-    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
-
-
-def _digest(value) -> str:
-    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=12).hexdigest()
-
-
-def _write(store: Path, record: Record) -> None:
-    fields = {k: v for k, v in asdict(record).items() if k != "arrays"}
-    _save(store, record=np.array(json.dumps(fields)), **record.arrays)
-
-
-def _save(store: Path, **arrays) -> None:
-    store.parent.mkdir(parents=True, exist_ok=True)
-    part = store.with_suffix(".part.npz")
-    np.savez(part, **arrays)
-    part.replace(store)  # appears whole or not at all
-
-
-def _read(store: Path) -> Record | None:
-    try:
-        with np.load(store) as data:
-            arrays = {name: data[name] for name in data.files if name != "record"}
-            return Record(**json.loads(str(data["record"])), arrays=arrays)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):  # cut off or of another version: computed again
-        return None
 
 
 class _Clock:

@@ -18,6 +18,7 @@ from stav2a.generate import Job, compute, read, stop_if, write
 from stav2a.media import Cancelled, InputError, probe
 from stav2a.outcome import Result
 from stav2a.settings import Settings
+from stav2a.several import batch_key, compute_batch
 
 log = logging.getLogger(__name__)
 AHEAD = 2  # clips read before the model wants them, and clips waiting to be written
@@ -46,28 +47,31 @@ def run_batch(
     tasks: list[Task],
     *,
     overwrite: bool = False,
+    batch_size: int = 1,
     progress: Callable[[Task, object], None] = lambda task, item: None,
 ) -> Iterator[Outcome]:
-    """Yield an outcome for every task, in the order of completion. Closing the generator stops the work."""
+    """Yield an outcome for every task, in the order of completion. Closing the generator stops the work.
+
+    Up to `batch_size` clips of one length and the same dials share a pass of the model.
+    """
     stop = threading.Event()
-    ready: queue.Queue = queue.Queue(AHEAD)
+    ready: queue.Queue = queue.Queue(max(AHEAD, batch_size))
     reader = threading.Thread(target=_read_all, args=(engine, tasks, overwrite, ready, stop), daemon=True)
     writing: list[Future] = []
     reader.start()
     try:
         with ThreadPoolExecutor(1) as writer:
             try:
-                while (item := ready.get()) is not None:
-                    if isinstance(item, Outcome):
-                        yield item
+                for group in _groups(engine, iter(ready.get, None), batch_size):
+                    if isinstance(group, Outcome):
+                        yield group
                         continue
-                    task, job = item
-                    outcome = _attempt(task, lambda: _compute(engine, task, job, progress))  # noqa: B023
-                    if isinstance(outcome, Outcome):
-                        yield outcome
-                    else:
-                        writing.append(writer.submit(_write, engine, task, job, outcome, stop.is_set))
-                    while writing and (len(writing) > AHEAD or writing[0].done()):
+                    for task, job, outcome in _computed(engine, group, progress):
+                        if isinstance(outcome, Outcome):
+                            yield outcome
+                        else:
+                            writing.append(writer.submit(_write, engine, task, job, outcome, stop.is_set))
+                    while writing and (len(writing) > AHEAD * batch_size or writing[0].done()):
                         yield writing.pop(0).result()
                 while writing:
                     yield writing.pop(0).result()
@@ -105,6 +109,39 @@ def _read(engine: Engine, task: Task, cancelled: Callable[[], bool]) -> Job:
         pipeline = engine.pipeline(task.settings.model)
     read(job, pipeline, cancelled=cancelled)
     return job
+
+
+def _groups(engine: Engine, items: Iterator, batch_size: int) -> Iterator[Outcome | list[tuple[Task, Job]]]:
+    """Outcomes as they come, clips in groups that can share a batch; few clips wait for others of their kind."""
+    waiting: dict[tuple, list[tuple[Task, Job]]] = {}
+    for item in items:
+        if isinstance(item, Outcome):
+            yield item
+            continue
+        key = None if batch_size == 1 else batch_key(item[1], engine.pipeline(item[0].settings.model))
+        if key is None:
+            yield [item]
+            continue
+        waiting.setdefault(key, []).append(item)
+        if len(waiting[key]) == batch_size:
+            yield waiting.pop(key)
+        elif sum(map(len, waiting.values())) >= 4 * batch_size:
+            yield waiting.pop(max(waiting, key=lambda k: len(waiting[k])))
+    yield from waiting.values()
+
+
+def _computed(engine: Engine, group: list[tuple[Task, Job]], progress: Callable) -> Iterator[tuple]:
+    """(task, job, output or `Outcome`) of each clip; if a batch fails, each of its clips is tried alone."""
+    if len(group) > 1:
+        try:
+            outputs = compute_batch([job for _, job in group], engine)
+        except Exception as error:  # such as too little memory for so many at once
+            log.warning("A batch of %d clips failed (%s); they go one by one.", len(group), type(error).__name__)
+        else:
+            yield from ((task, job, output) for (task, job), output in zip(group, outputs, strict=True))
+            return
+    for task, job in group:
+        yield task, job, _attempt(task, lambda: _compute(engine, task, job, progress))  # noqa: B023
 
 
 def _compute(engine: Engine, task: Task, job: Job, progress: Callable):

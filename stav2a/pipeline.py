@@ -230,13 +230,15 @@ class STAV2APipeline(DiffusionPipeline):
         onsets_s: Sequence[float] | None = None,
         use_control: bool = True,
         use_onsets: bool = True,
-        use_global_tokens: bool = True,
+        use_global_tokens: bool | None = None,
     ) -> Conditions:
         """Everything that steers the denoising, a batch of one, padded to a length the U-Net can halve.
 
         `onsets_s`: times that replace the predicted ones. The switches leave out the ControlNet, the onset
         curve or the global tokens (rows of the paper's Table III).
         """
+        if use_global_tokens is None:
+            use_global_tokens = self.defaults["use_global_tokens"]
         video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
         captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
@@ -275,7 +277,10 @@ class STAV2APipeline(DiffusionPipeline):
         guidance: Guidance | None = None,
         sampler: str | None = None,
     ) -> Iterator[Tensor]:
-        """Yield latents Tensor[K, C, T, F] after each step, one item a seed; noise is drawn on the CPU."""
+        """Yield latents Tensor[K, C, T, F] after each step, one item a seed; noise is drawn on the CPU.
+
+        `conditions` hold one item for all seeds, or one for each.
+        """
         timeline = self.timeline
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         shape = (timeline.latent_channels, length, timeline.latent_bins)
@@ -285,7 +290,7 @@ class STAV2APipeline(DiffusionPipeline):
             self.controlnet,
             make_sampler(sampler or self.defaults["sampler"], self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
-            conditions.repeat(len(seeds)),
+            conditions.repeat(len(seeds) // len(conditions)),
             guidance or self.guidance(),
             steps or self.defaults["steps"],
             timeline.latent_frames,
@@ -355,7 +360,7 @@ class STAV2APipeline(DiffusionPipeline):
         onsets_s: Sequence[float] | None = None,
         use_control: bool = True,
         use_onsets: bool = True,
-        use_global_tokens: bool = True,
+        use_global_tokens: bool | None = None,
         mode: str | None = None,
     ) -> Iterator[Progress | STAV2AOutput]:
         """Yield progress after every step, and the result last. Closing the generator stops within a step.
@@ -403,25 +408,39 @@ class STAV2APipeline(DiffusionPipeline):
         ):
             yield Progress("denoise", step, steps, latents)
         yield Progress("decode", 0, 1)
-        waveforms, mels = self.decode(latents, round(video.duration_s * self.timeline.sample_rate))
-        yield STAV2AOutput(
-            waveforms=waveforms,
+        waveforms, mels = self.decode(latents)
+        used = {
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "num_inference_steps": steps,
+            "controlnet_conditioning_scale": controlnet_conditioning_scale,
+            "seed": seed,
+            "takes": takes,
+            **chosen,
+        }
+        yield self.output(video, waveforms, mels, onsets_s, seeds, used)
+
+    def output(
+        self,
+        video: VideoFeatures,
+        waveforms: np.ndarray,
+        mels: np.ndarray,
+        onsets_s: Sequence[float] | None,
+        seeds: list[int],
+        settings: dict,
+    ) -> STAV2AOutput:
+        """The result of one clip from what was decoded for it, cut to the clip's length."""
+        samples = round(video.duration_s * self.timeline.sample_rate)
+        return STAV2AOutput(
+            waveforms=waveforms[:, :samples],
             sample_rate=self.timeline.sample_rate,
-            mels=mels,
+            mels=mels[:, : -(-samples // self.timeline.hop_length)],
             onset_curve=video.onset.curve,
             predicted_onsets_s=video.onset.onsets_s,
             onsets_s=list(video.onset.onsets_s if onsets_s is None else onsets_s),
             seeds=seeds,
             duration_s=video.duration_s,
-            settings={
-                "prompt": prompt,
-                "negative_prompt": negative_prompt,
-                "num_inference_steps": steps,
-                "controlnet_conditioning_scale": controlnet_conditioning_scale,
-                "seed": seed,
-                "takes": takes,
-                **chosen,
-            },
+            settings=settings,
         )
 
     def __call__(self, frames, prompt: str = "", negative_prompt: str = "", **settings) -> STAV2AOutput:

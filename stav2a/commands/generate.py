@@ -43,12 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings.json of a run; other flags win over it")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="CSV with the columns clip and caption")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; without: the best there is")
+    parser.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="clips of one length that share a pass of the model (1 to 64)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="do finished clips again")
     parser.add_argument("--json", action="store_true", help="print one JSON object a clip")
 
 
 def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
+    if not 1 <= args.batch <= 64:
+        raise InputError(f"A batch holds 1 to 64 clips, not {args.batch}.")
     clips = collect(args.clips, args.out)
     names, captions = folder_names(clips), captions_of(args.captions)
     tasks = [Task(clip, _captioned(settings, captions, clip), args.out / names[clip]) for clip in clips]
@@ -60,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     live = sys.stderr.isatty() and not args.json and processes.count == 1
     failed = 0
     mine = processes.share(tasks)
-    for outcome in run_batch(engine, mine, overwrite=args.overwrite, progress=_show if live else _quiet):
+    follow = _show if live else _quiet
+    for outcome in run_batch(engine, mine, overwrite=args.overwrite, batch_size=args.batch, progress=follow):
         failed += outcome.error is not None
         _report(outcome, args.json)
     total_failed = processes.sum(failed)  # also waits: a launcher ends the others when one ends with an error

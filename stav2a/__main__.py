@@ -14,6 +14,7 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "serve": ("stav2a.ui.page", "open the page in a browser"),
     "evaluate": ("stav2a.metrics.evaluate", "score generated against reference audio"),
     "report": ("stav2a.metrics.report", "measure a model's onsets, sound and editing on test clips"),
+    "dials": ("stav2a.metrics.dials", "measure what steps and guidance cost and bring"),
     "bench": ("stav2a.bench", "measure time and memory"),
     "train": ("stav2a.train.cli", "train one stage of a model"),
     "data": ("stav2a.data.cli", "make or prepare training data"),

@@ -276,6 +276,7 @@ class STAV2APipeline(DiffusionPipeline):
         steps: int | None = None,
         guidance: Guidance | None = None,
         sampler: str | None = None,
+        timestep_power: float | None = None,
     ) -> Iterator[Tensor]:
         """Yield latents Tensor[K, C, T, F] after each step, one item a seed; noise is drawn on the CPU.
 
@@ -295,11 +296,16 @@ class STAV2APipeline(DiffusionPipeline):
             steps or self.defaults["steps"],
             timeline.latent_frames,
             generators,
-            timestep_power=self.defaults["timestep_power"],
+            timestep_power=self.defaults["timestep_power"] if timestep_power is None else timestep_power,
         )
 
     def guidance(
-        self, text: float | None = None, video: float | None = None, control: float = 1.0, scales: Sequence = ()
+        self,
+        text: float | None = None,
+        video: float | None = None,
+        control: float = 1.0,
+        scales: Sequence = (),
+        guided_share: float | None = None,
     ) -> Guidance:
         """The dials, the checkpoint's own where None; `scales` gives every item of a batch its text guidance."""
         own = self.defaults
@@ -308,7 +314,7 @@ class STAV2APipeline(DiffusionPipeline):
             "video": own["video_guidance_scale"] if video is None else video,
             "control": control,
             "mask_control": own["mask_control"],
-            "guided_share": own["guided_share"],
+            "guided_share": own["guided_share"] if guided_share is None else guided_share,
         }
         if not scales:
             return Guidance(**dials)

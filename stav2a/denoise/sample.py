@@ -64,15 +64,19 @@ class Guidance:
     mask_control: bool = True  # the authors let the ControlNet see text padding: False is faithful to them
     guided_share: float = 1.0
 
+    def branch_count(self) -> int:
+        if self.text == self.video:  # the middle prediction cancels out, and at 1 the first one as well
+            return 1 if self.text == 1 else 2
+        return 2 if self.video == 1 else 3
+
     def branches(self, conditions: Conditions) -> list[Conditions]:
         """What must be predicted: from the least to the most conditioned."""
-        if self.text == self.video == 1:
+        if self.branch_count() == 1:
             return [conditions]
-        if self.video == 1:
-            return [conditions.null_text(), conditions]
-        if self.text == self.video:  # the middle prediction cancels out
-            return [conditions.null_text().null_video(), conditions]
-        return [conditions.null_text().null_video(), conditions.null_text(), conditions]
+        if self.branch_count() == 3:
+            return [conditions.null_text().null_video(), conditions.null_text(), conditions]
+        without = conditions.null_text()
+        return [without if self.video == 1 else without.null_video(), conditions]
 
     def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
         if len(predictions) == 1:

@@ -13,6 +13,7 @@ import numpy as np
 
 from stav2a.condition.onset import pick_onsets
 from stav2a.data.foleyworld.world import FoleyWorld
+from stav2a.media.audio import loudness_lufs
 from stav2a.metrics import bank_classifier
 from stav2a.metrics.alignment import count_matches, onset_f1
 from stav2a.metrics.chance import Gain, bootstrap_ci, pooled_gain, shifted_scores
@@ -36,6 +37,7 @@ class FoleyTest:
     precision: list[tuple[float, bool]] = field(default_factory=list)
     events: int = 0
     floors_db: list[float] = field(default_factory=list)
+    levels_lu: list[float] = field(default_factory=list)
 
 
 def run(
@@ -74,6 +76,9 @@ def run(
         wave, rate = made.waveforms[0], made.sample_rate
         result.heard.append((clip.onsets_s, detect_onsets(wave, rate), duration_s))
         asked = clip.cls
+        level = loudness_lufs(wave, rate) - loudness_lufs(clip.waveform, rate)
+        if np.isfinite(level):  # neither of them is silent
+            result.levels_lu.append(level)
         if asked in classifier.classes:
             result.ranks.append(rank(classifier, wave, asked))
             result.ranks_real.append(rank(classifier, clip.waveform, asked))
@@ -177,6 +182,13 @@ def summary(result: FoleyTest) -> dict[str, dict]:
         if ranks:
             rows[f"{name}: top-1"] = share(ranks, 1)
             rows[f"{name}: top-5"] = share(ranks, 5)
+    if result.levels_lu:
+        levels = np.array(result.levels_lu)
+        rows["louder than the real sound, LU"] = {
+            "value": float(levels.mean()),
+            "ci95": list(bootstrap_ci(levels)),
+            "n": len(levels),
+        }
     if result.floors_db:
         rows["level of clips asked to be silent, dBFS"] = {
             "value": float(np.median(result.floors_db)),

@@ -13,22 +13,14 @@ STAGES = {
     "vocoder": ("stav2a.train.vocoder", "VocoderStage"),
     "video": ("stav2a.train.video", "VideoStage"),
     "onset": ("stav2a.train.onset", "OnsetStage"),
-    "t2a": ("stav2a.train.on_clips", "HeardT2A"),
+    "t2a": ("stav2a.train.diffusion", "T2AStage"),
     "v2a": ("stav2a.train.table_three", "VariedV2A"),
-}
-ON_CLIPS = {  # with options.shards; the stages not named here take either kind of clips
-    "onset": ("stav2a.train.on_clips", "ClipsOnset"),
-    "t2a": ("stav2a.train.on_clips", "ClipsT2A"),
-    "v2a": ("stav2a.train.on_clips", "ClipsV2A"),
 }
 
 
 def make_stage(name: str, config):
-    """The stage, on FoleyWorld and the bank or on the prepared clips of `options.shards`."""
-    shards = config.options.get("shards")
-    if shards and name in ("vae", "vocoder"):
-        config.bank = str(shards)
-    module, kind = (ON_CLIPS if shards else STAGES).get(name, STAGES[name])
+    """The stage of that name; where its clips come from is said by the options (`clip_source.py`)."""
+    module, kind = STAGES[name]
     return getattr(import_module(module), kind)(config)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from stav2a.media.limits import Limits
+from stav2a.ratings_hub import sync_from_environment
 from stav2a.ui import compare, compare_endpoint, endpoints, examples, explore, generate
 from stav2a.ui.blind_tests import ratings_path
 from stav2a.ui.history import History
@@ -142,6 +143,7 @@ def run(given: argparse.Namespace) -> int:
     if zero_gpu():  # a shared GPU takes over what is on the device by the time of the launch
         engine.warm().join()
     demo = create_demo(engine, root=given.results, ratings=given.ratings)
+    sync_from_environment(demo.stav2a.ratings)
     options = launch_options()
     demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, prevent_thread_lock=True, **options)
     engine.warm()

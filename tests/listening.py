@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,23 @@ WATCH = """() => {
   v.requestVideoFrameCallback(each);
 }"""
 READY = "() => document.querySelector('.lp')?.stav2aPlayer?.transport.sounds.length > 0"
+
+
+def patiently(page, condition: str, arg=None, still_s: float = 300.0) -> None:
+    """Wait for a condition for as long as anything on the page still changes: a slow machine is no failure."""
+    from playwright.sync_api import TimeoutError as TookLong
+
+    seen, since = None, time.monotonic()
+    while True:
+        try:
+            page.wait_for_function(condition, arg=arg, timeout=5000)
+            return
+        except TookLong:
+            now = page.inner_text("body")
+            if now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > still_s:
+                raise
 
 
 def tone(hertz: float, seconds: float) -> np.ndarray:

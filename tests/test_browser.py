@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from listening import patiently
 from page_server import make_clip, served
 
 from stav2a.engine import Engine
@@ -17,6 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
 ]
 
@@ -88,9 +90,7 @@ def few_steps(page, steps: str = "2") -> None:
 
 
 def wait_status(page, word: str) -> str:
-    page.wait_for_function(
-        "word => (document.querySelector('#run-status')?.innerText || '').includes(word)", arg=word, timeout=WAIT
-    )
+    patiently(page, "word => (document.querySelector('#run-status')?.innerText || '').includes(word)", word)
     return page.inner_text("#run-status")
 
 
@@ -201,7 +201,7 @@ def test_edited_onsets_are_followed_when_regenerating(visit, clip):
     tap(page, 0.5)
     assert onsets(page) == [1.0]
     page.click("#regenerate")
-    page.wait_for_function("document.querySelector('.fv img').alt.endsWith('Onsets at 1.00 s.')")
+    patiently(page, "document.querySelector('.fv img').alt.endsWith('Onsets at 1.00 s.')")
     wait_status(page, "Done in")
     page.get_by_role("button", name="Settings of this run").click()
     page.wait_for_function(

@@ -28,6 +28,7 @@ from stav2a.ui.study_page import launch_options
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
 ]
 

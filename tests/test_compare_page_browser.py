@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from listening import CHROMIUM, chromium
+from listening import CHROMIUM, chromium, patiently
 from page_server import make_clip, served
 
 from stav2a.engine import Engine
@@ -74,9 +74,7 @@ def fill(page, guidance: str, steps: str) -> None:
 
 
 def said(page, line: str, word: str) -> None:
-    page.wait_for_function(
-        "([line, word]) => (document.querySelector(line)?.innerText || '').includes(word)", arg=[line, word]
-    )
+    patiently(page, "([line, word]) => (document.querySelector(line)?.innerText || '').includes(word)", [line, word])
 
 
 def test_the_clip_of_generate_is_there_in_both_tabs(visitor, clip):
@@ -92,12 +90,12 @@ def test_the_clip_of_generate_is_there_in_both_tabs(visitor, clip):
 def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
     tab(visitor, "Explore")
     fill(visitor, "1, 5", "1, 40")
-    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 2")
+    patiently(visitor, "document.querySelectorAll('.eg-cell').length === 2")
     assert visitor.is_enabled("#explore-cancel"), "the first row is there before the second"
     visitor.click(".eg-cell >> nth=1")
     visitor.wait_for_function(f"{EXPLORE}.transport.playing && {EXPLORE}.transport.selected === 1")
     said(visitor, "#explore-status", "4 of 4 cells")
-    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 4")
+    patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
     assert visitor.evaluate(f"{EXPLORE}.transport.selected") == 1, "what is heard stays while cells come"
     assert visitor.locator("#explore-curves img").count() == 3, "the caption names no class"
     before = visitor.inner_text(".eg-cell >> nth=3")
@@ -109,7 +107,7 @@ def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
 
 def test_cancel_keeps_finished_cells_and_they_are_not_made_again(visitor):
     fill(visitor, "1, 5", "1, 200")
-    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 2")
+    patiently(visitor, "document.querySelectorAll('.eg-cell').length === 2")
     visitor.wait_for_selector("#explore-cancel:not([disabled])")
     visitor.click("#explore-cancel")
     said(visitor, "#explore-status", "Stopped with 2 of 4 cells")
@@ -119,12 +117,12 @@ def test_cancel_keeps_finished_cells_and_they_are_not_made_again(visitor):
 
 def test_a_reload_finds_the_grid_and_follows_it_to_its_end(visitor):
     fill(visitor, "2, 6", "1, 60")
-    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 2")
+    patiently(visitor, "document.querySelectorAll('.eg-cell').length === 2")
     visitor.reload()
     visitor.wait_for_selector("#explore-cancel:not([disabled])", state="attached")
     tab(visitor, "Explore")
     said(visitor, "#explore-status", "4 of 4 cells")
-    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 4")
+    patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
     assert visitor.input_value("#explore-guidance textarea, #explore-guidance input") == "2, 6"
     assert visitor.input_value("#explore-steps textarea, #explore-steps input") == "1, 60"
 
@@ -137,7 +135,7 @@ def test_nonsense_in_the_grid_gets_one_sentence(visitor):
 def test_marked_cells_are_compared(visitor):
     fill(visitor, "1, 5", "1, 40")
     said(visitor, "#explore-status", "4 of 4 cells")
-    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 4")
+    patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
     for cell in (0, 3):
         visitor.click(f".eg-cell >> nth={cell}")
         visitor.keyboard.press("c")
@@ -159,7 +157,7 @@ def test_a_fresh_set_along_an_axis(visitor):
         visitor.get_by_role("button", name="A fresh set along one axis").click()
     visitor.fill("#compare-values textarea, #compare-values input", "2, 9")
     visitor.click("#compare-make")
-    visitor.wait_for_function(f"{COMPARE}.value?.sounds[0].name === 'guidance 2'")
+    patiently(visitor, f"{COMPARE}.value?.sounds[0].name === 'guidance 2'")
     names = visitor.evaluate(f"{COMPARE}.value.sounds.map((sound) => sound.name)")
     assert names == ["guidance 2", "guidance 9", "Original"]
     assert visitor.inner_text("#compare-player .lp-sound small >> nth=0") == HOSTILE, "the caption is text"

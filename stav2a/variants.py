@@ -175,10 +175,9 @@ def _denoise(pipe: STAV2APipeline, video, encoded: dict, batch: list[Variant], s
         encoded[key] = pipe.extract(video, settings.prompt, settings.negative_prompt, onsets_s=settings.onsets_s, **use)
     scales = [variant.settings.guidance_scale for variant in batch]
     guidance = pipe.guidance(video=settings.video_guidance_scale, control=settings.control_scale, scales=scales)
-    multiple = pipe.latent_multiple
     yield from pipe.denoise(
         encoded[key],
-        length=-(-video.local_features.shape[1] // multiple) * multiple,
+        length=pipe.padded_length(video),
         seeds=[variant.settings.seed for variant in batch],
         steps=steps,
         guidance=guidance,

@@ -16,6 +16,7 @@ from torch import Tensor
 import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
 import stav2a.denoise.control  # noqa: F401
+from stav2a import systems
 from stav2a.condition import text
 from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
 from stav2a.defaults import DEFAULTS, TINY_DEFAULTS
@@ -29,6 +30,7 @@ from stav2a.systems.base import Steering, System
 from stav2a.systems.sta_v2a import STAV2A
 from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
+from stav2a.weights.lean import base_of, open_lean
 
 ASSETS = Path(__file__).parents[1] / "assets"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -167,7 +169,7 @@ class STAV2APipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "compact", **options) -> STAV2APipeline:
-        """Open "compact", "paper", "tiny", a folder, or a repository of the hub.
+        """Open "compact", "paper", "tiny", a system by its name, a folder, or a repository of the hub.
 
         "paper" is fetched and converted on first use (`python -m stav2a weights`). A folder without a text
         encoder (the built-in one) takes MiniLM from its pip package, or the hub. `options` are diffusers':
@@ -178,11 +180,14 @@ class STAV2APipeline(DiffusionPipeline):
         if not {"dtype", "torch_dtype"} & set(options):
             options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
         folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
+        if (base := base_of(folder)) is not None:
+            dtype = options.get("dtype", options.get("torch_dtype"))
+            options = {**open_lean(folder, base, dtype), **options}
         if options.get("variant") is None:  # the libraries fill what is missing with noise
             from stav2a.weights.check import check_folder
 
             check_folder(folder, skip=options)
-        if not (folder / "text_encoder").is_dir():
+        if not (folder / "text_encoder").is_dir() and "text_encoder" not in options:
             tokenizer, text_encoder = text.load_minilm()
             options.setdefault("tokenizer", tokenizer)
             options.setdefault("text_encoder", text_encoder)
@@ -530,6 +535,10 @@ def checkpoint_folder(name: str | Path, **hub_options) -> Path:
         from stav2a.weights import resolve
 
         return resolve("paper")
+    if name in systems.names():
+        if (missing := systems.unavailable(name)) is not None:
+            raise ValueError(missing)
+        return systems.folder(name)
     if name == "compact":
         if not (ASSETS / "compact" / "model_index.json").is_file():
             raise ValueError("The built-in model is missing: there is no assets/compact. Choose another model.")
@@ -539,7 +548,7 @@ def checkpoint_folder(name: str | Path, **hub_options) -> Path:
             raise ValueError(f"{name} is no checkpoint: model_index.json is missing.")
         return Path(name)
     if not REPOSITORY.fullmatch(str(name)):
-        raise ValueError(f"There is no model {str(name)!r}: give compact, paper, tiny, a folder or a hub repository.")
+        raise ValueError(f"There is no model {str(name)!r}: give compact, paper, tiny, a system ({', '.join(systems.names())}), a folder or a hub repository.")
     from stav2a.weights.fetch import fetch_checkpoint
 
     return fetch_checkpoint(str(name), **hub_options)

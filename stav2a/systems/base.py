@@ -60,12 +60,18 @@ class System(ModelMixin, ConfigMixin):
     joint: ClassVar[bool] = False  # training drops caption and picture together
     positional: ClassVar[bool] = False  # tokens carry positions: windows must be as long as in training
     latent_channels: ClassVar[int] = 0  # channels beside the latents
-    frozen: ClassVar[tuple[str, ...]] = ()  # submodules that the diffusion stage leaves as they are
+    uses_encoder: ClassVar[bool] = True  # what it sees comes from the checkpoint's video encoder
+    eyes: ClassVar[tuple[str, ...]] = ()  # submodules that `look` uses
 
     @classmethod
     def sized(cls, model: str, options: dict | None = None) -> System:
         """An untrained system for the sizes `model` (compact, paper, tiny); `options` are the stage's own."""
         raise NotImplementedError
+
+    @classmethod
+    def resting(cls, options: dict) -> tuple[str, ...]:
+        """Submodules that the diffusion stage leaves as they are."""
+        return cls.eyes
 
     def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
         """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T_v, C], a row a frame.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
 from torch import Tensor
@@ -13,11 +14,13 @@ from .base import System
 
 class T2A(System):
     name = "t2a"
+    uses_encoder = False
     title = "the caption alone, without the picture (baseline)"
 
     @register_to_config
     def __init__(self):
         super().__init__()
+        self.register_buffer("nothing", torch.zeros(1))  # diffusers asks every part where its tensors are
 
     @classmethod
     def sized(cls, model: str, options: dict | None = None) -> T2A:

@@ -37,7 +37,8 @@ class TAV2A(System):
     title = "video and caption mixed in one space, composed guidance (You et al.)"
     video_dial = True
     positional = True
-    frozen = ("video_encoder", "text_head", "aligner")
+    uses_encoder = False
+    eyes = ("video_encoder",)
 
     @register_to_config
     def __init__(
@@ -64,6 +65,10 @@ class TAV2A(System):
         chosen = {name: value for name, value in (options or {}).items() if name in SWITCHES}
         width = presets.UNET[model]["cross_attention_dim"]
         return cls(presets.VIDEO_ENCODER[model], width, width, **chosen)
+
+    @classmethod
+    def resting(cls, options: dict) -> tuple[str, ...]:
+        return ("video_encoder", "text_head", "aligner")
 
     def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
         pixels = frames.permute(3, 0, 1, 2)[None].to(cavp_features) / 255

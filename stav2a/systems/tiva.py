@@ -59,6 +59,10 @@ class TiVA(System):
         rows = {"rows": int(options["rows"])} if options and "rows" in options else {}
         return cls(encoder["feature_dim"], levels, presets.UNET[model]["cross_attention_dim"], **sizes, **rows)
 
+    @classmethod
+    def resting(cls, options: dict) -> tuple[str, ...]:
+        return () if options.get("joint", True) else ("predictor",)
+
     def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
         levels = multi_level(video_encoder, frames, self.config.grid)
         return torch.cat([cavp_features, levels.to(cavp_features)], -1)

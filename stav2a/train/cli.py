@@ -6,6 +6,7 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from stav2a import systems
 from stav2a.media.limits import InputError
 
 STAGES = {
@@ -16,6 +17,11 @@ STAGES = {
     "t2a": ("stav2a.train.on_clips", "HeardT2A"),
     "v2a": ("stav2a.train.table_three", "VariedV2A"),
 }
+OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, which bears the system's name
+    "tiva-layout": ("stav2a.train.tiva_layout", "TiVALayoutStage"),
+    "cvalp": ("stav2a.train.cvalp", "CVALPStage"),
+    "alignment": ("stav2a.train.alignment", "AlignmentStage"),
+}
 ON_CLIPS = {  # with options.shards; the stages not named here take either kind of clips
     "onset": ("stav2a.train.on_clips", "ClipsOnset"),
     "t2a": ("stav2a.train.on_clips", "ClipsT2A"),
@@ -25,16 +31,28 @@ ON_CLIPS = {  # with options.shards; the stages not named here take either kind 
 
 def make_stage(name: str, config):
     """The stage, on FoleyWorld and the bank or on the prepared clips of `options.shards`."""
+    if name in systems_trained():
+        from .systems import SystemStage
+
+        return SystemStage(config, name)
     shards = config.options.get("shards")
     if shards and name in ("vae", "vocoder"):
         config.bank = str(shards)
-    module, kind = (ON_CLIPS if shards else STAGES).get(name, STAGES[name])
+    own = {**STAGES, **OF_SYSTEMS}
+    module, kind = (ON_CLIPS if shards else own).get(name) or own[name]
     return getattr(import_module(module), kind)(config)
+
+
+def systems_trained() -> list[str]:
+    """Systems with a stage of their own; STA-V2A's is `v2a`, the caption's alone is the prior's."""
+    return [name for name in systems.names() if name != systems.OWN and name not in STAGES]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "stage", choices=[*STAGES, "classifier", "assemble"], help="what to train; assemble joins trained parts"
+        "stage",
+        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "classifier", "assemble"],
+        help="what to train; assemble joins trained parts",
     )
     parser.add_argument("--config", help="YAML file of settings")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that win over the file's")

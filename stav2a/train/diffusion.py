@@ -28,15 +28,20 @@ from .config import TrainConfig
 from .features import ClipFeatures
 from .parts import build, build_controlnet, text_parts, trained
 from .stage import Stage, noise_for, seed_of, uniform_for
+from .start import begin
 
 
 class T2AStage(Stage):
-    """Options: `snr_gamma` (5; null for none), `drop_text` (0.1)."""
+    """Options: `snr_gamma` (5; null for none), `drop_text` (0.1), `base` (folder of parts that `parts` is filled from),
+    `unet` (folder of the U-Net to start from; default: the one in `parts`), `shared_unet` (beginnings of names in the
+    U-Net that stay as they are, because several systems share them; none).
+    """
 
     name = "t2a"
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
+        begin(config)
         self.timeline = TIMELINES[config.model]
         self.snr_gamma = config.options.get("snr_gamma", 5.0)
         self.drop_text = float(config.options.get("drop_text", 0.1))
@@ -46,6 +51,9 @@ class T2AStage(Stage):
         self.text_encoder = self.freeze(text_encoder)
         found = (Path(config.parts) / "unet" / "config.json").is_file()
         self.unet = trained(config.parts, "unet") if found else build("unet", config.model)
+        if shared := tuple(config.options.get("shared_unet") or ()):
+            for name, parameter in self.unet.named_parameters():
+                parameter.requires_grad_(not name.startswith(shared))
         self.worlds = {split: self.world(split) for split in ("train", "val")}
 
     def world(self, split: str) -> FoleyWorld:

@@ -38,10 +38,8 @@ def unavailable(name: str) -> str | None:
     place = folder(name)
     if (place / "model_index.json").is_file():
         return None
-    return (
-        f"The system {name} has no weights here: there is no {place.parent.name}/{place.name}. "
-        "docs/systems.md says how to train it."
-    )
+    where = place.relative_to(FOLDER.parents[1]).as_posix()
+    return f"The system {name} has no weights here: there is no {where}. docs/systems.md says how to train it."
 
 
 def present() -> list[str]:

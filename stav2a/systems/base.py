@@ -61,6 +61,7 @@ class System(ModelMixin, ConfigMixin):
     positional: ClassVar[bool] = False  # tokens carry positions: windows must be as long as in training
     latent_channels: ClassVar[int] = 0  # channels beside the latents
     uses_encoder: ClassVar[bool] = True  # what it sees comes from the checkpoint's video encoder
+    sampling: ClassVar[dict] = {"guidance_scale": 3.0, "video_guidance_scale": 1.0}  # the paper's own
     eyes: ClassVar[tuple[str, ...]] = ()  # submodules that `look` uses
 
     @classmethod

@@ -38,6 +38,7 @@ class TAV2A(System):
     video_dial = True
     positional = True
     uses_encoder = False
+    sampling = {"guidance_scale": 2.5, "video_guidance_scale": 2.5}
     eyes = ("video_encoder",)
 
     @register_to_config

@@ -30,6 +30,7 @@ class TiVA(System):
     title = "a predicted audio layout beside the latents, semantic tokens (Wang et al. 2024)"
     hears_caption = False
     joint = True
+    sampling = {"guidance_scale": 5.0, "video_guidance_scale": 1.0}
     latent_channels = 1
 
     @register_to_config

@@ -73,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
             options = dict(config.options)
             half, notes = bool(options.pop("half", False)), options.pop("notes", "")
             notes = Path(notes).read_text(encoding="utf-8") if notes else ""
+            if options.get("system"):
+                from .assemble_system import assemble_system
+
+                print(assemble_system(config.parts, config.model, config.out, half=half, notes=notes, **options))
+                return 0
             print(assemble(config.parts, config.model, config.out, options, half, notes))
             return 0
         stage = make_stage(args.stage, config)

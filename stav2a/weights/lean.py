@@ -108,8 +108,9 @@ def open_unet(folder: Path, shared: bool, dtype: torch.dtype) -> UNet2DCondition
 
 def base_folder(folder: Path, name: str) -> Path:
     """The base checkpoint: a folder beside, by its path from `folder`, or a model by its name."""
-    if (folder / name / "model_index.json").is_file():
-        return folder / name
+    beside = (folder / name).resolve()  # the folder itself may not be there yet
+    if (beside / "model_index.json").is_file():
+        return beside
     from stav2a.pipeline import checkpoint_folder
 
     return checkpoint_folder(name)

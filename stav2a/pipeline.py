@@ -285,6 +285,7 @@ class STAV2APipeline(DiffusionPipeline):
         if use_global_tokens is None:
             use_global_tokens = self.defaults["use_global_tokens"]
         video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
+        prompt = self.caption(video, prompt)
         steering = Steering(onsets_s, layout, use_control, use_onsets, use_global_tokens)
         length = self.padded_length(video)
         conditions = self.way.conditions(video, self.words(prompt, negative_prompt), length, steering)
@@ -295,6 +296,16 @@ class STAV2APipeline(DiffusionPipeline):
         captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
         return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
+
+    def caption(self, video: VideoFeatures, prompt: str = "") -> str:
+        """The caption that the system makes of a prompt; TA-V2A finds one where there is none."""
+        return self.way.caption(prompt, video, self.embed)
+
+    @torch.no_grad()
+    def embed(self, captions: Sequence[str]) -> Tensor:
+        """The mean of each caption's tokens: Tensor[N, D]."""
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
+        return Conditions(tokens, mask, tokens, mask).pooled_text()
 
     def padded_length(self, video: VideoFeatures) -> int:
         """Latent steps of a clip, up to the next length that the U-Net can halve."""
@@ -439,6 +450,7 @@ class STAV2APipeline(DiffusionPipeline):
         yield Progress("video", 0, 1)
         video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
         yield Progress("text", 0, 1)
+        prompt = self.caption(video, prompt)
         conditions = self.extract(
             video,
             prompt,

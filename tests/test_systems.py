@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from stav2a import systems
+from stav2a.condition.captions import caption_bank, plain, standardised
 from stav2a.condition.frame_tokens import flow_features, sinusoids
 from stav2a.condition.layout import as_channel, layout_of, layout_rows
 from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
@@ -320,6 +321,58 @@ def test_the_classifier_pulls_towards_aligned_latents(tiny_pipeline):
     torch.testing.assert_close(dials.corrected(torch.zeros_like(z), z, torch.tensor(200), Seen()), wanted)
     last = torch.tensor(scheduler.config.num_train_timesteps - 1)
     assert torch.count_nonzero(dials.corrected(torch.zeros_like(z), z, last, Seen())) == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "caption"),
+    [
+        ("Please generate the sound of A dog barking!", "a dog barking"),
+        ("I want to hear a loud sound of rain", "rain"),
+        ("could you make some noise of  footsteps on   gravel, please.", "footsteps on gravel"),
+        ("A hammer strikes metal.", "a hammer strikes metal"),
+        ("BBC jingle", "BBC jingle"),
+        ("audio engineers talk", "audio engineers talk"),
+        ("  ", ""),
+    ],
+)
+def test_requests_become_captions(prompt, caption):
+    assert plain(prompt) == caption
+
+
+def test_prompts_take_the_words_of_training_where_they_say_the_same():
+    """Embeddings by hand: a barking hound lies by "a dog barks", a violin by nothing that is known."""
+    bank = caption_bank()
+    assert "a dog barks" in bank and "a hound woofs" not in bank  # wordings for tests stay out
+
+    def embed(captions):
+        rows = torch.eye(len(bank) + 1)[[bank.index(c) if c in bank else len(bank) for c in captions]]
+        if captions[0] == "a hound is barking":
+            rows[0] = rows[1 + bank.index("a dog barks")] + 0.02
+        return rows
+
+    assert standardised("Generate the sound of a hound is barking twice", embed) == "a dog barks twice"
+    assert standardised("make the sound of a violin", embed) == "a violin"
+    assert standardised("a dog barks three times", embed) == "a dog barks three times"
+
+
+def test_the_caption_nearest_to_the_picture_is_found(tiny_pipeline, monkeypatch):
+    toy = ("a dog barks", "rain falls", "a bell rings")
+    monkeypatch.setattr("stav2a.systems.ta_v2a.caption_bank", lambda: toy)
+    pipe = pipeline_of(tiny_pipeline, "ta-v2a")
+    video = pipe.encode_video(frames_of(40))
+    with torch.no_grad():
+        told = pipe.system.text_head(pipe.embed(toy))
+    for k, caption in enumerate(toy):
+        silent = -torch.ones(1, 40, told.shape[1])
+        silent[:, 17] = told[k]  # one moment tells what it is
+        assert pipe.caption(replace(video, features=silent)) == caption
+    found = pipe(video, num_inference_steps=1)
+    assert found.settings["prompt"] in toy
+    assert np.array_equal(found.waveforms, sound_once(pipe, video, found.settings["prompt"]))
+
+
+def sound_once(pipe, video, prompt):
+    return pipe(video, prompt, num_inference_steps=1).waveforms
 
 
 # ---- what all share ---------------------------------------------------------------------------------

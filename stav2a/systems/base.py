@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -93,6 +93,10 @@ class System(ModelMixin, ConfigMixin):
     def layout(self, features: Tensor) -> Tensor | None:
         """The audio layout that the system expects of a clip, Tensor[B, rows, bands], if it has such a thing."""
         return None
+
+    def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
+        """The caption that is used for a prompt, which may be empty; `embed`: captions -> Tensor[N, D]."""
+        return prompt
 
     def learn(self, batch: Learning) -> tuple[Conditions, dict[str, Tensor]]:
         """Conditions to learn from, and losses besides the diffusion loss, by name; they are added to it."""

@@ -6,6 +6,8 @@ classifier of eq. 11. Sampling weighs caption, negative caption and picture on t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
@@ -15,6 +17,7 @@ from torch.nn import functional
 from stav2a import presets
 from stav2a.condition.aligner import Aligner
 from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.captions import caption_bank, standardised
 from stav2a.condition.cvalp import Mixing, TextHead
 from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
 from stav2a.denoise.conditions import Conditions
@@ -60,6 +63,7 @@ class TAV2A(System):
         self.text_head = TextHead(text_dim, width)
         self.mixing = Mixing(width, token_dim, mix, semantic_weight + temporal_weight)
         self.aligner = Aligner(width)
+        self.bank: Tensor | None = None  # embeddings of the caption bank, once they were needed
 
     @classmethod
     def sized(cls, model: str, options: dict | None = None) -> TAV2A:
@@ -104,6 +108,15 @@ class TAV2A(System):
             return ClassifierGuidance(**shared)
         own = self.config.negative_scale
         return ComposedGuidance(**shared, video=dials.video, negative=own if negative is None else negative)
+
+    def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
+        """The prompt in the words of training (§II-D), or the caption nearest to the picture where there is none."""
+        if prompt.strip():
+            return standardised(prompt, embed)
+        captions = list(caption_bank())
+        if self.bank is None:
+            self.bank = embed(captions)
+        return captions[int(self.similarity(video.features, self.bank.to(video.features)).argmax())]
 
     def similarity(self, features: Tensor, pooled: Tensor) -> Tensor:
         """Cosine of clips and captions: Tensor[B, T, C], pooled text Tensor[N, D] -> Tensor[B, N]."""

@@ -18,7 +18,7 @@ import stav2a.condition.cavp
 import stav2a.denoise.control  # noqa: F401
 from stav2a import systems
 from stav2a.condition import text
-from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
+from stav2a.condition.onset import onset_probability, pick_onsets
 from stav2a.defaults import DEFAULTS, TINY_DEFAULTS
 from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.conditions import Conditions
@@ -560,7 +560,8 @@ def checkpoint_folder(name: str | Path, **hub_options) -> Path:
             raise ValueError(f"{name} is no checkpoint: model_index.json is missing.")
         return Path(name)
     if not REPOSITORY.fullmatch(str(name)):
-        raise ValueError(f"There is no model {str(name)!r}: give compact, paper, tiny, a system ({', '.join(systems.names())}), a folder or a hub repository.")
+        known = ", ".join(["compact", "paper", "tiny", *systems.names()])
+        raise ValueError(f"There is no model {str(name)!r}: give {known}, a folder or a hub repository.")
     from stav2a.weights.fetch import fetch_checkpoint
 
     return fetch_checkpoint(str(name), **hub_options)

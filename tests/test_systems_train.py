@@ -69,7 +69,12 @@ def test_from_parts_to_checkpoints_that_open(work, tmp_path, tiny_pipeline):
         own = tmp_path / name.split("-layout")[0].replace("cvalp", "ta-v2a").replace("alignment", "ta-v2a")
         assert main(["train", name, "--config", str(CONFIGS / "tiny" / f"{name}.yaml"), *words(work, own)]) == 0, name
     for name in systems_trained():
-        made = [f"parts={tmp_path}/{name}/parts", f"out={tmp_path}/made/{name}", "model=tiny", "options.base=../../base"]
+        made = [
+            f"parts={tmp_path}/{name}/parts",
+            f"out={tmp_path}/made/{name}",
+            "model=tiny",
+            "options.base=../../base",
+        ]
         shared = "options.shared_unet=[mid_block]"
         assert main(["train", "assemble", *made, f"options.system={name}", shared, "options.half=false"]) == 0
         pipe = STAV2APipeline.from_pretrained(tmp_path / "made" / name)

@@ -18,7 +18,11 @@ from stav2a.settings import ORIGINAL_AUDIO, SAMPLERS, Settings, check_onsets
 FLAGS = {  # flag: (field of Settings, type, help)
     "--prompt": ("prompt", str, "caption: what should be heard"),
     "--negative-prompt": ("negative_prompt", str, "what should not be heard"),
-    "--model": ("model", str, "compact (built in), paper, tiny, a system (vta-ldm, tiva, …), a folder, a repository of the hub"),
+    "--model": (
+        "model",
+        str,
+        "compact (built in), paper, tiny, a system (vta-ldm, tiva, …), a folder, a repository of the hub",
+    ),
     "--steps": ("steps", number, "sampling steps, 1 to 200"),
     "--guidance": ("guidance_scale", number, "how closely the sound follows the caption, 1 to 10"),
     "--video-guidance": ("video_guidance_scale", number, "guidance by the picture alone, 0 to 10"),

@@ -13,14 +13,16 @@ ALIKE = 0.8  # cosine of sentence embeddings from which two captions say the sam
 _SOUND = r"(?:(?:sound|audio|noise|recording|sfx)s?(?: effects?| tracks?)?)"
 _ASKED = re.compile(
     rf"""^(?:please[, ]+)?
-    (?:(?:can|could|would)\ you\ (?:please\ )?|i\ (?:want|need|would\ like|wish)\ (?:to\ hear\ |you\ to\ )?|i'd\ like\ (?:to\ hear\ )?
-    |let\ me\ hear\ |give\ me\ )?
+    (?:(?:can|could|would)\ you\ (?:please\ )?|i\ (?:want|need|would\ like|wish)\ (?:to\ hear\ |you\ to\ )?
+    |i'd\ like\ (?:to\ hear\ )?|let\ me\ hear\ |give\ me\ )?
     (?:(?:generate|make|create|produce|synthesi[sz]e|add|play|render)\ (?:me\ )?)?
     (?:(?:an?|the|some)\ )?(?:(?:realistic|loud|clear|nice|good)\ )*{_SOUND}\ (?:of|for|like|with)\ |^(?:please[, ]+)
     |^(?:generate|make|create|produce|add)\ (?:me\ )?""",
     re.IGNORECASE | re.VERBOSE,
 )
-_ENDING = re.compile(r"[,\s]*(?:please|in this video|for this (?:clip|video)|to (?:it|the video))?[\s.!?…]*$", re.IGNORECASE)
+_ENDING = re.compile(
+    r"[,\s]*(?:please|in this video|for this (?:clip|video)|to (?:it|the video))?[\s.!?…]*$", re.IGNORECASE
+)
 _COUNTS = re.compile(r"\b(?:once|twice|(?:two|three|four|several) times|again and again|repeatedly)\b", re.IGNORECASE)
 
 Embed = Callable[[list[str]], Tensor]  # captions -> Tensor[N, D]

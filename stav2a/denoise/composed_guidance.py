@@ -1,4 +1,4 @@
-"""TA-V2A's guidance: caption, negative caption and picture each with a weight (eq. 13-14), and a classifier (eq. 11)."""
+"""TA-V2A's guidance: a weight each for caption, negative caption and picture (eq. 13-14); a classifier (eq. 11)."""
 
 from __future__ import annotations
 

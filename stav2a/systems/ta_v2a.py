@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from stav2a import presets
 from stav2a.condition.aligner import Aligner
-from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.captions import caption_bank, standardised
+from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.cvalp import Mixing, TextHead
 from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
 from stav2a.denoise.conditions import Conditions

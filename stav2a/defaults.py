@@ -17,6 +17,7 @@ DEFAULTS = {
     "guided_share": 1.0,  # share of the steps, the noisiest first, that guidance is paid for
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
     "prompt_prefix": "",
+    "use_global_tokens": True,  # a model trained without them (row of Table III) is sampled without them
     "griffin_lim": 0,  # iterations of phase refinement; a checkpoint with a small vocoder asks for its own
 }
 TINY_DEFAULTS = {"steps": 4, "onset_threshold": 0.45}

@@ -86,6 +86,7 @@ def generate(
 def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] = never) -> None:
     """Fill in the job's frames, and its own sound where it is asked for."""
     settings, timeline = job.settings, pipeline.timeline
+    check_dials(settings, pipeline)
     with job.timed("read"):
         job.clip = read_frames(
             job.path,
@@ -109,6 +110,24 @@ def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callabl
             )
 
 
+def check_dials(settings: Settings, pipeline) -> None:
+    """Refuse what the model's system could not follow: nobody should wait for a dial that does nothing."""
+    system = getattr(pipeline, "system", None)  # None: STA-V2A
+    if settings.layout is not None and (system is None or not system.latent_channels):
+        raise InputError(f"The model {settings.model} follows no audio layout; tiva does.")
+    for name, dial in (("negative_guidance_scale", "negative caption"), ("alignment_guidance_scale", "alignment")):
+        if getattr(settings, name) is not None and (system is None or system.name != "ta-v2a"):
+            raise InputError(f"The model {settings.model} has no scale for the {dial}; ta-v2a has.")
+    if system is None:
+        return
+    if settings.onsets_s is not None:
+        raise InputError(f"The sound of {settings.model} cannot be moved by onsets; that of compact can.")
+    if settings.video_guidance_scale not in (None, 1.0) and not system.video_dial:
+        raise InputError(f"The picture has no scale of its own with {settings.model}; leave its guidance out.")
+    if settings.control_scale != 1:
+        raise InputError(f"The model {settings.model} has no temporal control; leave its strength at 1.")
+
+
 def compute(job: Job, engine: Engine, cancelled: Callable[[], bool] = never) -> Iterator[Progress]:
     """Run the model on a job that was read; yields progress and returns the pipeline's output."""
     from stav2a.pipeline import Progress
@@ -128,11 +147,14 @@ def compute(job: Job, engine: Engine, cancelled: Callable[[], bool] = never) -> 
                 num_inference_steps=settings.steps,
                 guidance_scale=settings.guidance_scale,
                 video_guidance_scale=settings.video_guidance_scale,
+                negative_guidance_scale=settings.negative_guidance_scale,
+                alignment_guidance_scale=settings.alignment_guidance_scale,
                 controlnet_conditioning_scale=settings.control_scale,
                 sampler=settings.sampler,
                 seed=settings.seed,
                 takes=settings.takes,
                 onsets_s=settings.onsets_s,
+                layout=settings.layout,
             )
             try:
                 return (yield from _followed(job, stream, cancelled))
@@ -225,6 +247,7 @@ def _result(job: Job, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
         clip=job.path,
         settings=replace(
             job.settings,
+            prompt=used.get("prompt", job.settings.prompt),  # a system may find or reword the caption
             steps=used["num_inference_steps"],
             guidance_scale=used["guidance_scale"],
             video_guidance_scale=used["video_guidance_scale"],
@@ -241,6 +264,8 @@ def _result(job: Job, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
         sample_rate=rate,
         step_s=timeline.step_s,
         bundle=out_dir / f"{stem}.zip",
+        layout=None if output.layout is None else np.asarray(output.layout, np.float32),
+        predicted_layout=output.predicted_layout,
     )
 
 

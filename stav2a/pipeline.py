@@ -80,7 +80,8 @@ class VideoFeatures:
 class STAV2AOutput:
     """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
 
-    layout: float32 [rows, bands], the audio layout that was followed, where the system has one (TiVA).
+    layout, predicted_layout: float32 [rows, bands], the audio layout that was followed, and the predicted one, where
+    the system has such a thing (TiVA).
     """
 
     waveforms: np.ndarray
@@ -93,6 +94,7 @@ class STAV2AOutput:
     duration_s: float
     settings: dict = field(default_factory=dict)
     layout: np.ndarray | None = None
+    predicted_layout: np.ndarray | None = None
 
 
 class STAV2APipeline(DiffusionPipeline):
@@ -495,7 +497,7 @@ class STAV2APipeline(DiffusionPipeline):
             "takes": takes,
             **chosen,
         }
-        yield self.output(video, waveforms, mels, onsets_s, seeds, used)
+        yield self.output(video, waveforms, mels, onsets_s, seeds, used, layout)
 
     def output(
         self,
@@ -505,6 +507,7 @@ class STAV2APipeline(DiffusionPipeline):
         onsets_s: Sequence[float] | None,
         seeds: list[int],
         settings: dict,
+        layout: np.ndarray | None = None,
     ) -> STAV2AOutput:
         """The result of one clip from what was decoded for it, cut to the clip's length."""
         samples = round(video.duration_s * self.timeline.sample_rate)
@@ -517,20 +520,9 @@ class STAV2APipeline(DiffusionPipeline):
             onsets_s=list(video.onset.onsets_s if onsets_s is None else onsets_s),
             seeds=seeds,
             duration_s=video.duration_s,
-<<<<<<< HEAD
             settings=settings,
-=======
-            settings={
-                "prompt": prompt,
-                "negative_prompt": negative_prompt,
-                "num_inference_steps": steps,
-                "controlnet_conditioning_scale": controlnet_conditioning_scale,
-                "seed": seed,
-                "takes": takes,
-                **chosen,
-            },
-            layout=video.layout if layout is None else layout,
->>>>>>> 4d0193a (Systems: one module each from (frames, text) to conditions; VTA-LDM, TiVA, TA-V2A and text alone)
+            layout=video.layout if layout is None else np.asarray(layout, np.float32),
+            predicted_layout=video.layout,
         )
 
     def __call__(self, frames, prompt: str = "", negative_prompt: str = "", **settings) -> STAV2AOutput:

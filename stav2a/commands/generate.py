@@ -26,6 +26,8 @@ FLAGS = {  # flag: (field of Settings, type, help)
     "--steps": ("steps", number, "sampling steps, 1 to 200"),
     "--guidance": ("guidance_scale", number, "how closely the sound follows the caption, 1 to 10"),
     "--video-guidance": ("video_guidance_scale", number, "guidance by the picture alone, 0 to 10"),
+    "--negative-guidance": ("negative_guidance_scale", number, "scale of the negative caption, 0 to 10 (ta-v2a)"),
+    "--alignment-guidance": ("alignment_guidance_scale", number, "guidance by its classifier, 0 to 100 (ta-v2a)"),
     "--sampler": ("sampler", str, ", ".join(SAMPLERS)),
     "--seed": ("seed", number, "take k uses seed + k"),
     "--takes": ("takes", number, "variants, 1 to 4"),

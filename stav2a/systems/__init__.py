@@ -42,6 +42,23 @@ def unavailable(name: str) -> str | None:
     return f"The system {name} has no weights here: there is no {where}. docs/systems.md says how to train it."
 
 
+def about(name: str) -> str:
+    """What a person should know before choosing a system, in sentences; nothing for models that are none of these."""
+    if name in ("compact", "paper"):
+        name = OWN
+    if name not in names():
+        return ""
+    kind = find(name)
+    told = [f"{kind.title[:1].upper()}{kind.title[1:]}."]
+    if not kind.hears_caption:
+        told.append("It hears no caption.")
+    if kind.latent_channels:
+        told.append("Its audio layout can be painted after the first run.")
+    if name != OWN:
+        told.append("Onsets and temporal control do not move its sound.")
+    return " ".join(told)
+
+
 def present() -> list[str]:
     """The systems whose weights are here."""
     return [name for name in names() if unavailable(name) is None]

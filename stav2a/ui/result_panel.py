@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from stav2a.ui import status
+from stav2a.ui.controls import is_composed
 from stav2a.ui.figure_view import figure_value, figure_view
 from stav2a.ui.history import Run
+from stav2a.ui.layout_editor import layout_editor, layout_value
 from stav2a.ui.onset_editor import editor_value, onset_editor
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ def build(tab: Tab) -> None:
     tab.takes = gr.Radio([], label="Take", visible=False, elem_id="takes")
     tab.editor = onset_editor(elem_id="onset-editor")
     tab.regenerate = gr.Button("Regenerate with these onsets", elem_id="regenerate", interactive=False)
+    with gr.Column(visible=False, elem_id="layout-box") as tab.layout_box:
+        tab.layout = layout_editor(elem_id="layout-editor")
+        tab.paint = gr.Button("Generate with this layout", elem_id="paint")
     tab.figure = figure_view("result-video", elem_id="figure")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=260):
@@ -63,9 +68,13 @@ def show_run(tab: Tab, run: Run) -> dict:
         tab.editor: editor_value(
             run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s
         ),
+        tab.layout_box: gr.update(visible=run.layout is not None),
+        tab.layout: None if run.layout is None else layout_value(run.layout, run.duration_s, run.predicted_layout),
         tab.bundle: gr.update(value=run.bundle, visible=run.bundle is not None),
         tab.settings_box: gr.update(visible=True),
         tab.settings: json.dumps(run.settings, indent=1, ensure_ascii=False),
         tab.fields["seed"]: run.seed,
+        # a caption that the model found or reworded is there to be edited
+        tab.fields["prompt"]: run.settings["prompt"] if is_composed(run.settings["model"]) else gr.skip(),
         tab.current: run,
     }

@@ -1,4 +1,4 @@
-"""The page and the command line with systems: painting a layout, dials that only some have, captions that were found."""
+"""The page and the command line with systems: painting a layout, dials of some alone, captions that were found."""
 
 from __future__ import annotations
 

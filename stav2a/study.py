@@ -63,8 +63,10 @@ def run(given: argparse.Namespace) -> int:
         return 2
     for name in left_out(given.folder, collection):
         print(f"left out, since a system lacks it: {name}", file=sys.stderr)
+    from .ratings_hub import sync_from_environment
     from .ui.study_page import create_study, launch_options
 
+    sync_from_environment(store.path)
     demo = create_study(collection, store, design, given.show_results)
     host = given.host or "127.0.0.1"
     demo.launch(server_name=host, server_port=given.port, share=given.share, **launch_options())

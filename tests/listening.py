@@ -21,6 +21,7 @@ FLAGS = [
 RATE, FPS = 44_100, 25
 SYNC_S = float(os.environ.get("STAV2A_SYNC_SECONDS", "12"))  # 60 for the full measurement
 FADE_S = 0.008
+WAIT = 180_000  # milliseconds: a bound for slow machines, every wait is for a condition
 
 # Records what leaves the player, with the context's frame numbers, and the clock at each key press.
 TAP = """async () => {

@@ -326,6 +326,13 @@ def test_reload_finds_the_result(visit, clip):
     page.reload()
     wait_status(page, "is back")
     page.wait_for_selector("#result-video video")
+    page.wait_for_selector("#source-video video")
+    before = page.input_value("#seed input")
+    tap(page, 0.5)
+    page.click("#regenerate")  # the clip is still there, and the settings
+    page.wait_for_selector("#regenerate[disabled]")
+    wait_status(page, "Done in")
+    assert page.input_value("#seed input") == before, "only the onsets are others"
 
 
 def test_reload_in_the_middle_follows_the_run(visit, clip):
@@ -372,6 +379,49 @@ def test_phone_width(visit, clip):
         "nodes => nodes.filter(n => n.getBoundingClientRect().height < 34).map(n => n.innerText)",
     )
     assert not small, f"too small to tap: {small}"
+
+
+def test_onsets_are_added_moved_and_deleted_by_touch(visit, clip, tmp_path):
+    page = visit(390, 844, device_scale_factor=2, has_touch=True, is_mobile=True)
+    upload(page, clip)
+    page.locator("#find").tap()
+    wait_status(page, "found")
+    file = tmp_path / "onsets.json"
+    file.write_text(json.dumps({"onsets_s": [0.4]}))
+    page.set_input_files(".oe input[type=file]", str(file))
+    page.wait_for_function("document.querySelectorAll('.oe-mark').length === 1")
+    page.locator(".oe-svg").scroll_into_view_if_needed()
+    page.wait_for_timeout(300)  # a page that still scrolls moves under the finger
+    box = page.locator(".oe-svg").bounding_box()
+    touch = page.context.new_cdp_session(page)
+
+    def at(seconds: float) -> dict:
+        return {"x": box["x"] + 10 + (box["width"] - 20) * seconds / 2.0, "y": box["y"] + 90}
+
+    def finger(kind: str, *points: dict) -> None:
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
+
+    finger("touchStart", at(0.4))
+    for step in range(1, 9):
+        finger("touchMove", at(0.4 + 0.1 * step))
+    finger("touchEnd")
+    page.wait_for_function("document.querySelector('.oe-mark').getAttribute('aria-valuenow') === '1.20'")
+    finger("touchStart", at(0.6))
+    finger("touchEnd")
+    page.wait_for_function("document.querySelectorAll('.oe-mark').length === 2")
+    assert onsets(page) == [0.6, 1.2]
+    apart(page)
+    for _ in range(2):
+        finger("touchStart", at(1.2))
+        finger("touchEnd")
+    page.wait_for_function("document.querySelectorAll('.oe-mark').length === 1")
+    assert onsets(page) == [0.6]
+
+
+def test_a_suggested_caption_is_taken(visit):
+    page = visit()
+    page.get_by_text("glass breaks", exact=True).click()
+    page.wait_for_function("document.querySelector('#prompt textarea, #prompt input').value === 'glass breaks'")
 
 
 def test_keyboard_only(visit, clip):

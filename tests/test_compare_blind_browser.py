@@ -9,7 +9,7 @@ import urllib.request
 import numpy as np
 import pytest
 import soundfile
-from listening import CHROMIUM, chromium, make_video
+from listening import CHROMIUM, WAIT, chromium, make_video
 
 from stav2a.collection import read_folder
 from stav2a.ratings import RatingStore
@@ -80,6 +80,7 @@ def test_nothing_tells_the_systems_apart_before_the_answer(browser, study):
     demo, url = serve(study, show_results=True)
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(WAIT)
     responses = []
     try:
         page.on("response", responses.append)
@@ -142,6 +143,7 @@ def test_a_test_goes_on_after_a_reload_and_a_restart(browser, study):
     demo, url = serve(study)
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(WAIT)
     port = int(url.rstrip("/").rsplit(":", 1)[1])
     try:
         page.goto(url)
@@ -185,6 +187,7 @@ def test_it_cannot_be_sent_before_all_is_heard_and_rated(browser, study):
     demo, url = serve(study)
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
+    page.set_default_timeout(WAIT)
     try:
         page.goto(url)
         page.click("#study-begin")

@@ -12,6 +12,7 @@ from listening import (
     READY,
     SYNC_S,
     TAP,
+    WAIT,
     WATCH,
     Recording,
     chromium,
@@ -65,6 +66,7 @@ def site(noise, tmp_path_factory):
 def page(browser, site):
     context = browser.new_context(viewport={"width": 1000, "height": 800})
     page = context.new_page()
+    page.set_default_timeout(WAIT)
     faults = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(site)

@@ -99,8 +99,9 @@ def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
     said(visitor, "#explore-status", "4 of 4 cells")
     visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 4")
     assert visitor.evaluate(f"{EXPLORE}.transport.selected") == 1, "what is heard stays while cells come"
-    assert visitor.locator("#explore-curves img").count() == 3
+    assert visitor.locator("#explore-curves img").count() == 3, "the caption names no class"
     before = visitor.inner_text(".eg-cell >> nth=3")
+    assert visitor.is_hidden("[data-measure=match]"), "there is nothing to show"
     visitor.click("[data-measure=distance]")
     assert visitor.inner_text(".eg-cell >> nth=3") != before
     assert visitor.inner_text(".eg-cell >> nth=0") == "–", "the first column has no neighbour"
@@ -114,6 +115,18 @@ def test_cancel_keeps_finished_cells_and_they_are_not_made_again(visitor):
     said(visitor, "#explore-status", "Stopped with 2 of 4 cells")
     fill(visitor, "1, 5", "1, 40")
     said(visitor, "#explore-status", "4 of 4 cells")
+
+
+def test_a_reload_finds_the_grid_and_follows_it_to_its_end(visitor):
+    fill(visitor, "2, 6", "1, 60")
+    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 2")
+    visitor.reload()
+    visitor.wait_for_selector("#explore-cancel:not([disabled])", state="attached")
+    tab(visitor, "Explore")
+    said(visitor, "#explore-status", "4 of 4 cells")
+    visitor.wait_for_function("document.querySelectorAll('.eg-cell').length === 4")
+    assert visitor.input_value("#explore-guidance textarea, #explore-guidance input") == "2, 6"
+    assert visitor.input_value("#explore-steps textarea, #explore-steps input") == "1, 60"
 
 
 def test_nonsense_in_the_grid_gets_one_sentence(visitor):
@@ -204,8 +217,16 @@ def test_back_to_the_names_a_reload_and_deletion(visitor, site, tmp_path):
     assert len(RatingStore(site[1].ratings).ratings()) == 3
 
 
-def test_both_tabs_fit_a_phone(visitor):
+def test_both_tabs_fit_a_phone_with_what_was_made(visitor):
+    """The grid is back after the reload before; Compare holds a set of three sounds."""
     visitor.set_viewport_size({"width": 390, "height": 844})
-    for name in ("Compare", "Explore"):
+    for name, filled in (("Compare", "#compare-player .lp-sound"), ("Explore", ".eg-cell")):
         tab(visitor, name)
+        visitor.wait_for_selector(filled)
         visitor.wait_for_function("document.documentElement.scrollWidth <= 390")
+        small = visitor.eval_on_selector_all(
+            f"{filled}, #compare-player .lp-play, #compare-player .lp-tool, .eg-tools .lp-tool, .eg-mark",
+            "nodes => nodes.filter(n => n.offsetParent && n.getBoundingClientRect().height < 34).map(n => n.className)",
+        )
+        assert not small, f"too small to tap: {small}"
+    assert cells(visitor) == 4

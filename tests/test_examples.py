@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from page_server import make_clip
 
@@ -42,13 +44,17 @@ def test_choosing_one_shows_its_result_and_runs_no_model(folder, monkeypatch, tm
     engine = Engine("tiny")
     demo = create_demo(engine, root=tmp_path / "runs", ratings=tmp_path / "r.sqlite")
     row = next(block for block in demo.blocks.values() if block.elem_id == "examples")
-    choose = next(fn.fn for fn in demo.fns.values() if (row._id, "click") in fn.targets)
-    shown = {component.elem_id: value for component, value in choose(1).items() if component.elem_id}
+    choose = next(fn.fn for fn in demo.fns.values() if (row._id, "submit") in fn.targets)
+    chosen = SimpleNamespace(_data={"index": 1})
+    shown = {component.elem_id: value for component, value in choose(chosen).items() if component.elem_id}
     assert shown["source-video"].endswith("2-ball/clip.mp4")
     assert shown["prompt"] == "a ball bounces"
     assert shown["result-video"].endswith("clip_sound.mp4")
     assert "0.8 s" in shown["clip-info"]
     assert not engine.has("tiny"), "a model was loaded"
+    for forged in (None, {}, {"index": 2}, {"index": -1}, {"index": "0"}, [0]):
+        with pytest.raises(gr.Error, match="no such example"):
+            choose(SimpleNamespace(_data=forged))
 
 
 def test_without_examples_there_is_no_row(monkeypatch, tmp_path):

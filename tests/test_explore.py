@@ -11,7 +11,7 @@ import pytest
 from variants_made import BASE, sounds
 
 from stav2a.media.limits import InputError
-from stav2a.ui import compare, entries
+from stav2a.ui import compare_fresh, entries
 from stav2a.ui.explore_curves import curves_html
 from stav2a.ui.explore_grid import grid_value, measures_of, mel_distance
 from stav2a.ui.history import History
@@ -132,13 +132,13 @@ def test_values_are_read_in_order():
     ],
 )
 def test_the_form_makes_variants(axis, text, options, names):
-    assert [variant.name for variant in compare.variants_of(BASE, axis, text, options)] == names
+    assert [variant.name for variant in compare_fresh.variants_of(BASE, axis, text, options)] == names
 
 
 def test_the_form_refuses_one_value_and_strange_axes():
     for axis, options in (("sampler", ["ddim"]), ("parts", ["text only", "nothing"]), ("model", []), ("prompt", ["a"])):
         with pytest.raises((InputError, KeyError)):
-            compare.variants_of(BASE, axis, "", options)
+            compare_fresh.variants_of(BASE, axis, "", options)
 
 
 # ---- the grid
@@ -153,8 +153,13 @@ def test_a_grid_shows_its_measures(made):
     assert value["sounds"][1]["measures"]["distance"] > 0
     assert all(sound["measures"]["loudness"] is not None for sound in value["sounds"])
     json.dumps(value)
+    assert all(0 <= sound["measures"]["match"] <= 1 for sound in value["sounds"]), "the caption names a class"
     html = curves_html([1, 3, 6], [2], cells)
-    assert html.count("<img") == 3 and curves_html([1, 3, 6], [2], {(0, 0): first[0]}) == ""
+    assert html.count("<img") == 4 and curves_html([1, 3, 6], [2], {(0, 0): first[0]}) == ""
+    unnamed = {
+        place: replace(entry, measures={**entry.measures, "class_match": None}) for place, entry in cells.items()
+    }
+    assert curves_html([1, 3, 6], [2], unnamed).count("<img") == 3
     assert measures_of(cells, 0, 2)["distance"] == mel_distance(first[1].files["array"], first[2].files["array"])
 
 

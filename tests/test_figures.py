@@ -105,9 +105,12 @@ def test_colours_differ_in_lightness_for_those_who_see_no_hue():
 def test_a_minute_is_drawn_soon(tracks):
     minute = replace(tracks, duration_s=60.0, waveform=np.tile(tracks.waveform, 6), mel=np.tile(tracks.mel, (6, 1)))
     clip_figure(minute)  # fonts are loaded once
-    started = time.process_time()
-    to_png(clip_figure(minute))
-    assert time.process_time() - started < 2.0  # about 0.3 s on a quiet core; generous for a busy one
+    taken = []
+    for _ in range(4):
+        started = time.process_time()
+        to_png(clip_figure(minute))
+        taken.append(time.process_time() - started)
+    assert min(taken) < 0.8, "0.5 s and room for cold caches: the processor's time beside other work"
 
 
 def test_description_says_the_onsets(tracks):

@@ -105,12 +105,22 @@ def test_the_page_opens_with_the_models_own_defaults(checkpoint, tmp_path):
 
 def test_choosing_a_model_brings_its_defaults(checkpoint, tmp_path):
     demo = create_demo(Engine(checkpoint), root=tmp_path / "runs", ratings=tmp_path / "r.sqlite")
-    chosen = next(fn.fn for fn in demo.fns.values() if fn.name == "chosen")
-    steps, guidance, sampler, video = chosen("paper")
-    assert (steps, guidance, sampler) == (200, 3.0, "ddpm")
+    events = [fn.fn for fn in demo.fns.values() if fn.name == "chosen"]
+    assert len(events) == 3, "in every tab that has a model to choose"
+
+    def brought(event, name: str) -> dict:
+        return {block.elem_id: value for block, value in event(name).items()}
+
+    paper = brought(events[0], "paper")
+    video = paper.pop("video-guidance")
+    assert paper == {"steps": 200, "guidance": 3.0, "sampler": "ddpm"}
     assert video["interactive"] is False and "never trained" in video["info"]
-    steps, _, _, video = chosen(checkpoint)
-    assert steps == 33 and video["interactive"] is True
+    own = brought(events[0], checkpoint)
+    assert own["steps"] == 33 and own["video-guidance"]["interactive"] is True
+    assert brought(events[1], checkpoint) == {
+        "compare-steps": 33, "compare-guidance": 4.5, "compare-sampler": "dpm++2m",
+    }  # fmt: skip
+    assert brought(events[2], "paper") == {"explore-sampler": "ddpm"}
 
 
 def test_video_guidance_is_refused_where_the_model_has_none():

@@ -108,7 +108,8 @@ def test_a_shared_gpu_is_asked_for_longer(minute, tmp_path):
     short = make(tmp_path / "short.mp4", duration_s=2.0)
 
     def seconds(clip, **changes) -> int:
-        return work.gpu_seconds(engine, clip, controls.settings_of({"model": "tiny", **changes}))
+        here = work.Here(engine, lambda: False)
+        return work.gpu_seconds(here, clip, controls.settings_of({"model": "tiny", **changes}))
 
     assert seconds(minute) > seconds(short)
     assert seconds(short, steps=100) > seconds(short, steps=10)

@@ -1,14 +1,18 @@
 """The bank classifier: shapes, invariances, saving, and what the built-in weights can do."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from stav2a.__main__ import main
 from stav2a.data.soundbank import SoundBank
 from stav2a.metrics.bank_classifier import ASSETS, BankClassifier, describe, rank_of, windows
 from stav2a.sound.mel import log_mel
 from stav2a.timeline import COMPACT
 from stav2a.train import classifier as training
+from stav2a.train.classifier_examples import Examples, in_a_room
 
 CLASSES = ["bell_ring", "dog_bark", "rain"]
 
@@ -44,12 +48,13 @@ def test_saved_and_loaded_says_the_same(model, tmp_path):
 
 def test_windows_cover_the_clip_and_leave_silence_out():
     rng = np.random.default_rng(0)
-    assert windows(np.ones(10)).shape == (1, 40_960)
-    assert windows(rng.standard_normal(163_840).astype(np.float32)).shape == (7, 40_960)
+    assert windows(np.ones(10), 2.56).shape == (1, 40_960)
+    assert windows(rng.standard_normal(163_840).astype(np.float32), 2.56).shape == (7, 40_960)
+    assert windows(rng.standard_normal(163_840).astype(np.float32), 1.6).shape == (12, 25_600)
     late = np.zeros(163_840, np.float32)
     late[150_000:] = rng.standard_normal(13_840)
-    assert windows(late).shape == (1, 40_960)
-    assert windows(np.zeros(163_840, np.float32)).shape[0] == 7  # nothing is louder than silence here
+    assert windows(late, 2.56).shape == (1, 40_960)
+    assert windows(np.zeros(163_840, np.float32), 2.56).shape[0] == 7  # nothing is louder than silence here
 
 
 def test_descriptions_of_any_length_are_probabilities(model):
@@ -85,31 +90,79 @@ def small_bank(tmp_path):
 
 def test_examples_depend_on_the_index_alone(small_bank):
     bank = SoundBank(small_bank)
-    data = training.Windows(bank, bank.classes, 8, seed=3)
-    waveform, target = data[5]
-    again, _ = training.Windows(bank, bank.classes, 8, seed=3)[5]
-    np.testing.assert_array_equal(waveform, again)
-    assert not np.array_equal(waveform, data[6][0])
-    assert waveform.shape == (40_960,)
-    assert target.sum() == pytest.approx(1.0)
+    examples = Examples(bank, 1.6, seed=3)
+    mels, targets = examples.batch(5, 2)
+    again, _ = Examples(bank, 1.6, seed=3)(6)
+    np.testing.assert_array_equal(mels[1], again)
+    assert not torch.equal(mels[0], mels[1])
+    assert mels.shape == (2, 160, 64) and mels.dtype == torch.float32
+    torch.testing.assert_close(targets.sum(1), torch.ones(2))
+    assert np.isfinite(mels).all() and mels.min() >= np.log(1e-5) - 1e-4
 
 
-def test_training_tells_a_hiss_from_a_tone(small_bank, tmp_path, capsys):
-    import json
+def test_unmixed_examples_sound_like_their_class(small_bank):
+    """A tone fills few bands, a hiss many, whatever the room, the microphone and the noise."""
+    bank = SoundBank(small_bank)
+    examples = Examples(bank, 1.6, seed=0, mixed=0.0)
+    wide = {0: [], 1: []}
+    for index in range(60):
+        mel, target = examples(index)
+        power = np.exp(2 * mel).mean(0)
+        wide[int(target.argmax())].append((power > power.max() / 100).sum())
+    assert np.median(wide[0]) > 2 * np.median(wide[1])
 
-    from stav2a.__main__ import main
 
-    out = tmp_path / "out"
-    words = [f"bank={small_bank}", f"out={out}", "pool=48", "steps=25", "batch=8", "workers=0"]
-    assert main(["train", "classifier", *words]) == 0
+def test_a_room_only_adds_a_decaying_tail():
+    power = np.zeros((100, 4), np.float32)
+    power[10] = 1.0
+    heard = in_a_room(power, np.random.default_rng(0))
+    np.testing.assert_allclose(heard[:11], power[:11])
+    assert (np.diff(heard[11:, 0]) < 0).all() and 0 < heard[11, 0] < 1
+
+
+def words(bank, out, **changes):
+    settings = {"bank": bank, "out": out, "steps": 40, "batch": 8, "width": 4, "save_every": 20, "ema_decay": 0.9}
+    return [f"{name}={value}" for name, value in {**settings, **changes}.items()]
+
+
+def test_training_tells_a_hiss_from_a_tone_and_exports_only_what_is_better(small_bank, tmp_path, capsys):
+    out, built_in = tmp_path / "out", tmp_path / "built_in"
+    assert main(["train", "classifier", *words(small_bank, out, export=built_in)]) == 0
     report = json.loads((out / "metrics.json").read_text())
     assert report["val"]["n"] == report["test"]["n"] == 2
     assert report["val"]["top1"] == report["test"]["top1"] == 1.0
     assert str(small_bank) not in (out / "metrics.json").read_text()
+    made = BankClassifier.load(built_in)
+    assert made.classes == ["hiss", "tone"] and made.window_s == 1.6
+    assert "keeps its classifier" in training.export(out, built_in)  # as good is not better
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(small_bank, tmp_path):
+    whole, parted = (training.settings_from(words(small_bank, tmp_path / name, steps=4)) for name in ("one", "two"))
+    whole.save_every = parted.save_every = 2
+    wanted, _ = training.train(whole)
+    kept = training.one_step
+    calls = []
+
+    def stops(run, *rest):
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(run.step)
+        return kept(run, *rest)
+
+    training.one_step = stops
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            training.train(parted)
+    finally:
+        training.one_step = kept
+    found, _ = training.train(parted)
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize(
-    ("word", "message"), [("colour=red", "colour"), ("steps=many", "number"), ("pool=3", "bank=FOLDER")]
+    ("word", "message"), [("colour=red", "colour"), ("steps=many", "number"), ("steps=3", "bank=FOLDER")]
 )
 def test_wrong_settings_are_refused_by_name(word, message):
     with pytest.raises(ValueError, match=message):

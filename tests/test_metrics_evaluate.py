@@ -140,6 +140,13 @@ def test_a_process_that_dies_takes_only_its_own_pair_along(folders, monkeypatch)
     assert [record.stem for record in records if record.error] == ["clip2"]
 
 
+def test_no_pair_of_many_is_lost_on_the_way(folders, monkeypatch):
+    monkeypatch.setattr(pool, "_pool", lambda workers, plan: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(pool, "measure_pair", lambda pair, plan: Record(pair.stem))
+    pairs = [replace(find_pairs(*folders)[0][0], stem=f"clip{k}") for k in range(30)]
+    assert {record.stem for record in pool.measure_all(pairs, Plan(), 2)} == {pair.stem for pair in pairs}
+
+
 def test_workers_that_cannot_live_end_the_run_instead_of_going_on_for_ever(folders, monkeypatch):
     def die(pair, plan):
         raise BrokenProcessPool("gone")

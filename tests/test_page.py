@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
 from gradio_client import Client, handle_file
 from page_server import make_clip, served
 
+from stav2a.__main__ import main
 from stav2a.engine import Engine
 from stav2a.media.limits import InputError
 from stav2a.ui import controls, status, work
@@ -87,6 +92,19 @@ def test_control_changes_the_sound(engine, tmp_path, clip, plain, change):
 
 def test_same_settings_same_sound(engine, tmp_path, clip, plain):
     assert np.array_equal(heard(plain), heard(generate(engine, tmp_path, clip)))
+
+
+def test_the_bundle_reproduces_the_run_from_the_command_line(engine, tmp_path, clip):
+    asked = {"takes": 2, "negative_prompt": "speech", "original_audio": "mix", "loudness_lufs": -20.0, "start_s": 0.2}
+    run = generate(engine, tmp_path / "page", clip, onsets=(0.3, 0.9), **asked)
+    with zipfile.ZipFile(run.bundle) as bundle:
+        files = {name: bundle.read(name) for name in bundle.namelist()}
+    (tmp_path / "settings.json").write_bytes(files["settings.json"])
+    again = ["generate", str(clip), "--out", str(tmp_path / "again"), "--settings", str(tmp_path / "settings.json")]
+    assert main([*again, "--device", "cpu"]) == 0
+    made = {path.name: path.read_bytes() for path in (tmp_path / "again" / clip.stem).iterdir()}
+    assert sum(name.endswith((".wav", ".mp4")) for name in files) == 4
+    assert [name for name in files if made.get(name) != files[name]] == [], "bit for bit"
 
 
 def test_edited_onsets_change_the_sound(engine, tmp_path, clip, plain):
@@ -190,6 +208,28 @@ def test_values_out_of_range_are_refused_in_a_sentence(page, clip, name, value, 
     assert sorted(root.rglob("*")) == before, "a refused request left files"
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_what_json_calls_a_number_and_is_none_is_refused_on_the_wire(page, clip, number):
+    """Python's JSON reads `NaN`; the client sends none, so this one writes the request itself."""
+    client, _, root = page
+    before = sorted(root.rglob("*"))
+    url = client.src.rstrip("/")
+    sent = httpx.post(f"{url}/gradio_api/upload", files={"files": ("clip.mp4", clip.read_bytes(), "video/mp4")})
+    path = sent.raise_for_status().json()[0]
+    given = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/generate"]["parameters"]
+    values = {each["parameter_name"]: each.get("parameter_default") for each in given}
+    values |= {**QUICK, "video": {"path": path, "meta": {"_type": "gradio.FileData"}}, "guidance_scale": 12345.5}
+    body = json.dumps({"data": list(values.values())}).replace("12345.5", number)
+    headers = {"content-type": "application/json"}
+    asked = httpx.post(f"{url}/gradio_api/call/generate", content=body, headers=headers)
+    if asked.status_code != 200:  # refused before any of our code saw it
+        assert asked.status_code in (400, 422)
+        return
+    answer = httpx.get(f"{url}/gradio_api/call/generate/{asked.json()['event_id']}", timeout=120).text
+    assert "event: error" in answer and "guidance scale" in answer, answer
+    assert "Traceback" not in answer and sorted(root.rglob("*")) == before
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), "NaN", True, [1]])
 def test_what_is_no_finite_number_is_refused(value):
     for name in ("guidance_scale", "steps", "seed", "takes", "control_scale", "start_s"):
@@ -234,6 +274,12 @@ def test_served_for_this_machine_only_and_never_shared():
     assert options["share"] is False
     assert options["max_file_size"] == "200mb"
     assert all(path.endswith("assets/examples") for path in options["allowed_paths"])
+
+
+def test_the_results_of_a_server_go_with_it(tmp_path):
+    code = "from stav2a.ui.page import _temporary_folder as made; path = made(); print(path, path.is_dir())"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert told[1] == "True" and not Path(told[0]).exists()
 
 
 # ---- jobs and visits

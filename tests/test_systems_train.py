@@ -142,6 +142,7 @@ def test_picture_and_caption_are_dropped_as_guidance_drops_them(work, tmp_path):
 
 def test_clips_rendered_beforehand_give_the_features_of_their_frames(work, tmp_path):
     stage = stage_of("vta-ldm", work, tmp_path, cache=str(work / "clips"))
+    assert set(batch_of(stage)) == {"features", "waveform", "caption", "index"}
     sample = stage.sample("train", 1)
     clip, first, _ = stage.clips.clips.place(1)
     whole = stage.look(torch.from_numpy(np.array(stage.clips.clips.world[clip].frames)))

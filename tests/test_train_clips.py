@@ -45,11 +45,12 @@ def test_a_stretch_has_its_own_frames_and_onsets(cache):
     clips = CachedClips(cache, CROP_S, seed=0)
     for index in range(20):
         clip, first, _ = clips.place(index)
-        frames = clips.frames(clip, first)
-        assert np.array_equal(frames, clips.world[clip].frames[first : first + 16])
+        plan = clips.plan(index)
+        assert (plan.clip, plan.first) == (clip, first)
+        assert np.array_equal(clips.frames(index, plan), clips.world[clip].frames[first : first + 16])
         start = first / 25
         whole = [t for t in clips.world[clip].onsets_s if start <= t < start + CROP_S]
-        assert clips.onsets_s(clip, first) == pytest.approx([t - start for t in whole])
+        assert plan.score.onsets_s == pytest.approx([t - start for t in whole])
 
 
 def test_a_longer_training_than_the_clips_is_refused(cache):
@@ -100,9 +101,10 @@ def test_v2a_hears_the_stretch_that_it_sees(cache, tmp_path):
     for name in ("video_encoder", "local_features", "vae", "unet"):
         build(name, "tiny").save_pretrained(tmp_path / "parts" / name)
     stage = V2AStage(settings(tmp_path, options={"cache": str(cache)}))
-    clip, first, turn = stage.clips.place(3)
+    clips = stage.worlds["train"]
+    clip, first, turn = clips.place(3)
     sample = stage.sample("train", 3)
-    whole = stage.clip_world.sound(clip, variant=turn + 1).waveform
+    whole = clips.live_world.sound(clip, variant=turn + 1).waveform
     assert np.array_equal(sample["waveform"], whole[first * 640 : (first + 16) * 640])
     assert sample["cavp_features"].shape[0] == sample["local_features"].shape[0] == 16
     batch = torch.utils.data.default_collate([{**stage.sample("train", k), "index": torch.tensor(k)} for k in range(2)])

@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 
 from stav2a.__main__ import main
 from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.data.foleyworld.cache import write_cache
 from stav2a.data.listing import Source
 from stav2a.data.prepare import Rendered, Settings, prepare
 from stav2a.train.cli import STAGES, make_stage
@@ -145,12 +146,61 @@ def test_stages_read_prepared_clips(work, shards, tmp_path, name):
 def test_stored_features_stand_for_the_encoders(work, shards, tmp_path):
     stage, _ = stage_of("v2a", work, tmp_path, shards=str(shards))
     stored = default_collate([stage.sample("val", 0)])
-    stage.stored = False
+    stage.stored["val"] = None
     computed = stage.eval().seen(default_collate([stage.sample("val", 0)]))
     # where features of the whole clip were stored, the encoder saw beyond the edges of the stretch
     torch.testing.assert_close(stored["cavp_features"][:, 6:-6], computed["cavp_features"][:, 6:-6], atol=0.05, rtol=0)
     assert torch.equal(stored["curve"], computed["curve"]) and stored["caption"] == computed["caption"]
-    assert not stage_of("v2a", work, tmp_path, shards=str(shards), stretch=0.5)[0].stored
+    assert stage_of("v2a", work, tmp_path, shards=str(shards), stretch=0.5)[0].stored["train"] is None
+
+
+@pytest.mark.parametrize("name", ["video", "onset", "t2a", "v2a"])
+@pytest.mark.parametrize("source", ["rendered", "cache", "shards"])
+def test_every_stage_takes_its_clips_from_any_source(work, shards, tmp_path, name, source):
+    """The same sample for the same index, whatever was asked for before, and a loss from a batch of them."""
+    options = {"rendered": {}, "cache": {"cache": str(cached(work))}, "shards": {"shards": str(shards)}}[source]
+    stage, _ = stage_of(name, work, tmp_path, heard_clips=0, **options)
+    again, _ = stage_of(name, work, tmp_path, heard_clips=0, **options)
+    again.sample("train", 5)
+    for split in ("train", "val"):
+        one, other = stage.sample(split, 1), again.sample(split, 1)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one if key != "caption")
+    batch = default_collate([{**stage.sample("train", k), "index": torch.tensor(k)} for k in range(2)])
+    assert torch.isfinite(stage.train()(batch)["loss"])
+
+
+def cached(work: Path) -> Path:
+    """Three clips of the work's world, rendered once."""
+    options = {"bank": str(work / "bank"), "sprites": None, "split": "train", "seed": 0, "duration_s": 1.28}
+    options |= {"fps": 25.0, "size": 32, "held_out_captions": False, "scenes": None}
+    list(write_cache(work / "world", options, 3))
+    return work / "world"
+
+
+def test_captions_are_dropped_at_the_chance_asked_for(work, tmp_path):
+    """By the sample's index: the empty caption stands for none, as in guidance."""
+    stage, _ = stage_of("t2a", work, tmp_path, drop_text=0.25, heard_clips=0)
+    indices = torch.arange(400)
+    words = {"index": indices, "caption": ["a tone"] * 400}
+    masks = stage.text(words).text_mask.sum(1)
+    empty = int(stage.text({"index": indices[:1], "caption": [""]}).text_mask.sum())
+    dropped = (masks == empty).float().mean()
+    assert 0.18 < dropped < 0.32
+    assert torch.equal(stage.text({"index": indices[7:8], "caption": ["a tone"]}).text_mask.sum(1), masks[7:8])
+
+
+def test_a_model_without_global_tokens_is_sampled_without_them(work, tmp_path):
+    from stav2a.pipeline import STAV2APipeline
+
+    stage, config = stage_of("v2a", work, tmp_path, heard_clips=0, global_tokens=False)
+    stage.export(Path(config.parts))
+    assert main(["train", "assemble", "model=tiny", f"parts={config.parts}", f"out={tmp_path}/model"]) == 0
+    pipe = STAV2APipeline.from_pretrained(tmp_path / "model")
+    frames = np.zeros((16, 32, 32, 3), np.uint8)
+    assert pipe.extract(frames).global_tokens is None
+    assert pipe.extract(frames, use_global_tokens=True).global_tokens is not None
+    assert STAV2APipeline.from_pretrained(work / "model").extract(frames).global_tokens is not None
 
 
 def test_fine_tuning_goes_on_from_the_control_net_there_is(work, tmp_path):

@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from stav2a.metrics.onsets import Detector, detect_onsets
 from stav2a.timeline import Timeline
 
+HEARD_AFTER_S = 0.03  # detected onsets of real sounds come that much after the visible contact
+
 
 def labels_from_onsets(onsets_s: ArrayLike, length: int, step_s: float) -> np.ndarray:
     """Onset times in seconds -> `onset_labels` int64 [length], 1 in the steps that hold an onset.

@@ -31,9 +31,9 @@ from .encoder import FrameEncoder
 from .filters import LEAST_AV_ALIGN, clip_av_align, judge
 from .foleyworld.world import FoleyWorld
 from .listing import Source, fingerprint
+from .onset_labels import HEARD_AFTER_S
 from .shards import Clip, index_of, write_shard
 
-HEARD_AFTER_S = 0.03  # detected onsets of real sounds come that much after the visible contact
 LONG = Limits(duration_s=24 * 3600.0, frames=10**7, file_mb=1e6)  # whole films are cut, not refused
 
 

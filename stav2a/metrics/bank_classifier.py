@@ -26,8 +26,6 @@ from stav2a.sound.mel import log_mel
 from stav2a.timeline import COMPACT, Timeline
 
 ASSETS = Path(__file__).parents[2] / "assets" / "bank_classifier"
-WINDOW_S = 2.56
-HOP_S = 1.28
 RANGE = 8.0  # nepers below the loudest value that the network sees (70 dB)
 QUIET_DB = 40.0  # windows this far below the loudest one say nothing and are left out
 
@@ -60,17 +58,23 @@ class BankClassifier(nn.Module):
         channels: tuple[int, ...] = (24, 48, 96, 160),
         embedding_dim: int = 128,
         mel_bins: int = COMPACT.mel_bins,
+        stem_stride: int = 4,
+        window_s: float = 2.56,
     ):
+        """stem_stride: mel frames to a step of the first layer, 2 or 4; window_s: of the windows it learnt from."""
         super().__init__()
-        self.classes = list(classes)
+        self.classes, self.window_s = list(classes), window_s
         self.config = {
             "classes": self.classes,
             "channels": list(channels),
             "embedding_dim": embedding_dim,
             "mel_bins": mel_bins,
+            "stem_stride": stem_stride,
+            "window_s": window_s,
         }
+        reach = 2 * stem_stride - 1
         self.stem = nn.Sequential(
-            nn.Conv2d(1, channels[0], (7, 5), stride=(4, 2), padding=(3, 2), bias=False),
+            nn.Conv2d(1, channels[0], (reach, 5), stride=(stem_stride, 2), padding=(reach // 2, 2), bias=False),
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(),
         )
@@ -87,7 +91,7 @@ class BankClassifier(nn.Module):
         loudest = mel.amax(dim=(1, 2), keepdim=True)
         x = (mel - loudest).clamp(min=-RANGE) / RANGE + 0.5
         x = self.blocks(self.stem(x[:, None]))
-        x = torch.relu(self.mix(x.transpose(2, 3).flatten(1, 2)))  # [B, 2 D, M / 32]
+        x = torch.relu(self.mix(x.transpose(2, 3).flatten(1, 2)))  # [B, 2 D, M / (8 stem_stride)]
         weights = self.salience(x).softmax(dim=-1)
         pooled = torch.cat([(x * weights).sum(-1), x.amax(-1)], dim=1)
         embedding = self.embed(self.dropout(pooled))
@@ -108,7 +112,7 @@ class BankClassifier(nn.Module):
         if not (folder / "model.safetensors").is_file():
             raise FileNotFoundError(
                 f"There is no trained bank classifier in {folder}; make it with "
-                "`python -m stav2a train classifier bank=FOLDER`."
+                f"`python -m stav2a train classifier bank=FOLDER out={folder}`."
             )
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model = cls(**{**config, "channels": tuple(config["channels"])})
@@ -125,9 +129,10 @@ class ClipFeatures:
     probabilities: np.ndarray  # float32 [C], mean over the windows that sound
 
 
-def windows(waveform: np.ndarray, timeline: Timeline = COMPACT) -> np.ndarray:
-    """Overlapping windows float32 [N, S], zero-padded at the end; quiet ones left out, at least one stays."""
-    size, hop = round(WINDOW_S * timeline.sample_rate), round(HOP_S * timeline.sample_rate)
+def windows(waveform: np.ndarray, window_s: float, timeline: Timeline = COMPACT) -> np.ndarray:
+    """Windows float32 [N, S] that overlap by half, the last zero-padded; quiet ones left out, at least one stays."""
+    size = round(window_s * timeline.sample_rate)
+    hop = size // 2
     count = 1 + max(0, -(-(len(waveform) - size) // hop))
     padded = np.zeros(size + (count - 1) * hop, np.float32)
     padded[: len(waveform)] = waveform[: len(padded)]
@@ -139,7 +144,7 @@ def windows(waveform: np.ndarray, timeline: Timeline = COMPACT) -> np.ndarray:
 @torch.no_grad()
 def describe(model: BankClassifier, waveform: np.ndarray, timeline: Timeline = COMPACT) -> ClipFeatures:
     """Embeddings and class probabilities of a sound at the timeline's rate: float [S]."""
-    parts = torch.from_numpy(np.ascontiguousarray(windows(as_mono(waveform), timeline)))
+    parts = torch.from_numpy(np.ascontiguousarray(windows(as_mono(waveform), model.window_s, timeline)))
     device = next(model.parameters()).device
     embeddings, logits = model(log_mel(parts.to(device), timeline))
     return ClipFeatures(embeddings.cpu().numpy(), logits.softmax(-1).mean(0).cpu().numpy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import get_context
 
 from stav2a.metrics.pairs import Pair
@@ -48,7 +49,7 @@ def _pooled(pairs: Sequence[Pair], plan: Plan, workers: int) -> Iterator[Record]
     """Few pairs under way at a time, in the order given: what a broken pool loses is at most 4 a worker."""
     with _pool(workers, plan) as pool:
         waiting = iter(pairs)
-        running = {pool.submit(measure_pair, pair, plan) for pair, _ in zip(waiting, range(4 * workers))}  # noqa: B905
+        running = {pool.submit(measure_pair, pair, plan) for pair in islice(waiting, 4 * workers)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from stav2a.media.limits import InputError
 
+from .sharding import load_optimizer, load_weights, parted, whole
+
 
 class EMA:
     """Exponential moving average of a module's trained parameters and its buffers.
@@ -55,17 +57,28 @@ class EMA:
             module.load_state_dict(before, strict=False)
 
 
-def save(folder: Path, module: nn.Module, optimizers: dict, ema: EMA, state: dict, keep: int) -> Path:
-    """Write `checkpoint-STEP` whole or not at all, then drop all but the newest `keep`."""
+def gathered(module: nn.Module, optimizers: dict, ema: EMA, state: dict) -> dict:
+    """What a checkpoint holds; all processes call it, because their weights may be split among them."""
+    return {
+        "model": whole(EMA._tracked(module)),
+        "ema": whole(ema.average),
+        "optimizer": {phase: whole(optimizer.state_dict()) for phase, optimizer in optimizers.items()},
+        "state": {**state, "ema_updates": ema.updates},
+    }
+
+
+def save(folder: Path, held: dict, keep: int) -> Path:
+    """Write what was `gathered` as `checkpoint-STEP`, whole or not at all; drop all but the newest `keep`."""
+    state = held["state"]
     target = folder / f"checkpoint-{state['step']:08d}"
     part = folder / f".{target.name}.{os.getpid()}"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    trained = {name: p.detach().contiguous() for name, p in EMA._tracked(module).items()}
-    save_file(trained, part / "model.safetensors")
-    save_file({k: v.contiguous() for k, v in ema.average.items()}, part / "ema.safetensors")
-    torch.save({phase: optimizer.state_dict() for phase, optimizer in optimizers.items()}, part / "optimizer.pt")
-    (part / "state.json").write_text(json.dumps({**state, "ema_updates": ema.updates}))
+    for name in ("model", "ema"):
+        tensors = {key: value.detach().contiguous() for key, value in held[name].items()}
+        save_file(tensors, part / f"{name}.safetensors")
+    torch.save(held["optimizer"], part / "optimizer.pt")
+    (part / "state.json").write_text(json.dumps(state))
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     for old in checkpoints(folder)[:-keep]:
@@ -95,11 +108,12 @@ def restore(checkpoint: Path, module: nn.Module, optimizers: dict, ema: EMA) -> 
             f"{checkpoint} holds a model of another size or kind ({differing[0]} and {len(differing) - 1} more do "
             "not match): choose another `out`, or remove the folder to start anew."
         )
-    module.load_state_dict(weights, strict=False)
-    ema.average = {k: v.to(ema.average[k].device) for k, v in load_file(checkpoint / "ema.safetensors").items()}
+    load_weights(module, weights)
+    averages = load_file(checkpoint / "ema.safetensors")
+    ema.average = {name: parted(value, ema.average[name]) for name, value in averages.items()}
     for phase, values in torch.load(checkpoint / "optimizer.pt", weights_only=True).items():
         try:
-            optimizers[phase].load_state_dict(values)
+            load_optimizer(optimizers[phase], values)
         except (KeyError, ValueError) as error:
             raise InputError(f"{checkpoint} was made with other optimiser settings: {error}.") from None
     state = json.loads((checkpoint / "state.json").read_text())

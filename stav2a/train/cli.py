@@ -14,7 +14,7 @@ STAGES = {
     "vocoder": ("stav2a.train.vocoder", "VocoderStage"),
     "video": ("stav2a.train.video", "VideoStage"),
     "onset": ("stav2a.train.onset", "OnsetStage"),
-    "t2a": ("stav2a.train.on_clips", "HeardT2A"),
+    "t2a": ("stav2a.train.diffusion", "T2AStage"),
     "v2a": ("stav2a.train.table_three", "VariedV2A"),
 }
 OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, which bears the system's name
@@ -22,24 +22,15 @@ OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, whic
     "cvalp": ("stav2a.train.cvalp", "CVALPStage"),
     "alignment": ("stav2a.train.alignment", "AlignmentStage"),
 }
-ON_CLIPS = {  # with options.shards; the stages not named here take either kind of clips
-    "onset": ("stav2a.train.on_clips", "ClipsOnset"),
-    "t2a": ("stav2a.train.on_clips", "ClipsT2A"),
-    "v2a": ("stav2a.train.on_clips", "ClipsV2A"),
-}
 
 
 def make_stage(name: str, config):
-    """The stage, on FoleyWorld and the bank or on the prepared clips of `options.shards`."""
+    """The stage of that name; where its clips come from is said by the options (`clip_source.py`)."""
     if name in systems_trained():
         from .systems import SystemStage
 
         return SystemStage(config, name)
-    shards = config.options.get("shards")
-    if shards and name in ("vae", "vocoder"):
-        config.bank = str(shards)
-    own = {**STAGES, **OF_SYSTEMS}
-    module, kind = (ON_CLIPS if shards else own).get(name) or own[name]
+    module, kind = {**STAGES, **OF_SYSTEMS}[name]
     return getattr(import_module(module), kind)(config)
 
 

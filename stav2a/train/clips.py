@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -9,23 +11,41 @@ import numpy as np
 
 from stav2a.data.foleyworld.cache import CachedWorld
 from stav2a.data.foleyworld.world import FoleyWorld
-from stav2a.data.soundbank import SoundBank
-from stav2a.timeline import Timeline
+from stav2a.data.soundbank import SAMPLE_RATE, SoundBank
 
-from .config import TrainConfig
+from .prepared import Heard
 from .stage import seed_of
 
 
+@dataclass(frozen=True)
+class CachedStretch:
+    """`first`: frame of the clip that the stretch begins with; `turn`: pass over the cache."""
+
+    clip: int
+    first: int
+    turn: int
+    score: Heard  # its onsets alone
+
+
 class CachedClips:
-    """Sample `i` -> a clip of the cache and the frame its stretch starts at.
+    """Sample `i` -> a clip of the cache and the frame its stretch starts at; a `ClipSource`.
 
     Each pass over the cache takes the clips in another order and each stretch at another place. Pictures come
-    from the disk; sound can be mixed anew (`live_world`), so that one picture is heard with many recordings.
-    `limit`: use the first clips only.
+    from the disk; sound is mixed anew, so that one picture is heard with many recordings.
+    `limit`: use the first clips only. `bank`, `sprites`: of the world that the clips were rendered from.
     """
 
-    def __init__(self, folder: str | Path, crop_s: float, seed: int, split: str = "train", limit: int | None = None):
-        self.world = CachedWorld(folder)
+    def __init__(
+        self,
+        folder: str | Path,
+        crop_s: float,
+        seed: int,
+        split: str = "train",
+        limit: int | None = None,
+        bank: str = "",
+        sprites: str = "",
+    ):
+        self.world, self.bank, self.sprites = CachedWorld(folder), bank, sprites
         self.count = min(len(self.world), limit or len(self.world))
         self.split, self.seed = split, seed
         if self.world.options["split"] != split:
@@ -53,17 +73,31 @@ class CachedClips:
         times = (e["time_s"] - start for e in self.world.clips[clip][2]["events"] if e["audible"])
         return sorted(time for time in times if 0 <= time < length)
 
-    def frames(self, clip: int, first: int) -> np.ndarray:
-        """uint8 [T_v, H, W, 3]."""
-        return np.asarray(self.world[clip].frames[first : first + self.frames_wanted])
+    def plan(self, index: int) -> CachedStretch:
+        clip, first, turn = self.place(index)
+        return CachedStretch(clip, first, turn, Heard(self.onsets_s(clip, first)))
 
-    def live_world(self, bank: str, sprites: str) -> FoleyWorld:
+    def frames(self, index: int, plan: CachedStretch | None = None) -> np.ndarray:
+        """uint8 [T_v, H, W, 3]."""
+        plan = plan or self.plan(index)
+        return np.asarray(self.world[plan.clip].frames[plan.first : plan.first + self.frames_wanted])
+
+    def sound(self, index: int, variant: int = 0, plan: CachedStretch | None = None) -> Heard:
+        """Mixed by `live_world`; each pass has another take, `variant` passes on."""
+        plan = plan or self.plan(index)
+        number = plan.clip + self.world.options["start"]
+        whole = self.live_world.sound(number, variant=plan.turn + 1 + variant)
+        per_frame = round(SAMPLE_RATE / self.fps)
+        stop = plan.first + self.frames_wanted
+        return Heard(plan.score.onsets_s, whole.waveform[plan.first * per_frame : stop * per_frame], whole.caption)
+
+    @cached_property
+    def live_world(self) -> FoleyWorld:
         """The world the clips were rendered from, to mix other sounds for the same pictures."""
         o = self.world.options
-        source = SoundBank(bank, self.split) if bank else None
         return FoleyWorld(
-            source,
-            sprites or None,
+            SoundBank(self.bank, self.split) if self.bank else None,
+            self.sprites or None,
             self.split,
             o["seed"],
             o["duration_s"],
@@ -72,28 +106,6 @@ class CachedClips:
             length=2**31,
             scenes=tuple(o["scenes"]) if o["scenes"] else None,
         )
-
-    def heard(self, world: FoleyWorld, index: int, samples_per_frame: int) -> tuple[np.ndarray, str]:
-        """Waveform float32 [S] and caption of stretch `index`, mixed by `live_world`; each pass has another take."""
-        clip, first, turn = self.place(index)
-        sound = world.sound(clip + self.world.options["start"], variant=turn + 1)
-        return sound.waveform[
-            first * samples_per_frame : (first + self.frames_wanted) * samples_per_frame
-        ], sound.caption
-
-
-def rendered_world(config: TrainConfig, timeline: Timeline, split: str) -> FoleyWorld:
-    """An endless world of clips as long as a training's crops, at the model's rate and size."""
-    return FoleyWorld(
-        config.bank or None,
-        config.sprites or None,
-        split,
-        config.seed,
-        config.crop_s,
-        timeline.fps,
-        timeline.frame_size,
-        length=2**31,
-    )
 
 
 def varied(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,9 @@ together, as the paper found best. Everything random follows the sample's index.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,6 @@ from torch import Tensor
 
 from stav2a.condition import text
 from stav2a.condition.onset import onset_curve
-from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
 from stav2a.denoise.sample import Guidance, predict
@@ -23,18 +24,22 @@ from stav2a.presets import SCHEDULER, TIMELINES
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 
-from .clips import CachedClips, rendered_world
+from .clip_source import ClipSource, clip_sources, label_delay_s
+from .clips import CachedClips
 from .config import TrainConfig
-from .features import ClipFeatures
+from .features import ClipFeatures, digest
+from .listening import listen
 from .parts import build, build_controlnet, text_parts, trained
+from .prepared import PreparedWorld
 from .stage import Stage, noise_for, seed_of, uniform_for
 from .start import begin
 
 
 class T2AStage(Stage):
-    """Options: `snr_gamma` (5; null for none), `drop_text` (0.1), `base` (folder of parts that `parts` is filled from),
-    `unet` (folder of the U-Net to start from; default: the one in `parts`), `shared_unet` (beginnings of names in the
-    U-Net that stay as they are, because several systems share them; none).
+    """Options besides those of `clip_source.py`: `snr_gamma` (5; null for none), `drop_text` (0.1), `heard_clips` (4:
+    validation's sounds), `base` (folder of parts that `parts` is filled from), `unet` (folder of the U-Net to start
+    from; default: the one in `parts`), `shared_unet` (beginnings of names in the U-Net that stay as they are, because
+    several systems share them; none).
     """
 
     name = "t2a"
@@ -54,10 +59,7 @@ class T2AStage(Stage):
         if shared := tuple(config.options.get("shared_unet") or ()):
             for name, parameter in self.unet.named_parameters():
                 parameter.requires_grad_(not name.startswith(shared))
-        self.worlds = {split: self.world(split) for split in ("train", "val")}
-
-    def world(self, split: str) -> FoleyWorld:
-        return rendered_world(self.config, self.timeline, split)
+        self.worlds = clip_sources(config, self.timeline)
 
     def sample(self, split: str, index: int) -> dict:
         heard = self.worlds[split].sound(index)
@@ -88,15 +90,19 @@ class T2AStage(Stage):
         wanted = target(self.scheduler, latents, noise, timesteps)
         return diffusion_loss(self.scheduler, prediction, wanted, timesteps, self.snr_gamma)
 
+    def listen(self, folder: Path) -> dict[str, float]:
+        return listen(self, folder, int(self.config.options.get("heard_clips", 4)))
+
     def export(self, folder: Path) -> None:
         self.unet.save_pretrained(folder / "unet")
 
 
 class V2AStage(T2AStage):
     """Options besides: `drop_video` (0.1, each of tokens, local features and curve on its own), `freeze_unet`,
-    `label_delay_s` (0.03: the curve holds onsets as they are detected, that much after the visible contact),
-    `cache` (folder of clips rendered beforehand; their features are computed once) and `cache_clips` (the first
-    so many of them alone).
+    `label_delay_s`.
+
+    Features of pictures are computed once for clips rendered beforehand and read from prepared clips where the
+    same encoder stored them; else from the frames in `seen`: a loader's processes must not touch the GPU.
 
     The onset curve that is learned from is mostly true, sometimes jittered, thinned or empty, and sometimes the
     local features are rolled in time against it: a generator that trusts only perfect or only matching onsets
@@ -109,50 +115,50 @@ class V2AStage(T2AStage):
         super().__init__(config)
         options = config.options
         self.drop_video = float(options.get("drop_video", 0.1))
-        self.delay_s = float(options.get("label_delay_s", 0.03))
+        self.delay_s = label_delay_s(config)
         if options.get("freeze_unet", False):
             self.freeze(self.unet)
         self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         self.local_features = self.freeze(trained(config.parts, "local_features"))
         self.attentive_pool = build("attentive_pool", config.model)
         self.controlnet = build_controlnet(self.unet, config.model)
-        self.clips = None
-        if options.get("cache"):
-            if not self.timeline.is_framewise:
-                raise ValueError("options.cache needs a model with one video frame a latent step.")
-            self.clips = CachedClips(options["cache"], config.crop_s, config.seed, limit=options.get("cache_clips"))
-            self.features = ClipFeatures(self.clips, self.video_encoder, self.local_features)
-            self.clip_world = self.clips.live_world(config.bank, config.sprites)
+        self.stored = {split: self.stored_features(world) for split, world in self.worlds.items()}
+
+    def stored_features(self, world: ClipSource) -> Callable[[Any], dict[str, Tensor]] | None:
+        """plan -> features of a source that keeps those of this encoder."""
+        if isinstance(world, CachedClips):
+            features = ClipFeatures(world, self.video_encoder, self.local_features)
+
+            def of(plan) -> dict[str, Tensor]:
+                cavp, local = features(plan.clip, plan.first, world.frames_wanted)
+                return {"cavp_features": cavp, "local_features": local}
+
+            return of
+        if isinstance(world, PreparedWorld) and world.stores(digest(self.video_encoder)):
+            return lambda plan: {"cavp_features": torch.from_numpy(world.cavp_features(plan))}
+        return None
 
     def sample(self, split: str, index: int) -> dict:
-        return self.cached(index) if split == "train" and self.clips is not None else self.rendered(split, index)
+        world, stored = self.worlds[split], self.stored[split]
+        plan = world.plan(index)
+        heard = world.sound(index, plan=plan)
+        frames = {} if stored else {"frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan)))}
+        return {
+            **(stored(plan) if stored else frames),
+            "waveform": torch.from_numpy(heard.waveform),
+            "caption": heard.caption,
+            "curve": self.curve(plan.score.onsets_s, index),
+        }
 
-    def rendered(self, split: str, index: int) -> dict:
-        clip = self.worlds[split][index]
-        pixels = torch.from_numpy(clip.frames).permute(3, 0, 1, 2)[None].float() / 255
-        with torch.no_grad():
-            cavp = self.video_encoder(pixels.to(self.video_encoder.device))
+    @torch.no_grad()
+    def seen(self, batch: dict) -> dict:
+        """The batch with what the frozen networks see in its pictures."""
+        cavp, local = batch.get("cavp_features"), batch.get("local_features")
+        if cavp is None:
+            cavp = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
+        if local is None:
             local = self.local_features(cavp)[0]
-        return {
-            "cavp_features": cavp[0],
-            "local_features": local[0],
-            "waveform": torch.from_numpy(clip.waveform),
-            "caption": clip.caption,
-            "curve": self.curve(clip.onsets_s, index),
-        }
-
-    def cached(self, index: int) -> dict:
-        """A picture that was rendered before with another take of its sound on each pass."""
-        clip, first, _ = self.clips.place(index)
-        cavp, local = self.features(clip, first, self.clips.frames_wanted)
-        waveform, caption = self.clips.heard(self.clip_world, index, self.timeline.samples_per_latent)
-        return {
-            "cavp_features": cavp,
-            "local_features": local,
-            "waveform": torch.from_numpy(waveform),
-            "caption": caption,
-            "curve": self.curve(self.clips.onsets_s(clip, first), index),
-        }
+        return {**batch, "cavp_features": cavp, "local_features": local}
 
     def curve(self, onsets_s: list[float], index: int) -> Tensor:
         rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
@@ -161,6 +167,7 @@ class V2AStage(T2AStage):
         return torch.from_numpy(onset_curve(times, length, self.timeline.step_s))
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        batch = self.seen(batch)
         latents = self.latents(batch["waveform"])
         steps = latents.shape[2]
         features, local = batch["cavp_features"], batch["local_features"][:, :steps]
@@ -178,7 +185,11 @@ class V2AStage(T2AStage):
             local_features=local * kept[:, 1, None, None],
             onset_curve=batch["curve"][:, :steps] * kept[:, 2, None],
         )
-        return {"loss": self.loss(latents, conditions, self.controlnet, batch["index"])}
+        return {"loss": self.loss(latents, self.left_out(conditions), self.controlnet, batch["index"])}
+
+    def left_out(self, conditions: Conditions) -> Conditions:
+        """The conditions that this model has: all of them, but for rows of Table III."""
+        return conditions
 
     def export(self, folder: Path) -> None:
         super().export(folder)

@@ -13,9 +13,9 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from .checkpoint import EMA, latest, restore, save
+from .checkpoint import EMA, gathered, latest, restore, save
 from .config import TrainConfig
-from .machine import agreed, equip, make_optimizers, start
+from .machine import agreed, equip, make_optimizers, put_together, start, whole_twin
 from .stage import Stage, seed_of
 from .tracking import begin, record, show
 
@@ -88,6 +88,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
     begin(accelerator, stage.name, config)
 
     stage = equip(stage, config, accelerator)
+    twin = whole_twin(stage, accelerator)
     optimizers = make_optimizers(stage, config)
     model, *prepared = accelerator.prepare(stage, *optimizers.values())
     optimizers = dict(zip(stage.phases, prepared, strict=True))
@@ -142,18 +143,18 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
             if step % config.validate_every == 0 or last:
                 with ema.swapped_in(bare):
                     measures = validate(accelerator, model, bare, config)
-                    if accelerator.is_main_process:
-                        bare.eval()
-                        measures.update(bare.listen(folder / "samples"))
-                        show(accelerator, config, folder / "samples", step)
-                        best = measures["loss"] < state["best"]
-                        if best or (last and not config.keep_best):
-                            bare.export(Path(config.parts))
-                        state["best"] = min(state["best"], measures["loss"])
+                    best, state["best"] = measures["loss"] < state["best"], min(state["best"], measures["loss"])
+                    with put_together(bare, twin, accelerator) as heard:
+                        if accelerator.is_main_process:
+                            measures.update(heard.listen(folder / "samples"))
+                            show(accelerator, config, folder / "samples", step)
+                            if best or (last and not config.keep_best):
+                                heard.export(Path(config.parts))
                 record(accelerator, folder, step, {f"validation/{k}": v for k, v in measures.items()})
             if step % config.save_every == 0 or last or asked:
+                held = gathered(bare, optimizers, ema, state)
                 if accelerator.is_main_process:
-                    save(folder, bare, optimizers, ema, state, config.keep)
+                    save(folder, held, config.keep)
                 accelerator.wait_for_everyone()
             if last or asked:
                 break

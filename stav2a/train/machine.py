@@ -1,11 +1,14 @@
 """What a run is spread over: processes, accumulation steps, precision, and what saves memory or time.
 
-DDP, the number of processes and their devices come from accelerate's own configuration (`accelerate launch`).
+DDP or FSDP, the number of processes and their devices come from accelerate's own configuration (`accelerate launch`).
 The effective batch is `batch_size` whatever they are, and holds the same samples.
 """
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,10 +24,11 @@ from accelerate.utils import (
 from stav2a.media.limits import InputError
 
 from .config import TrainConfig
+from .sharding import whole
 from .stage import Stage
 
 TRACKERS = {"tensorboard": is_tensorboard_available, "trackio": is_trackio_available}
-SHARDING = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+OTHERS = (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 
 
 def start(stage: Stage, config: TrainConfig, folder: Path) -> tuple[Accelerator, int]:
@@ -41,8 +45,7 @@ def start(stage: Stage, config: TrainConfig, folder: Path) -> tuple[Accelerator,
         # of a stage with several phases each phase leaves the others' parameters unused
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=len(stage.phases) > 1)],
     )
-    if accelerator.distributed_type in SHARDING:
-        raise InputError(f"{accelerator.distributed_type.value} splits the weights, which is not supported: use DDP.")
+    refuse_what_is_not_known(accelerator, stage)
     accumulation, micro = shares(config, accelerator.num_processes)
     if accumulation > 1 and len(stage.phases) > 1:
         raise InputError(
@@ -51,6 +54,43 @@ def start(stage: Stage, config: TrainConfig, folder: Path) -> tuple[Accelerator,
         )
     accelerator.gradient_accumulation_steps = accumulation
     return accelerator, micro
+
+
+def refuse_what_is_not_known(accelerator: Accelerator, stage: Stage) -> None:
+    """Ways of splitting a model that accelerate knows and this loop does not."""
+    kind = accelerator.distributed_type
+    if kind in OTHERS:
+        raise InputError(f"{kind.value} is not supported: use DDP or FSDP.")
+    if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
+        raise InputError("FSDP is supported in its second version alone: set fsdp_version: 2 in accelerate's file.")
+    if kind == DistributedType.FSDP and len(stage.phases) > 1:
+        raise InputError(f"Stage {stage.name} has two optimisers in turn, which FSDP is not tested with: use DDP.")
+
+
+def whole_twin(stage: Stage, accelerator: Accelerator) -> Stage | None:
+    """Where weights are about to be split: an unsplit copy, kept off the device, of the main process.
+
+    A split part answers only inside the whole stage's forward pass with all processes taking part; listening and
+    exporting call parts one by one, in one process.
+    """
+    if accelerator.distributed_type != DistributedType.FSDP or not accelerator.is_main_process:
+        return None
+    return copy.deepcopy(stage)
+
+
+@contextmanager
+def put_together(bare: Stage, twin: Stage | None, accelerator: Accelerator) -> Iterator[Stage]:
+    """A stage in evaluation mode whose parts can be called one by one: itself, or its twin with its weights."""
+    if accelerator.distributed_type != DistributedType.FSDP:
+        yield bare.eval()
+        return
+    weights = whole(bare.state_dict())
+    if twin is None:
+        yield bare
+        return
+    twin.load_state_dict(weights)
+    yield twin.to(accelerator.device).eval()
+    twin.to("cpu")
 
 
 def shares(config: TrainConfig, processes: int) -> tuple[int, int]:

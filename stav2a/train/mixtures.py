@@ -9,6 +9,7 @@ import numpy as np
 from stav2a.data.soundbank import SoundBank
 from stav2a.timeline import Timeline
 
+from .config import TrainConfig
 from .prepared import PreparedWorld
 from .stage import seed_of
 
@@ -17,17 +18,20 @@ class Mixtures:
     """`mixtures(split, index)` -> float32 [S]: up to three recordings at random times and levels, or silence.
 
     Levels span 30 dB and a faint noise floor comes and goes, so that quiet sound and digital silence are both
-    familiar. Where `bank` is a folder of prepared clips (`data prepare`), stretches of their sound as they are.
+    familiar. Where `bank` or `options.shards` is a folder of prepared clips (`data prepare`), stretches of
+    their sound as they are, marked ones too.
     """
 
-    def __init__(self, bank: str, timeline: Timeline, crop_s: float, seed: int):
+    def __init__(self, config: TrainConfig, timeline: Timeline):
+        bank = config.options.get("shards") or config.bank
         if not bank:
             raise ValueError("This stage needs a sound bank: set bank=FOLDER.")
-        self.samples = round(crop_s * timeline.sample_rate)
-        self.seed = seed
-        self.clips = None
+        self.samples, self.seed, self.clips = round(config.crop_s * timeline.sample_rate), config.seed, None
         if (Path(bank) / "dataset.json").is_file():
-            self.clips = {s: PreparedWorld(bank, s, timeline, crop_s, seed, filtered=False) for s in ("train", "val")}
+            self.clips = {
+                split: PreparedWorld(bank, split, timeline, config.crop_s, config.seed, filtered=False)
+                for split in ("train", "val")
+            }
             return
         self.banks = {split: SoundBank(bank, split) for split in ("train", "val")}
 

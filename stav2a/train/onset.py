@@ -1,4 +1,4 @@
-"""Stage `onset`: the onset pretext task (paper §II-B1, eq. 1) on rendered clips with exact event times."""
+"""Stage `onset`: the onset pretext task (paper §II-B1, eq. 1), from exact event times or pseudo-labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch.nn import functional
 from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability, pick_onsets
 from stav2a.presets import TIMELINES
 
-from .clips import CachedClips, rendered_world, varied
+from .clip_source import clip_sources, label_delay_s
+from .clips import varied
 from .config import TrainConfig
 from .parts import build, note_default, trained
 from .stage import Stage, seed_of
@@ -23,9 +24,8 @@ THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 class OnsetStage(Stage):
     """Trains the local features, and the video encoder with them unless `options.freeze_encoder` is set.
 
-    `options.cache`: folder of clips rendered beforehand (default: each clip is rendered when it is needed).
-    `options.label_delay_s` (0.03): detected onsets of real sounds come that much after the visible contact.
-    `options.onset_weight` (3): weight of the rare class. `options.heard_clips` (64): clips for the onset F1.
+    Options besides those of `clip_source.py`: `label_delay_s`, `onset_weight` (3; of the rare class), `heard_clips`
+    (64; validation clips for the onset F1).
     """
 
     name = "onset"
@@ -34,8 +34,9 @@ class OnsetStage(Stage):
         super().__init__(config)
         self.timeline = TIMELINES[config.model]
         options = config.options
-        self.delay_s = float(options.get("label_delay_s", 0.03))
-        self.heard_clips = int(options.get("heard_clips", 64))
+        self.delay_s = label_delay_s(config)
+        self.worlds = clip_sources(config, self.timeline)
+        self.heard_clips = min(int(options.get("heard_clips", 64)), len(self.worlds["val"]))
         if options.get("freeze_encoder", False):
             self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         elif (Path(config.parts) / "video_encoder").is_dir():
@@ -44,20 +45,15 @@ class OnsetStage(Stage):
             self.video_encoder = build("video_encoder", config.model)
         self.local_features = awakened(build("local_features", config.model))
         self.onset_weight = float(options.get("onset_weight", 3.0))
-        self.clips = CachedClips(options["cache"], config.crop_s, config.seed) if options.get("cache") else None
-        self.worlds = {split: rendered_world(config, self.timeline, split) for split in ("train", "val")}
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
-        if split == "train" and self.clips is not None:
-            clip, first, _ = self.clips.place(index)
-            rng = np.random.default_rng(seed_of(self.config.seed, "light", index))
-            frames = varied(self.clips.frames(clip, first), rng)
-            times = self.clips.onsets_s(clip, first)
-        else:
-            world = self.worlds[split]
-            plan = world.plan(index)
-            frames, times = world.frames(index, plan), plan.score.onsets_s
-        return {"frames": torch.from_numpy(frames), "labels": torch.from_numpy(self.labels(times, len(frames)))}
+        world = self.worlds[split]
+        plan = world.plan(index)
+        frames = world.frames(index, plan)
+        if split == "train":
+            frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
+        labels = self.labels(plan.score.onsets_s, len(frames))
+        return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "labels": torch.from_numpy(labels)}
 
     def labels(self, times_s: list[float], frames: int) -> np.ndarray:
         """Onset curve, float32 [T]: an onset between two steps is a share of both, which a class could not say."""

@@ -1,6 +1,6 @@
 """Prepared clips (`data prepare`) as an endless, seeded set of stretches of a training's length.
 
-The words are FoleyWorld's (`plan`, `frames`, `sound`, `[i]`), so that a stage takes either.
+A `ClipSource` (`clip_source.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from stav2a.data.shards import Shards
 from stav2a.timeline import Timeline
 
-from .config import TrainConfig
 from .stage import seed_of
 
 RATES = (0.7, 1.4)  # of time stretching: slower and faster
@@ -159,6 +158,10 @@ class PreparedWorld:
         plan = self.plan(index)
         return Stretch(plan.pieces, plan.score, self.frames(index, plan), self.sound(index, plan=plan).waveform)
 
+    def stores(self, encoder: str) -> bool:
+        """Whether the clips hold features of the encoder with this digest that fit every plan."""
+        return self.stretch == 0 and self.shards.settings["features"] == encoder
+
     def cavp_features(self, plan: Stretch) -> np.ndarray:
         """Stored features of a plan that runs at its clips' own pace: float32 [T_v, D]."""
         assert all(piece.rate == 1 for piece in plan.pieces), f"{plan.pieces=}"
@@ -167,28 +170,6 @@ class PreparedWorld:
             features = self.shards.cavp_features(piece.clip)
             parts.append(features[np.minimum(piece.first + np.arange(piece.count), len(features) - 1)])
         return np.concatenate(parts)
-
-
-def prepared_worlds(config: TrainConfig, timeline: Timeline) -> dict[str, PreparedWorld]:
-    """The training and the validation split of `options.shards`.
-
-    Options: `filter` (true: leave out clips marked by the filters of §III-A; false is the row "w/o Filter" of
-    Table III), `concat` and `stretch` (chances of the augmentations; 0).
-    """
-    options = config.options
-    return {
-        split: PreparedWorld(
-            options["shards"],
-            split,
-            timeline,
-            config.crop_s,
-            config.seed,
-            bool(options.get("filter", True)),
-            float(options.get("concat", 0.0)),
-            float(options.get("stretch", 0.0)),
-        )
-        for split in ("train", "val")
-    }
 
 
 @lru_cache(maxsize=8)

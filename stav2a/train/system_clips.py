@@ -8,10 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stav2a.timeline import Timeline
-
 from .clips import CachedClips
-from .config import TrainConfig
 from .stage import seed_of
 
 
@@ -20,24 +17,18 @@ class SystemClips:
 
     look: frames of a whole clip -> its features Tensor[T, C]; they lie in a file beside the clips, made when first
     needed, whose name holds `made_of`: what computed them.
-    With the chance `options.concat` a stretch is the beginning of one clip and the end of another (VTA-LDM §5.5).
+    With the chance `concat` a stretch is the beginning of one clip and the end of another (VTA-LDM §5.5).
     """
 
-    def __init__(self, config: TrainConfig, timeline: Timeline, look: Callable[[Tensor], Tensor], made_of: str):
-        if not timeline.is_framewise:
-            raise ValueError("options.cache needs a model with one video frame a latent step.")
-        options = config.options
-        self.clips = CachedClips(options["cache"], config.crop_s, config.seed, limit=options.get("cache_clips"))
-        self.world = self.clips.live_world(config.bank, config.sprites)
-        self.per_frame, self.seed = timeline.samples_per_latent, config.seed
-        self.concat = float(options.get("concat", 0.0))
-        if not 0 <= self.concat <= 1:
-            raise ValueError(f"options.concat is {self.concat}; it must be a chance in [0, 1].")
-        self.look, self.made = look, None
-        self.file = self.clips.world.folder / f"seen-{made_of}-{len(self.clips)}.npy"
+    def __init__(self, clips: CachedClips, look: Callable[[Tensor], Tensor], made_of: str, concat: float = 0.0):
+        if not 0 <= concat <= 1:
+            raise ValueError(f"options.concat is {concat}; it must be a chance in [0, 1].")
+        self.clips, self.look, self.concat = clips, look, concat
+        self.file = clips.world.folder / f"seen-{made_of}-{len(clips)}.npy"
+        self.made: np.ndarray | None = None
 
     def sample(self, index: int) -> dict:
-        rng = np.random.default_rng(seed_of(self.seed, "concat", index))
+        rng = np.random.default_rng(seed_of(self.clips.seed, "concat", index))
         whole = self.clips.frames_wanted
         if rng.random() >= self.concat or whole < 2:
             return self._stretch(index)
@@ -45,7 +36,7 @@ class SystemClips:
         other = int(rng.integers(len(self.clips))) + (index // len(self.clips) + 1) * len(self.clips)
         start, end = self._stretch(index), self._stretch(other)
         captions = dict.fromkeys(filter(None, (start["caption"], end["caption"])))
-        cut = first * self.per_frame
+        cut = first * len(start["waveform"]) // whole
         return {
             "features": torch.cat([start["features"][:first], end["features"][first:]]),
             "waveform": torch.cat([start["waveform"][:cut], end["waveform"][cut:]]),
@@ -53,13 +44,13 @@ class SystemClips:
         }
 
     def _stretch(self, index: int) -> dict:
-        clip, first, _ = self.clips.place(index)
-        waveform, caption = self.clips.heard(self.world, index, self.per_frame)
-        features = self.features()[clip, first : first + self.clips.frames_wanted]
+        plan = self.clips.plan(index)
+        heard = self.clips.sound(index, plan=plan)
+        features = self.features()[plan.clip, plan.first : plan.first + self.clips.frames_wanted]
         return {
             "features": torch.from_numpy(features.astype(np.float32)),
-            "waveform": torch.from_numpy(waveform),
-            "caption": caption,
+            "waveform": torch.from_numpy(heard.waveform),
+            "caption": heard.caption,
         }
 
     def features(self) -> np.ndarray:

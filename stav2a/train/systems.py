@@ -22,12 +22,11 @@ from stav2a.sound.mel import log_mel
 from stav2a.systems import find
 from stav2a.systems.base import Learning
 
+from .clips import CachedClips
 from .config import TrainConfig
 from .diffusion import T2AStage
 from .features import digest
-from .listening import listen
 from .parts import note_default, trained
-from .prepared import prepared_worlds
 from .stage import uniform_for
 from .start import widened
 from .system_clips import SystemClips
@@ -37,9 +36,7 @@ class SystemStage(T2AStage):
     """Options besides `T2AStage`'s:
 
     drop_video   chance that the picture is dropped (0.1)
-    cache, cache_clips   clips rendered beforehand, and the first so many of them alone; or `shards` (prepared clips)
     concat       chance that a stretch is joined of two clips (0; VTA-LDM's augmentation)
-    heard_clips  sounds a validation writes (4)
 
     and those of the system itself.
     """
@@ -57,13 +54,9 @@ class SystemStage(T2AStage):
             self.freeze(getattr(self.system, part))
         self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         self.clips = None
-        if options.get("cache"):
-            self.clips = SystemClips(config, self.timeline, self.look, self.made_of())
-
-    def world(self, split: str):
-        if self.config.options.get("shards"):
-            return prepared_worlds(self.config, self.timeline)[split]
-        return super().world(split)
+        if isinstance(self.worlds["train"], CachedClips):
+            concat = float(options.get("concat", 0.0))
+            self.clips = SystemClips(self.worlds["train"], self.look, self.made_of(), concat)
 
     def made_of(self) -> str:
         """Names what `look` depends on, weights and settings."""
@@ -84,11 +77,13 @@ class SystemStage(T2AStage):
     def sample(self, split: str, index: int) -> dict:
         if split == "train" and self.clips is not None:
             return self.clips.sample(index)
-        clip = self.worlds[split][index]
+        world = self.worlds[split]
+        plan = world.plan(index)
+        heard = world.sound(index, plan=plan)
         return {
-            "frames": torch.from_numpy(np.ascontiguousarray(clip.frames)),
-            "waveform": torch.from_numpy(clip.waveform),
-            "caption": clip.caption,
+            "frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan))),
+            "waveform": torch.from_numpy(heard.waveform),
+            "caption": heard.caption,
         }
 
     def features(self, batch: dict) -> Tensor:
@@ -124,9 +119,6 @@ class SystemStage(T2AStage):
         words = text.encode(self.tokenizer, self.text_encoder, captions, device)
         none = text.encode(self.tokenizer, self.text_encoder, [""] * len(captions), device)
         return self.system(self.features(batch)[:, :steps], Conditions(*words, *none))
-
-    def listen(self, folder: Path) -> dict[str, float]:
-        return listen(self, folder, int(self.config.options.get("heard_clips", 4)))
 
     def export(self, folder: Path) -> None:
         super().export(folder)

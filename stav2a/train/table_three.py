@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from stav2a import presets
 from stav2a.denoise.conditions import Conditions
@@ -26,13 +25,12 @@ from stav2a.denoise.control import TemporalControlNet
 
 from .config import TrainConfig
 from .diffusion import V2AStage
-from .listening import listen
 from .onset import awakened
 from .parts import build, note_default, trained
 
 
 class VariedV2A(V2AStage):
-    """Options besides `V2AStage`'s: `onset` and `global_tokens` (true), `heard_clips` (4: validation's sounds),
+    """Options besides `V2AStage`'s: `onset` and `global_tokens` (true),
     `fine_tune` (false: start anew from the U-Net; true: go on from the ControlNet and the pooling in `parts`).
 
     Without `onset` there is no pretext task: the projection of CAVP features that the ControlNet takes is new and
@@ -59,17 +57,10 @@ class VariedV2A(V2AStage):
             self.freeze(self.attentive_pool)
 
     def seen(self, batch: dict) -> dict:
-        """The batch with what the frozen networks see in it."""
-        return batch
-
-    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
-        batch = self.seen(batch)
+        batch = super().seen(batch)
         if not self.with_onset:  # those of the batch were made without gradients
             batch = {**batch, "local_features": self.local_features(batch["cavp_features"])[0]}
-        return super().forward(batch, phase)
-
-    def loss(self, latents: Tensor, conditions: Conditions, controlnet, index: Tensor) -> Tensor:
-        return super().loss(latents, self.left_out(conditions), controlnet, index)
+        return batch
 
     def left_out(self, conditions: Conditions) -> Conditions:
         changes = {} if self.with_onset else {"onset_curve": None}
@@ -77,12 +68,11 @@ class VariedV2A(V2AStage):
             changes["global_tokens"] = None
         return replace(conditions, **changes)
 
-    def listen(self, folder: Path) -> dict[str, float]:
-        return listen(self, folder, int(self.config.options.get("heard_clips", 4)))
-
     @torch.no_grad()
     def export(self, folder: Path) -> None:
         super().export(folder)
         if not self.with_onset:
             self.local_features.save_pretrained(folder / "local_features")
             note_default(folder, "onset_threshold", 1.1)  # an untaught head predicts no onsets
+        # sampled as it was trained: pooling that learnt nothing must not speak
+        note_default(folder, "use_global_tokens", self.with_global_tokens)

@@ -25,7 +25,7 @@ class VAEStage(Stage):
         self.timeline = TIMELINES[config.model]
         self.kl_weight = float(config.options.get("kl_weight", 1e-4))
         self.vae = build_vae(config.model)
-        self.mixtures = Mixtures(config.bank, self.timeline, config.crop_s, config.seed)
+        self.mixtures = Mixtures(config, self.timeline)
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         return {"waveform": torch.from_numpy(self.mixtures(split, index))}

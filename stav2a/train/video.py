@@ -23,18 +23,18 @@ from stav2a.presets import TIMELINES, VIDEO_ENCODER
 from stav2a.sound.mel import log_mel
 
 from .audio_encoder import MelEncoder, at_moments
-from .clips import CachedClips, rendered_world, varied
+from .clip_source import clip_sources
+from .clips import varied
 from .config import TrainConfig
 from .parts import build, trained
-from .prepared import prepared_worlds
 from .stage import Stage, seed_of
 
 COLDEST = 100.0  # bound of the inverse temperature, as in CLIP
 
 
 class VideoStage(Stage):
-    """Options: `temporal_weight` (λ; 1), `moment_s` (length of a moment; 0.32), `audio_width` (32), `cache` (clips
-    rendered beforehand), or `shards` with `filter`, `concat` and `stretch` (prepared clips).
+    """Options: `temporal_weight` (λ; 1), `moment_s` (length of a moment; 0.32), `audio_width` (32), and
+    those of `clip_source.py`.
 
     Negatives of the semantic contrast are the clips that all processes hold at once: batch_size divided by the
     accumulation steps.
@@ -59,25 +59,13 @@ class VideoStage(Stage):
         width, dim = int(options.get("audio_width", 32)), VIDEO_ENCODER[config.model]["feature_dim"]
         self.audio_encoder = MelEncoder(dim, width, self.timeline.mel_per_latent)
         self.logit_scales = nn.Parameter(torch.full((2,), float(np.log(1 / 0.07))))  # semantic, temporal; as in CLIP
-        self.clips = None
-        if options.get("shards"):
-            self.worlds = prepared_worlds(config, self.timeline)
-            return
-        self.worlds = {split: rendered_world(config, self.timeline, split) for split in ("train", "val")}
-        if options.get("cache"):
-            if not self.timeline.is_framewise:
-                raise ValueError("options.cache needs a model with one video frame a latent step.")
-            self.clips = CachedClips(options["cache"], config.crop_s, config.seed)
-            self.clip_world = self.clips.live_world(config.bank, config.sprites)
+        self.worlds = clip_sources(config, self.timeline)
 
     def sample(self, split: str, index: int) -> dict:
-        if split == "train" and self.clips is not None:
-            clip, first, _ = self.clips.place(index)
-            frames = self.clips.frames(clip, first)
-            waveform, caption = self.clips.heard(self.clip_world, index, self.timeline.samples_per_latent)
-        else:
-            clip = self.worlds[split][index]
-            frames, waveform, caption = clip.frames, clip.waveform, clip.caption
+        world = self.worlds[split]
+        plan = world.plan(index)
+        heard = world.sound(index, plan=plan)
+        frames, waveform, caption = world.frames(index, plan), heard.waveform, heard.caption
         if split == "train":
             frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
         pixels = torch.from_numpy(np.ascontiguousarray(frames))

@@ -41,7 +41,7 @@ class VocoderStage(Stage):
         if not found:
             enliven(self.vocoder)
         self.discriminators = Discriminators(int(config.options.get("discriminator_channels", 12)))
-        self.mixtures = Mixtures(config.bank, self.timeline, config.crop_s, config.seed)
+        self.mixtures = Mixtures(config, self.timeline)
         self._made: tuple[Tensor, Tensor] | None = None
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import gradio as gr
 
 from stav2a.ui import controls, entries
-from stav2a.ui.compare import variants_of
+from stav2a.ui.compare_fresh import variants_of
 from stav2a.ui.jobs import explain
 from stav2a.ui.shared import MODEL, Shared
 from stav2a.ui.upload import need, uploaded_video
@@ -67,6 +67,7 @@ def build(shared: Shared) -> None:
             for entry, variant in zip(found, asked, strict=True)
         ]
 
+    own = shared.engine.defaults(shared.engine.default_model)
     with gr.Group(visible=False):
         inputs = [
             uploaded_video(label="video"),
@@ -75,9 +76,9 @@ def build(shared: Shared) -> None:
             gr.Textbox("", label="prompt"),
             gr.Textbox("", label="negative_prompt"),
             gr.Textbox(shared.engine.default_model, label="model"),
-            gr.Number(3, label="guidance_scale"),
-            gr.Number(20, label="steps"),
-            gr.Textbox("dpm++2m", label="sampler"),
+            gr.Number(own["guidance_scale"], label="guidance_scale"),
+            gr.Number(own["steps"], label="steps"),
+            gr.Textbox(own["sampler"], label="sampler"),
             gr.Number(0, label="seed"),
             gr.Number(1, label="control_scale"),
             gr.Number(0, label="start_s"),

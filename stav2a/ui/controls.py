@@ -75,7 +75,10 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
             info="Same seed and settings, same sound. Take k uses seed + k.",
         )  # fmt: skip
         dice = gr.Button("Roll", elem_id="dice", size="md", scale=0, min_width=72)
-    fresh = gr.Checkbox(True, label="New seed for every run", elem_id="fresh-seed")
+    fresh = gr.Checkbox(
+        True, label="New seed for every run", elem_id="fresh-seed",
+        info="“Regenerate” keeps the seed: only the onsets change.",
+    )  # fmt: skip
     takes = gr.Slider(1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run.")
     dice.click(
         lambda: (secrets.randbelow(SEED_CEILING), False), None, [seed, fresh],
@@ -132,19 +135,26 @@ def video_guidance(name: str) -> dict:
 
 
 def follow_model(shared: Shared, fields: dict[str, gr.components.Component]) -> None:
-    """Choosing a model brings its own steps, guidance and sampler."""
+    """Choosing a model brings its own values to those of these fields that are there."""
+    dials = [name for name in ("steps", "guidance_scale", "sampler", "video_guidance_scale") if name in fields]
 
     def chosen(name):
         try:
             own = shared.engine.defaults(name)
         except InputError as refusal:
             raise gr.Error(str(refusal), print_exception=False) from None
-        told, seen = gr.update(info=systems.about(name) or None), gr.update(visible=is_composed(name))
-        picture = gr.update(**video_guidance(name))
-        return own["steps"], own["guidance_scale"], own["sampler"], picture, told, seen, seen
+        seen = gr.update(visible=is_composed(name))
+        updates = {
+            "video_guidance_scale": gr.update(**video_guidance(name)),
+            "model": gr.update(info=systems.about(name) or None),
+            "negative_guidance_scale": seen,
+            "alignment_guidance_scale": seen,
+        }
+        return {fields[dial]: updates[dial] if dial in updates else own[dial] for dial in all_dials}
 
-    names = ("steps", "guidance_scale", "sampler", "video_guidance_scale", "model")
-    outputs = [fields[name] for name in (*names, "negative_guidance_scale", "alignment_guidance_scale")]
+    of_systems = ("model", "negative_guidance_scale", "alignment_guidance_scale")
+    all_dials = [*dials, *(name for name in of_systems if name in fields)]
+    outputs = [fields[dial] for dial in all_dials]
     fields["model"].input(
         chosen, fields["model"], outputs, queue=False, api_visibility="private", show_progress="hidden"
     )
@@ -156,9 +166,9 @@ def sound() -> dict[str, gr.components.Component]:
         -40, 12, value=-12, step=0.5, label="Gain of the original (dB)", visible=False, elem_id="gain",
         info="Used when the original is mixed in.",
     )  # fmt: skip
-    level = gr.Checkbox(False, label="Set the loudness", elem_id="level")
+    level = gr.Checkbox(True, label="Set the loudness", elem_id="level")
     lufs = gr.Slider(
-        -40, -8, value=-23, step=0.5, label="Loudness (LUFS)", visible=False, elem_id="lufs",
+        -40, -8, value=-23, step=0.5, label="Loudness (LUFS)", elem_id="lufs",
         info="−23 is broadcast level, −14 that of streaming services.",
     )  # fmt: skip
     quiet = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -186,6 +196,16 @@ def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Sett
     if settings.video_guidance_scale not in (None, 1.0) and (why := no_video_guidance(settings.model)):
         raise InputError(f"The video guidance scale is {settings.video_guidance_scale:g} and must be 0. {why}")
     return settings
+
+
+def values_of(settings: dict) -> dict:
+    """The page's values that `settings_of` turns into these settings, as far as they are given."""
+    values = {name: value for name, value in settings.items() if name not in ("onsets_s", "loudness_lufs")}
+    values["video_guidance_scale"] = settings.get("video_guidance_scale") or 0
+    values["level"] = settings.get("loudness_lufs") is not None
+    if values["level"]:
+        values["loudness_lufs"] = settings["loudness_lufs"]
+    return values
 
 
 def models(engine) -> list[tuple[str, str | None]]:

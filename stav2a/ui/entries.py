@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def rendering(
     engine, history: History, visit: str, clip: Path, variants: list[Variant], limits: Limits, listed: bool = True
 ) -> Callable[[Callable[[], bool]], Iterator]:
     """Work for a job: make those variants that are not on disk yet; the outcome is their folder."""
-    from stav2a.ui.work import Stage, render_on_device
+    from stav2a.ui.work import Stage, rendered
 
     def work(cancelled: Callable[[], bool]) -> Iterator:
         settings = variants[0].settings
@@ -153,11 +154,12 @@ def rendering(
                 history.drop(folder)
                 raise
         if missing:
-            for item in render_on_device(engine, clip, missing, cancelled, limits):
-                if isinstance(item, Rendered):
-                    keep(folder, item, listed)
-                else:
-                    yield item
+            with closing(rendered(engine, clip, missing, cancelled, limits)) as stream:
+                for item in stream:
+                    if isinstance(item, Rendered):
+                        keep(folder, item, listed)
+                    else:
+                        yield item
         yield folder
 
     return work
@@ -174,8 +176,12 @@ def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
     from stav2a.figures import mel_of
     from stav2a.media.audio import write_wav
     from stav2a.stimuli import match_levels, write_stimulus
+    from stav2a.ui.class_match import class_match
     from stav2a.ui.player import write_mel
 
+    measures = dict(item.measures)
+    if (match := class_match(item.variant.settings.prompt, item.waveform)) is not None:
+        measures["class_match"] = match
     own = folder / variant_hash(item.variant)
     mel = mel_of(item.waveform, item.sample_rate)
     levelled = match_levels([item.waveform], item.sample_rate)
@@ -185,7 +191,7 @@ def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
     np.save(own.with_suffix(".npy"), mel.astype(np.float16))
     record = {
         "name": item.variant.name, "note": (item.variant.settings.prompt.strip() or "no caption")[:60],
-        "onsets_s": item.onsets_s, "measures": item.measures, "own_db": round(-levelled.gains_db[0], 2),
+        "onsets_s": item.onsets_s, "measures": measures, "own_db": round(-levelled.gains_db[0], 2),
         "listed": listed,
     }  # fmt: skip
     _write_record(own.with_suffix(".variant"), record)

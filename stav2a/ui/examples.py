@@ -18,12 +18,18 @@ import gradio as gr
 
 from stav2a.media.probe import probe
 from stav2a.ui.history import Run, Take, record
+from stav2a.ui.player import file_data
 from stav2a.ui.upload import summary
 
 if TYPE_CHECKING:
     from stav2a.ui.generate import Tab
 
-FOLDER = Path(__file__).parents[2] / "assets" / "examples"
+HERE = Path(__file__).parent
+FOLDER = HERE.parents[1] / "assets" / "examples"
+TEMPLATE = """
+<p class="xs-title">Examples, ready to play</p>
+<div class="xs" role="group" aria-label="Examples"></div>
+"""
 
 
 def load(folder: Path | None = None) -> list[Run]:
@@ -31,30 +37,38 @@ def load(folder: Path | None = None) -> list[Run]:
     return [_read(path.parent) for path in sorted((folder or FOLDER).glob("*/run.json"))]
 
 
-def shelf(runs: list[Run]) -> gr.Dataset | None:
+def shelf(runs: list[Run]) -> gr.HTML | None:
     """A row of examples to choose from; no row where there are none."""
     if not runs:
         return None
-    return gr.Dataset(
-        components=[gr.Video(render=False), gr.Textbox(render=False)],
-        samples=[[run.clip, run.settings.get("prompt") or "no caption"] for run in runs],
-        headers=["Clip", "Caption"],
-        type="index",
-        label="Examples, ready to play",
+    cards = [
+        {"video": file_data(run.clip), "caption": run.settings.get("prompt") or "no caption", "seconds": run.duration_s}
+        for run in runs
+    ]
+    return gr.HTML(
+        value=cards,
+        html_template=TEMPLATE,
+        css_template=HERE.joinpath("examples_shelf.css").read_text(encoding="utf-8"),
+        js_on_load=HERE.joinpath("examples_shelf.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        padding=False,
         elem_id="examples",
     )
 
 
-def connect(row: gr.Dataset, tab: Tab, runs: list[Run], show: Callable[[Run], dict]) -> None:
+def connect(row: gr.HTML, tab: Tab, runs: list[Run], show: Callable[[Run], dict]) -> None:
     """Choosing an example fills the inputs and shows its result."""
 
-    def choose(index: int) -> dict:
+    def choose(evt: gr.EventData) -> dict:
+        index = evt._data.get("index") if isinstance(evt._data, dict) else None
+        if not isinstance(index, int) or not 0 <= index < len(runs):
+            raise gr.Error("There is no such example.", print_exception=False)
         run = runs[index]
         filled = {tab.source: run.clip, tab.fields["prompt"]: run.settings.get("prompt", "")}
         return {**filled, tab.info: summary(probe(Path(run.clip))), **show(run)}
 
-    row.click(
-        choose, row, [tab.source, tab.info, tab.fields["prompt"], *tab.shown],
+    row.submit(
+        choose, None, [tab.source, tab.info, tab.fields["prompt"], *tab.shown],
         queue=False, api_visibility="private", show_progress="hidden",
     )  # fmt: skip
 

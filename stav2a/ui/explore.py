@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -12,18 +13,27 @@ from stav2a.settings import Settings
 from stav2a.ui import entries, status
 from stav2a.ui.explore_curves import curves_html
 from stav2a.ui.explore_grid import ExploreGrid, grid_value
-from stav2a.ui.jobs import Job, explain, watch
+from stav2a.ui.jobs import NEWER, Job, explain, watch
 from stav2a.ui.recipe import QUICK, clip_and_caption, more_settings
-from stav2a.ui.shared import MODEL, Shared
+from stav2a.ui.shared import WATCHING, Shared
 from stav2a.variants import grid, numbers
 
 COLUMNS, ROWS = 6, 4  # the most
 LENGTH_S = 8.0
+GONE = "These sounds are not kept any more; fill the grid again."
 HINT = "Every cell begins with the same noise: only guidance and steps differ."
 
 
-def build(shared: Shared) -> gr.events.Dependency:
-    """Returns the event that has put ids into `shared.picked`."""
+class Explore(NamedTuple):
+    """The button that may be pressed once the visit is known, what to call with the event after which it is, and
+    the event that has put ids into `shared.picked`."""
+
+    fill: gr.Button
+    entered: Callable[[gr.events.Dependency], None]
+    sent: gr.events.Dependency
+
+
+def build(shared: Shared) -> Explore:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=280):
             recipe = clip_and_caption(shared, "explore")
@@ -39,7 +49,10 @@ def build(shared: Shared) -> gr.events.Dependency:
             with gr.Accordion("Everything else", open=False):
                 more_settings(shared, recipe, "explore", leave_out=("guidance_scale", "steps"), length_s=LENGTH_S)
             with gr.Row():
-                fill = gr.Button("Fill the grid", variant="primary", elem_id="explore-fill", scale=3, min_width=120)
+                fill = gr.Button(
+                    "Fill the grid", variant="primary", elem_id="explore-fill", scale=3, min_width=120,
+                    interactive=False,
+                )  # fmt: skip
                 cancel = gr.Button(
                     "Cancel", variant="stop", elem_id="explore-cancel", interactive=False, scale=1, min_width=90
                 )
@@ -58,10 +71,11 @@ def build(shared: Shared) -> gr.events.Dependency:
         value = grid_value(_key(asked), scales, counts, cells)
         return {board: value, **({curves: curves_html(scales, counts, cells)} if with_curves else {})}, len(cells)
 
-    async def follow(job: Job, visit: str, asked: tuple) -> AsyncIterator[dict]:
+    async def follow(job: Job, visit: str, page: str) -> AsyncIterator[dict]:
         """Cells as they come, the progress between them, and the curves at the end or when stopped."""
+        asked = job.about
         total, seen, last = len(asked[2]) * len(asked[3]), -1, None
-        yield {fill: gr.update(interactive=False), cancel: gr.update(interactive=True), curves: ""}
+        yield {plan: asked, fill: gr.update(interactive=False), cancel: gr.update(interactive=True), curves: ""}
         async for _ in watch(job):
             if job.done:
                 break
@@ -71,6 +85,10 @@ def build(shared: Shared) -> gr.events.Dependency:
             if (now := status.running(job)) != last:
                 yield {line: now}
                 last = now
+        if newer := shared.jobs.replaced(_job(visit), job):
+            if newer.page != page:  # else this page shows the newer run already
+                yield free(status.note(NEWER))
+            return
         update, count = await asyncio.to_thread(drawn, visit, asked, True)
         if job.error is not None:
             said = status.error(job.error)
@@ -79,22 +97,33 @@ def build(shared: Shared) -> gr.events.Dependency:
             said = status.note(words if count == total else f"Stopped with {words}")
         yield {**update, **free(said)}
 
-    async def start(*given) -> AsyncIterator[dict]:
+    async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
+        page = request.session_hash or ""
         try:
             clip, base, (scales, counts, visit) = recipe.read(given)
             asked = clip, base, numbers(scales, "guidance_scale", COLUMNS), numbers(counts, "steps", ROWS)
-            work = filling(shared, visit, *asked)
+            job = shared.jobs.start(_job(visit), filling(shared, visit, *asked), "explore", page, about=asked)
         except Exception as error:
             yield free(status.error(explain(error)))
             return
-        job = shared.jobs.start(f"{visit}/explore", work, "explore")
-        yield {plan: asked}
-        async for update in follow(job, visit, asked):
+        async for update in follow(job, visit, page):
+            yield update
+
+    async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
+        """After a reload: the last grid, as far as it is filled, and on with it."""
+        job = shared.jobs.get(_job(visit))
+        if job is None:
+            yield {line: gr.skip()}
+            return
+        job.page = request.session_hash or ""
+        _, _, scales, counts = job.about
+        yield {guidance: ", ".join(f"{w:g}" for w in scales), steps: ", ".join(map(str, counts))}
+        async for update in follow(job, visit, job.page):
             yield update
 
     def stop(visit: str) -> dict:
         """The started event sees the job end and shows what is finished."""
-        stopped = shared.jobs.cancel(f"{visit}/explore")
+        stopped = shared.jobs.cancel(_job(visit))
         return {line: status.note("Stopping …")} if stopped else free(status.note("There is nothing to stop."))
 
     def send(visit: str, asked: tuple | None, evt: gr.EventData) -> tuple:
@@ -103,18 +132,18 @@ def build(shared: Shared) -> gr.events.Dependency:
         cells = {entry.id: entry for entry in finished(shared, visit, *asked).values()} if asked else {}
         known = [each for each in ids or [] if isinstance(each, str) and each in cells][: entries.MOST]
         if not known:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), status.error(GONE)
         for each in known:
             folder, stem = each.split("/")
             entries.relabel(shared.history.folder(visit) / folder, stem, listed=True)
-        return known, gr.Tabs(selected="compare")
+        return known, gr.Tabs(selected="compare"), gr.skip()
 
     views = [board, curves, line, fill, cancel, plan]
-    waiting = {"show_progress": "minimal", "show_progress_on": line}  # the place in the queue
     inputs = recipe.inputs(guidance, steps, shared.visit)
-    fill.click(start, inputs, views, api_visibility="private", **waiting, **MODEL)
+    fill.click(start, inputs, views, **WATCHING)
     cancel.click(stop, shared.visit, [line, fill, cancel], **QUICK)
-    return board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs], **QUICK)
+    sent = board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs, line], **QUICK)
+    return Explore(fill, lambda event: event.then(resume, shared.visit, [*views, guidance, steps], **WATCHING), sent)
 
 
 def filling(
@@ -135,6 +164,10 @@ def finished(
     for place, variant in enumerate(grid(base, scales, counts)):
         places[entries.variant_hash(variant)] = divmod(place, len(scales))
     return {places[name]: entry for name, entry in there.items() if name in places}
+
+
+def _job(visit: str) -> str:
+    return f"{visit}/explore"
 
 
 def _key(asked: tuple) -> str:

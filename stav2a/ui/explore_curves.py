@@ -17,6 +17,7 @@ from stav2a.ui.explore_grid import Cells, measures_of
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE)  # no colour stands alone: every curve has its own marker
 MARKERS = ("o", "s", "^", "D")
 PANELS = {
+    "match": "Class match (chance 0.5)",
     "gain": "Onset gain over chance",
     "loudness": "Loudness as made (LUFS)",
     "distance": "Distance to the guidance before (dB)",
@@ -29,12 +30,14 @@ STYLE = """<style>
 
 
 def curves_html(guidance: Sequence[float], steps: Sequence[int], cells: Cells) -> str:
-    """Three small figures; nothing before two cells of one row are there."""
+    """A small figure for every measure that could be taken; nothing before two cells of one row are there."""
     rows = [row for row, _ in cells]
     if not any(rows.count(row) > 1 for row in rows):
         return ""
     images = []
     for name, title in PANELS.items():
+        if all(measures_of(cells, *place)[name] is None for place in cells):
+            continue  # a caption that names no class, say
         buffer = BytesIO()
         curve_figure(name, title, guidance, steps, cells).savefig(buffer, format="png", dpi=200)
         data = base64.b64encode(buffer.getvalue()).decode()
@@ -56,9 +59,11 @@ def curve_figure(name: str, title: str, guidance: Sequence[float], steps: Sequen
         if points:
             axes.plot(
                 *zip(*points, strict=True), color=COLOURS[row], marker=MARKERS[row], markersize=4.5, linewidth=1.6,
-                label=f"{count} steps",
+                label=f"{count} step{'' if count == 1 else 's'}",
             )  # fmt: skip
     axes.set_xticks(list(guidance), [f"{w:g}" for w in guidance])
+    if name == "match":
+        axes.set_ylim(0, 1)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(length=0, labelsize=8, labelcolor=MUTED)
     axes.grid(axis="y", color=RULE, linewidth=0.8)

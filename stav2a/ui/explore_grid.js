@@ -2,9 +2,11 @@
 // Cells come one after another; what plays goes on playing. Elements and text only, never HTML from data.
 //
 // value: {key, guidance: [w], steps: [n], duration_s, video, reference, blind: false,
-//         sounds: [{...player's, row, column, measures: {gain, loudness, distance}}]}
+//         sounds: [{...player's, row, column, measures: {match, gain, loudness, distance}}]}
 
 const MEASURES = {
+  match: {name: "Class match", unit: "", text: (v) => v.toFixed(2),
+    about: "share of the sound classes that a classifier finds less likely than the caption's; chance is 0.5, a caption that names none has none"},
   gain: {name: "Onset gain", unit: "", text: (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(2)}`,
     about: "how far its onsets fit those that were to be followed better than by chance"},
   loudness: {name: "Loudness", unit: " LUFS", text: (v) => v.toFixed(1).replace("-", "−"), about: "as made, before levels are matched"},
@@ -65,7 +67,7 @@ class ExploreGrid {
     this.table.replaceChildren(
       node("span", {class: "eg-corner"}, "guidance →"),
       ...guidance.map((w) => node("span", {class: "eg-column"}, String(w))),
-      ...steps.flatMap((n, row) => [node("span", {class: "eg-row"}, node("b", {}, String(n)), " steps"), ...this.places[row]]),
+      ...steps.flatMap((n, row) => [node("span", {class: "eg-row"}, node("b", {}, String(n)), n === 1 ? " step" : " steps"), ...this.places[row]]),
     );
   }
 
@@ -86,6 +88,10 @@ class ExploreGrid {
 
   place() {
     const known = this.value && this.value.sounds;
+    for (const each of this.choices) // a measure that no cell has is not offered
+      each.hidden = Boolean(known && known.length) && known.every((sound) => sound.measures[each.dataset.measure] === null);
+    const offered = this.choices.filter((each) => !each.hidden).map((each) => each.dataset.measure);
+    if (offered.length && !offered.includes(this.measure)) return this.show_measure(offered[0]);
     for (const button of this.player.buttons || []) {
       const sound = known[this.player.buttons.indexOf(button)];
       if (!sound) continue;

@@ -42,7 +42,7 @@ def grid_value(key: str, guidance: Sequence[float], steps: Sequence[int], cells:
     sounds = [
         {
             "id": entry.id,
-            "name": f"guidance {guidance[column]:g}, {steps[row]} steps",
+            "name": f"guidance {guidance[column]:g}, {steps[row]} step{'' if steps[row] == 1 else 's'}",
             "row": row,
             "column": column,
             "file": file_data(entry.files["listen"]),
@@ -68,9 +68,10 @@ def grid_value(key: str, guidance: Sequence[float], steps: Sequence[int], cells:
 
 
 def measures_of(cells: Cells, row: int, column: int) -> dict[str, float | None]:
-    """Onset gain, loudness in LUFS, and the mel distance to the cell on the left in dB."""
+    """Class match, onset gain, loudness in LUFS, and the mel distance to the cell on the left in dB."""
     entry, left = cells[row, column], cells.get((row, column - 1))
     return {
+        "match": entry.measures.get("class_match"),
         "gain": entry.measures.get("onset_f1_gain"),
         "loudness": entry.measures.get("loudness_lufs"),
         "distance": left and mel_distance(left.files["array"], entry.files["array"]),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import gradio as gr
 
+from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
 from stav2a.settings import MAX_PROMPT
 from stav2a.ui import controls, examples, result_panel, status
 from stav2a.ui.history import Run
-from stav2a.ui.jobs import Job, explain, watch
+from stav2a.ui.jobs import NEWER, Job, explain, watch
 from stav2a.ui.layout_editor import painted
 from stav2a.ui.onset_editor import editor_value, onsets_of
 from stav2a.ui.result_panel import show_run, show_take
@@ -21,7 +22,6 @@ from stav2a.ui.work import Found, generation, prediction
 
 QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 STOPPED = "Stopped. Nothing was changed."
-NEWER = "A newer run of yours, in another window, has taken the place of this one."
 
 
 @dataclass
@@ -68,7 +68,13 @@ def _inputs(shared: Shared) -> Tab:
         label="Caption", placeholder="What should be heard? Leave empty to let the picture decide.",
         max_length=MAX_PROMPT, lines=1, max_lines=3, elem_id="prompt",
     )  # fmt: skip
-    gr.Examples([[text] for text in controls.SUGGESTIONS], [prompt], label="The model knows", examples_per_page=8)
+    gr.Examples(
+        [[text] for text in controls.SUGGESTIONS],
+        [prompt],
+        label="The model knows",
+        examples_per_page=8,
+        elem_id="suggestions",
+    )
     with gr.Row():
         # both wait for the visit to be known, which takes the page a moment
         asleep = {"interactive": False, "min_width": 110}
@@ -150,8 +156,8 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
             if line != last and not job.done:
                 yield {tab.status: line}
                 last = line
-        newer = shared.jobs.get(visit)
-        if newer is None or newer is job:
+        newer = shared.jobs.replaced(visit, job)
+        if newer is None:
             yield outcome(job, visit)
         elif newer.page != page:  # else this page shows the newer run already
             yield {**free(True), tab.status: status.note(NEWER)}
@@ -160,6 +166,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
         async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
             clip, values, (editor, layout, visit) = tab.values(given)
             page = request.session_hash or ""
+            values["fresh"] = values["fresh"] and not edited
             try:
                 path = need(clip)
                 settings = controls.settings_of(values, onsets_of(editor) if edited else None)
@@ -169,7 +176,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
                     work = generation(shared.engine, shared.history, visit, path, settings, shared.limits)
                 else:
                     work = prediction(shared.engine, path, settings, shared.limits)
-                job = shared.jobs.start(visit, work, kind, page)
+                job = shared.jobs.start(visit, work, kind, page, about=(path, asdict(settings)))
             except Exception as error:
                 yield {**free(True), tab.status: status.error(explain(error))}
                 return
@@ -211,10 +218,23 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
 
     tab.source.upload(look, tab.source, [tab.info, tab.status], **WATCHING)
 
+    def form_of(job: Job) -> dict:
+        """The form as it was when a run began; the other tabs copy the clip and the caption from it."""
+        clip, settings = job.about
+        try:
+            told = summary(probe(clip, shared.limits))
+        except InputError:
+            return {}  # the run has said why the clip cannot be used, or it was swept
+        values = controls.values_of(settings)
+        fields = {tab.fields[name]: value for name, value in values.items() if name in tab.fields}
+        return {**fields, tab.source: str(clip), tab.info: told}
+
     async def restore(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: follow the run that is still going, or show the last one."""
         job = shared.jobs.get(visit)
         runs = shared.history.runs(visit)
+        if job is not None and (form := form_of(job)):
+            yield form
         if job is not None and not job.done:
             job.page = request.session_hash or ""
             async for update in follow(job, visit, job.page):
@@ -227,8 +247,3 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
 
     tab.restore = restore
     return lambda run: {**free(True), tab.status: status.idle(), **show_run(tab, run)}
-
-
-def default_steps(engine) -> int:
-    """The default model's own number of steps, without loading its weights."""
-    return engine.defaults(engine.default_model)["steps"]

@@ -18,6 +18,7 @@ import shutil
 import threading
 import time
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,12 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
 
 def clip_hash(path: Path) -> str:
     """Equal for equal files, whatever their names."""
+    state = Path(path).stat()
+    return _hash(str(path), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(256)
+def _hash(path: str, size: int, changed_ns: int) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 import gc
 import logging
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -21,9 +22,11 @@ from stav2a.media.limits import Cancelled, InputError
 
 log = logging.getLogger(__name__)
 
+NEWER = "A newer run of yours, in another window, has taken the place of this one."
 NO_MEMORY = "There was not enough memory for this: use fewer takes or a shorter part of the clip."
 NO_WEIGHTS = "The weights of this model are not here and could not be fetched; choose another model."
 OUR_FAULT = "Something went wrong on this side and the run was stopped. It has been noted; please try again."
+SHARED_GPU = "The shared GPU gave no result ({}): try fewer steps or takes or a shorter part, or come back later."
 FULL = "The queue is full: {} runs are waiting. Please try again in a few minutes."
 WAITING = 20  # most jobs that wait
 FORGET_S = 3600
@@ -32,9 +35,12 @@ FORGET_S = 3600
 class Job:
     """One run of `work`, an iterator of progress whose last item is the outcome."""
 
-    def __init__(self, work: Callable[[Callable[[], bool]], Iterator], kind: str, line: Sequence[Job] = (), page=""):
+    def __init__(
+        self, work: Callable[[Callable[[], bool]], Iterator], kind: str, line: Sequence[Job] = (), page="", about=None
+    ):
         self.kind = kind
         self.page = page
+        self.about = about  # what a page needs to show it again
         self.progress = None
         self.outcome = None
         self.error: str | None = None
@@ -126,20 +132,27 @@ class Jobs:
         self._line: list[Job] = []
         self._lock = threading.RLock()
 
-    def start(self, visit: str, work: Callable[[Callable[[], bool]], Iterator], kind: str, page: str = "") -> Job:
+    def start(
+        self, visit: str, work: Callable[[Callable[[], bool]], Iterator], kind: str, page: str = "", about=None
+    ) -> Job:
         """Put a job at the end of the line; `InputError` when that is full. `page`: the window that asked."""
         with self._lock:
             self._forget()
             self.cancel(visit)
             if len(self._line) > self.waiting:
                 raise InputError(FULL.format(len(self._line) - 1))
-            job = self._jobs[visit] = Job(work, kind, self._line, page)
+            job = self._jobs[visit] = Job(work, kind, self._line, page, about)
             self._line.append(job)
             self._next()
         return job
 
     def get(self, visit: str) -> Job | None:
         return self._jobs.get(visit)
+
+    def replaced(self, visit: str, job: Job) -> Job | None:
+        """The newer job of this visit, where there is one."""
+        newer = self._jobs.get(visit)
+        return None if newer is job else newer
 
     def cancel(self, visit: str) -> bool:
         """Stop the job of this visit, and no other; whether there was one to stop."""
@@ -181,7 +194,10 @@ def explain(error: BaseException) -> str:
     """The sentence a visitor reads; what is not their doing is logged with its traceback."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if type(error).__module__ == "gradio.exceptions":  # of a shared GPU: no time left today, or over in the middle
+        log.warning("a shared GPU refused a run", exc_info=error)
+        return SHARED_GPU.format(re.sub(r"<[^>]*>", "", str(error)).strip(" '\".")[:200])
+    if out_of_memory(error):
         free_memory()
         return NO_MEMORY
     if isinstance(error, FileNotFoundError) or type(error).__name__ in {"WeightsError", "MissingWeights"}:
@@ -189,6 +205,10 @@ def explain(error: BaseException) -> str:
         return NO_WEIGHTS
     log.error("a run failed", exc_info=error)
     return OUR_FAULT
+
+
+def out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def free_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib.util
 import os
 import platform
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from stav2a.media.limits import Limits
+from stav2a.ratings_hub import sync_from_environment
 from stav2a.ui import compare, compare_endpoint, endpoints, examples, explore, generate
 from stav2a.ui.blind_tests import ratings_path
 from stav2a.ui.history import History
@@ -42,7 +44,7 @@ def create_demo(
 
     `ratings` is the SQLite file of the blind tests, by default what `STAV2A_RATINGS` names.
     """
-    history = History(root or Path(tempfile.mkdtemp(prefix="stav2a-")))
+    history = History(root or _temporary_folder())
     with gr.Blocks(title="STA-V2A: video to audio", delete_cache=(1800, 7200)) as demo:
         token = gr.BrowserState("", storage_key="stav2a-visit")
         visit = gr.State("")
@@ -58,21 +60,31 @@ def create_demo(
             with gr.Tab("Compare", id="compare"):
                 after = compare.build(shared)
             with gr.Tab("Explore", id="explore"):
-                after.sent(explore.build(shared))
+                grid = explore.build(shared)
+        after.sent(grid.sent)
         endpoints.build(shared)
         compare_endpoint.build(shared)
 
         def enter(known: str) -> dict:
             """Know the visitor; only then may runs begin, which are kept under that name."""
             own, awake = history.visit(known), gr.update(interactive=True)
-            return {token: own, visit: own, tab.generate: awake, tab.find: awake}
+            return {token: own, visit: own, **dict.fromkeys(buttons, awake)}
 
-        outputs = [token, visit, tab.generate, tab.find]
+        buttons = [tab.generate, tab.find, after.make, grid.fill]
+        outputs = [token, visit, *buttons]
         entered = demo.load(enter, token, outputs, queue=False, api_visibility="private", show_progress="hidden")
-        entered.then(tab.restore, visit, tab.shown, **WATCHING)
+        form = [tab.source, tab.info, *tab.fields.values()]
+        entered.then(tab.restore, visit, list(dict.fromkeys([*tab.shown, *form])), **WATCHING)
         after.entered(entered)
+        grid.entered(entered)
     demo.stav2a = shared
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
+
+
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="stav2a-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def launch_options(limits: Limits = LIMITS) -> dict:
@@ -114,6 +126,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="model that is chosen at first (default: compact)")
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=None, help="port to listen on (default: the first free from 7860)")
+    parser.add_argument(
+        "--results", type=Path, default=None, metavar="DIR",
+        help="keep visitors' results there, over restarts (default: a temporary folder, removed at the end)",
+    )  # fmt: skip
     parser.add_argument("--ratings", type=Path, default=None, help="SQLite file for the blind tests' answers")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
@@ -126,7 +142,8 @@ def run(given: argparse.Namespace) -> int:
     engine = Engine(given.model)
     if zero_gpu():  # a shared GPU takes over what is on the device by the time of the launch
         engine.warm().join()
-    demo = create_demo(engine, ratings=given.ratings)
+    demo = create_demo(engine, root=given.results, ratings=given.ratings)
+    sync_from_environment(demo.stav2a.ratings)
     options = launch_options()
     demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, prevent_thread_lock=True, **options)
     engine.warm()

@@ -72,27 +72,31 @@ def more_settings(
     shared: Shared, recipe: Recipe, prefix: str, leave_out: Collection[str] = (), length_s: float | None = None
 ) -> None:
     """Everything else of `Settings` that shapes the sound, with Generate's defaults; adds to `recipe.fields`."""
-    from stav2a.ui.generate import default_steps
-
+    own = shared.engine.defaults(shared.engine.default_model)
     made: dict[str, gr.components.Component] = {}
     negative = gr.Textbox(
         "", label="Negative caption", placeholder="What should not be heard", max_length=MAX_PROMPT,
         elem_id=f"{prefix}-negative",
     )  # fmt: skip
     made["negative_prompt"] = negative
-    usable = [name for name, why in controls.models(shared.engine) if why is None] or [shared.engine.default_model]
+    default = shared.engine.default_model
+    usable = [name for name, why in controls.models(shared.engine) if why is None] or [default]
     with gr.Row():
-        made["model"] = gr.Dropdown(usable, value=usable[0], label="Model", elem_id=f"{prefix}-model", min_width=140)
+        made["model"] = gr.Dropdown(
+            usable, value=default if default in usable else usable[0], label="Model", elem_id=f"{prefix}-model",
+            min_width=140,
+        )  # fmt: skip
         made["sampler"] = gr.Dropdown(
-            controls.SAMPLERS, value="dpm++2m", label="Sampler", elem_id=f"{prefix}-sampler", min_width=140
+            controls.SAMPLERS, value=own["sampler"], label="Sampler", elem_id=f"{prefix}-sampler", min_width=140
         )
     if "guidance_scale" not in leave_out:
         with gr.Row():
             made["guidance_scale"] = gr.Number(
-                3, label="Guidance scale", minimum=1, maximum=10, step=0.5, elem_id=f"{prefix}-guidance", min_width=110
-            )
+                own["guidance_scale"], label="Guidance scale", minimum=1, maximum=10, step=0.5,
+                elem_id=f"{prefix}-guidance", min_width=110,
+            )  # fmt: skip
             made["steps"] = gr.Number(
-                default_steps(shared.engine), label="Steps", minimum=1, maximum=200, precision=0,
+                own["steps"], label="Steps", minimum=1, maximum=200, precision=0,
                 elem_id=f"{prefix}-steps", min_width=110,
             )  # fmt: skip
     with gr.Row():
@@ -110,3 +114,4 @@ def more_settings(
             placeholder="to the end",
         )  # fmt: skip
     recipe.fields |= made
+    controls.follow_model(shared, made)

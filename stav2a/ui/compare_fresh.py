@@ -1,0 +1,169 @@
+"""A fresh set for Compare: two to four sounds of one clip along one axis, from the same noise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from stav2a.media.limits import InputError
+from stav2a.settings import SAMPLERS, Settings
+from stav2a.ui import controls, entries, status
+from stav2a.ui.entries import FEWEST, MOST
+from stav2a.ui.jobs import NEWER, Job, explain, watch
+from stav2a.ui.recipe import QUICK, Recipe, clip_and_caption, more_settings
+from stav2a.ui.shared import WATCHING, Shared
+from stav2a.variants import AXES as VARIANT_AXES
+from stav2a.variants import PARTS, Variant, along, numbers
+
+AXES = [
+    ("Guidance scale", "guidance_scale"),
+    ("Steps", "steps"),
+    ("Seed", "seed"),
+    ("Sampler", "sampler"),
+    ("Temporal control strength", "control_scale"),
+    ("What steers it (ablation)", "parts"),
+    ("Model", "model"),
+]
+FIRST_VALUES = {"guidance_scale": "1, 3, 6", "steps": "5, 10, 25", "seed": "0, 1, 2", "control_scale": "0, 1, 2"}
+
+
+@dataclass
+class Fresh:
+    """The components of the form."""
+
+    box: gr.Accordion
+    recipe: Recipe
+    axis: gr.Dropdown
+    values: gr.Textbox
+    options: gr.CheckboxGroup
+    make: gr.Button
+    cancel: gr.Button
+    line: gr.HTML
+
+
+def build(shared: Shared, box: gr.Accordion) -> Fresh:
+    """Add the form inside the open `box`."""
+    usable = [name for name, why in controls.models(shared.engine) if why is None]
+    axes = [axis for axis in AXES if axis[1] != "model" or len(usable) > 1]
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=280):
+            recipe = clip_and_caption(shared, "compare")
+        with gr.Column(scale=5, min_width=280):
+            axis = gr.Dropdown(axes, value="guidance_scale", label="Axis", elem_id="compare-axis")
+            values = gr.Textbox(
+                FIRST_VALUES["guidance_scale"], label="Values", elem_id="compare-values",
+                info="Two to four, with commas between them. All else stays equal, the noise too.",
+            )  # fmt: skip
+            options = gr.CheckboxGroup([], label="Values", visible=False, elem_id="compare-options")
+            with gr.Accordion("Everything else", open=False):
+                more_settings(shared, recipe, "compare")
+            with gr.Row():
+                make = gr.Button(
+                    "Make the set", variant="primary", elem_id="compare-make", scale=3, min_width=120, interactive=False
+                )
+                cancel = gr.Button(
+                    "Cancel", variant="stop", elem_id="compare-cancel", interactive=False, scale=1, min_width=90
+                )
+            line = gr.HTML("", elem_id="compare-progress", padding=False)
+
+    def other_axis(name: str) -> tuple[dict, dict]:
+        several = {
+            "sampler": controls.SAMPLERS, "parts": [(each, each) for each in PARTS], "model": [(m, m) for m in usable],
+        }.get(name)  # fmt: skip
+        if several is None:
+            return gr.update(visible=True, value=FIRST_VALUES[name]), gr.update(visible=False)
+        first = [value for _, value in several][: MOST if name == "parts" else FEWEST]
+        return gr.update(visible=False), gr.update(visible=True, choices=several, value=first)
+
+    axis.change(other_axis, axis, [values, options], **QUICK)
+    return Fresh(box, recipe, axis, values, options, make, cancel, line)
+
+
+def variants_of(base: Settings, axis: str, text: str, options: Sequence[str]) -> list[Variant]:
+    """Two to four variants from what stands in the form."""
+    if axis not in VARIANT_AXES:
+        raise InputError(f"The axis must be one of {', '.join(VARIANT_AXES)}.")
+    if axis in ("sampler", "parts", "model"):
+        order = {"sampler": SAMPLERS, "parts": tuple(PARTS)}.get(axis, tuple(options or ()))
+        values = [value for value in order if value in (options or ())]
+        if not FEWEST <= len(values) <= MOST:
+            raise InputError(f"{len(values)} values are ticked; between {FEWEST} and {MOST} are needed.")
+    else:
+        values = numbers(text, axis, MOST, FEWEST)
+    return along(axis, base, values)
+
+
+def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Callable[[gr.events.Dependency], None]:
+    """Connect the form; returns what to call with the event after which the visit is known."""
+    line, make, cancel, recipe = fresh.line, fresh.make, fresh.cancel, fresh.recipe
+    views = [*outputs, line, make, cancel]
+
+    def free(sentence: str) -> dict:
+        return {make: gr.update(interactive=True), cancel: gr.update(interactive=False), line: sentence}
+
+    def outcome(job: Job, visit: str) -> dict:
+        """However the job has ended: what is finished is shown."""
+        clip, variants = job.about
+        folder = entries.folder_of(shared.history, visit, clip, variants[0].settings)
+        there = entries.of_folder(folder) if folder else {}
+        done = [there[name].id for variant in variants if (name := entries.variant_hash(variant)) in there]
+        if job.error is not None:
+            return free(status.error(job.error))
+        words = f"{len(done)} of {len(variants)} sounds are ready."
+        said = free(status.note(words if len(done) == len(variants) else f"Stopped. {words}"))
+        if len(done) < FEWEST:
+            return said
+        return {**said, **shown(visit, done), fresh.box: gr.update(open=len(done) < len(variants))}
+
+    async def follow(job: Job, visit: str, page: str) -> AsyncIterator[dict]:
+        yield {make: gr.update(interactive=False), cancel: gr.update(interactive=True)}
+        last = None
+        async for _ in watch(job):
+            if not job.done and (now := status.running(job)) != last:
+                yield {line: now}
+                last = now
+        newer = shared.jobs.replaced(_key(visit), job)
+        if newer is None:
+            yield await asyncio.to_thread(outcome, job, visit)
+        elif newer.page != page:  # else this page shows the newer run already
+            yield free(status.note(NEWER))
+
+    async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
+        page = request.session_hash or ""
+        try:
+            clip, base, (axis, text, options, visit) = recipe.read(given)
+            variants = variants_of(base, axis, text, options)
+            work = entries.rendering(shared.engine, shared.history, visit, clip, variants, shared.limits)
+            job = shared.jobs.start(_key(visit), work, "compare", page, about=(clip, variants))
+        except Exception as error:
+            yield free(status.error(explain(error)))
+            return
+        async for update in follow(job, visit, page):
+            yield update
+
+    async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
+        """After a reload: follow the set that is still being made."""
+        job = shared.jobs.get(_key(visit))
+        if job is None or job.done:
+            yield {line: gr.skip()}
+            return
+        job.page = request.session_hash or ""
+        async for update in follow(job, visit, job.page):
+            yield {fresh.box: gr.update(open=True), **update}
+
+    def stop(visit: str) -> dict:
+        """The started event sees the job end and shows what is finished."""
+        stopped = shared.jobs.cancel(_key(visit))
+        return {line: status.note("Stopping …")} if stopped else free(status.note("There is nothing to stop."))
+
+    inputs = recipe.inputs(fresh.axis, fresh.values, fresh.options, shared.visit)
+    make.click(start, inputs, views, **WATCHING)
+    cancel.click(stop, shared.visit, [line, make, cancel], **QUICK)
+    return lambda entered: entered.then(resume, shared.visit, views, **WATCHING)
+
+
+def _key(visit: str) -> str:
+    return f"{visit}/compare"

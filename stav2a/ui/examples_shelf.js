@@ -1,0 +1,27 @@
+// A row of ready clips: a picture of each, its caption beside it; one press opens the result made beforehand.
+// value: [{video: {url}, caption, seconds}]; captions become text, never HTML.
+const shelf = element.querySelector(".xs");
+
+function card({video, caption, seconds}, index) {
+  const picture = document.createElement("video"), text = document.createElement("span"), length = document.createElement("small");
+  Object.assign(picture, {muted: true, playsInline: true, loop: true, preload: "metadata", src: `${video.url}#t=${seconds / 2}`, tabIndex: -1});
+  picture.setAttribute("aria-hidden", "true");
+  text.textContent = caption;
+  length.textContent = `${seconds.toFixed(1)} s`;
+  text.append(length);
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(picture, text);
+  button.addEventListener("click", () => {
+    shelf.querySelectorAll("button").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+    trigger("submit", {index});
+  });
+  button.setAttribute("aria-pressed", "false");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  for (const name of ["pointerenter", "focus"])
+    button.addEventListener(name, () => { if (!still.matches) picture.play().catch(() => {}); }); // refused: the picture stands still
+  for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => picture.pause());
+  return button;
+}
+
+shelf.replaceChildren(...(props.value || []).map(card));

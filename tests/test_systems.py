@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +80,21 @@ def test_systems_are_the_files_of_the_package():
         assert systems.find(name).name == name and systems.find(name).title
     with pytest.raises(ValueError, match="no system 'vqgan'"):
         systems.find("vqgan")
+
+
+def test_the_fifth_system_of_the_docs_is_one_file(monkeypatch, tmp_path, tiny_pipeline, frames):
+    text = (Path(__file__).parents[1] / "docs" / "systems.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    (tmp_path / "mean_frame.py").write_text(code, encoding="utf-8")
+    monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path)])
+    assert "mean-frame" in systems.names() and "no weights" in systems.unavailable("mean-frame")
+    pipe = pipeline_of(tiny_pipeline, "mean-frame")
+    one = sound(pipe, frames)
+    assert np.abs(one - sound(pipe, frames_of(40, 1))).max() > 1e-4
+    assert np.abs(one - sound(pipe, frames, "rain")).max() > 1e-4
+    from stav2a.train.cli import systems_trained
+
+    assert "mean-frame" in systems_trained()
 
 
 def test_a_system_without_weights_is_told_in_one_sentence(monkeypatch, tmp_path):

@@ -29,7 +29,7 @@ from stav2a.media import (
 )
 from stav2a.media.limits import DEFAULT_LIMITS
 from stav2a.outcome import Result, Take, measure, safe_stem, write_bundle, written_together
-from stav2a.settings import Settings, check_onsets
+from stav2a.settings import Settings, check_onsets, check_system
 
 if TYPE_CHECKING:
     from stav2a.engine import Engine
@@ -86,7 +86,7 @@ def generate(
 def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] = never) -> None:
     """Fill in the job's frames, and its own sound where it is asked for."""
     settings, timeline = job.settings, pipeline.timeline
-    check_dials(settings, pipeline)
+    check_system(settings, getattr(pipeline, "system", None))
     with job.timed("read"):
         job.clip = read_frames(
             job.path,
@@ -108,24 +108,6 @@ def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callabl
                 limits=limits,
                 cancelled=cancelled,
             )
-
-
-def check_dials(settings: Settings, pipeline) -> None:
-    """Refuse what the model's system could not follow: nobody should wait for a dial that does nothing."""
-    system = getattr(pipeline, "system", None)  # None: STA-V2A
-    if settings.layout is not None and (system is None or not system.latent_channels):
-        raise InputError(f"The model {settings.model} follows no audio layout; tiva does.")
-    for name, dial in (("negative_guidance_scale", "negative caption"), ("alignment_guidance_scale", "alignment")):
-        if getattr(settings, name) is not None and (system is None or system.name != "ta-v2a"):
-            raise InputError(f"The model {settings.model} has no scale for the {dial}; ta-v2a has.")
-    if system is None:
-        return
-    if settings.onsets_s is not None:
-        raise InputError(f"The sound of {settings.model} cannot be moved by onsets; that of compact can.")
-    if settings.video_guidance_scale not in (None, 1.0) and not system.video_dial:
-        raise InputError(f"The picture has no scale of its own with {settings.model}; leave its guidance out.")
-    if settings.control_scale != 1:
-        raise InputError(f"The model {settings.model} has no temporal control; leave its strength at 1.")
 
 
 def compute(job: Job, engine: Engine, cancelled: Callable[[], bool] = never) -> Iterator[Progress]:

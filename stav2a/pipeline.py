@@ -200,6 +200,8 @@ class STAV2APipeline(DiffusionPipeline):
         from stav2a.weights.card import upload, write_card
 
         hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
+        whole = {key: value for key, value in self.config.provenance.items() if key != "base"}  # it leans on no other
+        self.register_to_config(provenance=whole)
         super().save_pretrained(save_directory, *args, **options)
         write_card(self, save_directory)
         if push_to_hub:

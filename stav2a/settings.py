@@ -136,6 +136,24 @@ def check_layout(layout) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(_number(value, "A value of the layout", 0.0, 1.0, False) for value in row) for row in layout)
 
 
+def check_system(settings: Settings, system) -> None:
+    """Refuse what a model's system (None: STA-V2A) cannot follow: nobody should wait for a dial that does nothing."""
+    model = settings.model
+    if settings.layout is not None and (system is None or not system.latent_channels):
+        raise InputError(f"The model {model} follows no audio layout; tiva does.")
+    for name, dial in (("negative_guidance_scale", "negative caption"), ("alignment_guidance_scale", "alignment")):
+        if getattr(settings, name) is not None and (system is None or system.name != "ta-v2a"):
+            raise InputError(f"The model {model} has no scale for the {dial}; ta-v2a has.")
+    if system is None:
+        return
+    if settings.onsets_s is not None:
+        raise InputError(f"The sound of {model} cannot be moved by onsets; that of compact can.")
+    if settings.video_guidance_scale not in (None, 1.0) and not system.video_dial:
+        raise InputError(f"The picture has no scale of its own with {model}; leave its guidance out.")
+    if settings.control_scale != 1:
+        raise InputError(f"The model {model} has no temporal control; leave its strength at 1.")
+
+
 def _number(value, name: str, lowest: float, highest: float, whole: bool) -> float | int:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name} must be a number between {lowest:g} and {highest:g}.")

@@ -413,10 +413,14 @@ def test_checkpoints_open_bit_for_bit_without_what_they_share(pipes, frames, bas
     assert f"`{name}`" in (folder / "README.md").read_text()
 
 
-def test_a_whole_checkpoint_of_a_system_opens_bit_for_bit(pipes, frames, tmp_path):
-    pipes["tiva"].save_pretrained(tmp_path)
+def test_a_leaning_checkpoint_can_be_saved_to_stand_alone(pipes, frames, base, tmp_path):
+    from stav2a.weights.check import check_folder
+
+    folder = write_lean(copy.copy(pipes["tiva"]), base.parent / "leaning", "../base", ("mid_block",), half=False)
+    assert {part for part, _, _ in check_folder(folder)} == {"unet", "system"}
+    STAV2APipeline.from_pretrained(folder).save_pretrained(tmp_path)
     again = STAV2APipeline.from_pretrained(tmp_path)
-    assert again.system.name == "tiva" and again.controlnet is None
+    assert again.system.name == "tiva" and again.controlnet is None and (tmp_path / "vae").is_dir()
     assert np.array_equal(sound(pipes["tiva"], frames), sound(again, frames))
 
 

@@ -10,9 +10,9 @@ import pytest
 from test_systems import pipeline_of
 
 from stav2a.engine import Engine
-from stav2a.generate import check_dials, generate
+from stav2a.generate import generate
 from stav2a.media.limits import InputError
-from stav2a.settings import Settings
+from stav2a.settings import Settings, check_system
 from stav2a.ui import controls
 from stav2a.ui.history import History, Run, record
 from stav2a.ui.layout_editor import layout_value, painted
@@ -89,10 +89,10 @@ def test_a_layout_of_another_length_is_told(engine, clip, tmp_path):
     ],
 )
 def test_dials_that_would_do_nothing_are_refused(engine, settings, sentence):
-    pipeline = engine.pipeline(settings.model)
+    system = engine.pipeline(settings.model).system
     with pytest.raises(InputError, match=sentence):
-        check_dials(settings, pipeline)
-    check_dials(replace(Settings(), model=settings.model), pipeline)
+        check_system(settings, system)
+    check_system(replace(Settings(), model=settings.model), system)
 
 
 def test_a_caption_that_was_found_is_kept_with_the_run(engine, clip, tmp_path):

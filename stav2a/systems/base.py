@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
@@ -19,11 +20,11 @@ from stav2a.denoise.sample import Guidance
 class Steering:
     """What a person changes by hand, or leaves out; None where it is left to the system.
 
-    layout: Tensor[M, C] in the units of `layout_of` (TiVA). The switches are rows of STA-V2A's Table III.
+    layout: float32 [rows, bands] in the units of `layout_of` (TiVA). The switches are rows of STA-V2A's Table III.
     """
 
     onsets_s: Sequence[float] | None = None
-    layout: Tensor | None = None
+    layout: np.ndarray | None = None
     use_control: bool = True
     use_onsets: bool = True
     use_global_tokens: bool = True
@@ -34,13 +35,12 @@ class Learning:
     """A training batch as a system sees it.
 
     features: Tensor[B, T, D] of `System.look`   words: the captions, some empty   mel: log-mel Tensor[B, M, mel_bins]
-    seen: Tensor[B], 0 where the picture is dropped   options: the stage's own
+    options: the stage's own. The stage drops pictures from what `learn` returns.
     """
 
     features: Tensor
     words: Conditions
     mel: Tensor
-    seen: Tensor
     options: dict
 
 

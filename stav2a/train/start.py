@@ -26,7 +26,7 @@ def begin(config: TrainConfig) -> None:
         source = Path(options["unet"])
         if not (source / "config.json").is_file():
             raise ValueError(f"options.unet is {source}, and there is no U-Net in it: config.json is missing.")
-        shutil.copytree(source, parts / "unet")
+        shutil.copytree(source, parts / "unet", dirs_exist_ok=True)
     if not options.get("base"):
         return
     base = Path(options["base"])
@@ -35,7 +35,7 @@ def begin(config: TrainConfig) -> None:
     for part in sorted(base.iterdir()):
         wanted = part.name not in NOT_TAKEN and (part / "config.json").is_file()
         if wanted and not (parts / part.name).exists():
-            shutil.copytree(part, parts / part.name)
+            shutil.copytree(part, parts / part.name, dirs_exist_ok=True)  # processes may do it at once
     if (base / "defaults.json").is_file() and not (parts / "defaults.json").exists():
         parts.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(base / "defaults.json", parts / "defaults.json")

@@ -107,7 +107,7 @@ class SystemStage(T2AStage):
             captions = [c if kept else "" for c, kept in zip(batch["caption"], seen.tolist(), strict=True)]
             batch = {**batch, "caption": captions}
         mel = log_mel(batch["waveform"], self.timeline)
-        learning = Learning(features, self.text(batch), mel, seen, self.config.options)
+        learning = Learning(features, self.text(batch), mel, self.config.options)
         conditions, losses = self.system.learn(learning)
         if isinstance(conditions, FrameConditions):
             conditions = replace(conditions, seen=seen)

@@ -362,8 +362,8 @@ def test_prompts_take_the_words_of_training_where_they_say_the_same():
 
     def embed(captions):
         rows = torch.eye(len(bank) + 1)[[bank.index(c) if c in bank else len(bank) for c in captions]]
-        if captions[0] == "a hound is barking":
-            rows[0] = rows[1 + bank.index("a dog barks")] + 0.02
+        if captions == ["a hound is barking"]:
+            rows = torch.eye(len(bank) + 1)[[bank.index("a dog barks")]] + 0.02
         return rows
 
     assert standardised("Generate the sound of a hound is barking twice", embed) == "a dog barks twice"

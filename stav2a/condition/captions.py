@@ -44,8 +44,11 @@ def plain(prompt: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
-def standardised(prompt: str, embed: Embed) -> str:
-    """The caption of the bank that says the same as the prompt, with its count; else the prompt made plain."""
+def standardised(prompt: str, embed: Embed, known: Tensor | None = None) -> str:
+    """The caption of the bank that says the same as the prompt, with its count; else the prompt made plain.
+
+    known: the bank's embeddings Tensor[N, D], where they are at hand.
+    """
     text = plain(prompt)
     if not text:
         return ""
@@ -54,8 +57,8 @@ def standardised(prompt: str, embed: Embed) -> str:
     bank = list(caption_bank())
     if bare in bank:
         return text
-    vectors = functional.normalize(embed([bare, *bank]).float(), dim=-1)
-    alike = vectors[1:] @ vectors[0]
+    known = embed(bank) if known is None else known
+    alike = functional.cosine_similarity(known.float(), embed([bare]).float().to(known.device), dim=-1)
     best = int(alike.argmax())
     if alike[best] < ALIKE:
         return text

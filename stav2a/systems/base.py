@@ -55,7 +55,6 @@ class System(ModelMixin, ConfigMixin):
     name: ClassVar[str]
     title: ClassVar[str]  # one line for lists
     hears_caption: ClassVar[bool] = True
-    follows_onsets: ClassVar[bool] = False
     video_dial: ClassVar[bool] = False  # guidance by the picture has a scale of its own
     joint: ClassVar[bool] = False  # training drops caption and picture together
     positional: ClassVar[bool] = False  # tokens carry positions: windows must be as long as in training

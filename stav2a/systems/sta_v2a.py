@@ -28,10 +28,6 @@ class STAV2A(System):
         self.attentive_pool = attentive_pool
         self.onset_step_s = onset_step_s
 
-    @property
-    def follows_onsets(self) -> bool:
-        return self.onset_step_s is not None
-
     def conditions(self, video, words: Conditions, length: int, steering: Steering) -> Conditions:
         missing = length - video.local_features.shape[1]
         local = torch.nn.functional.pad(video.local_features, (0, 0, 0, missing))

@@ -111,11 +111,11 @@ class TAV2A(System):
 
     def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
         """The prompt in the words of training (§II-D), or the caption nearest to the picture where there is none."""
-        if prompt.strip():
-            return standardised(prompt, embed)
         captions = list(caption_bank())
         if self.bank is None:
             self.bank = embed(captions)
+        if prompt.strip():
+            return standardised(prompt, embed, self.bank)
         return captions[int(self.similarity(video.features, self.bank.to(video.features)).argmax())]
 
     def similarity(self, features: Tensor, pooled: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def test_from_parts_to_checkpoints_that_open(work, tmp_path, tiny_pipeline):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_each_stage_learns_one_batch(work, tmp_path, name):
-    stage = stage_of(name, work, tmp_path, shared_unet=[], drop_text=0.0, drop_video=0.0).train()
+    stage = stage_of(name, work, tmp_path, shared_unet=[], drop_text=0.0, drop_video=0.0, drop_both=0.0).train()
     batch = batch_of(stage)
     optimizer = torch.optim.AdamW(stage.phase_parameters("main"), 5e-3)
     losses = []
@@ -138,6 +138,11 @@ def test_picture_and_caption_are_dropped_as_guidance_drops_them(work, tmp_path):
     assert torch.equal(told, conditions.seen.bool())  # both at once, as eq. 2 needs it
     tokens = conditions.frame_tokens.flatten(1).abs().sum(1)
     assert torch.equal(tokens > 0, conditions.seen.bool())
+    apart = stage_of("ta-v2a", work, tmp_path / "apart", drop_video=0.4, drop_both=0.3, drop_text=0.4)
+    batch = batch_of(apart, count=16)
+    conditions, _ = apart.conditions(batch, apart.latents(batch["waveform"]))
+    kinds = {(int(s), int(t)) for s, t in zip(conditions.seen, conditions.told, strict=True)}
+    assert kinds == {(0, 0), (0, 1), (1, 0), (1, 1)}  # each term of eq. 14 is met in training
 
 
 def test_clips_rendered_beforehand_give_the_features_of_their_frames(work, tmp_path):

@@ -35,7 +35,8 @@ from .system_clips import SystemClips
 class SystemStage(T2AStage):
     """Options besides `T2AStage`'s:
 
-    drop_video   chance that the picture is dropped (0.1)
+    drop_video   chance that the picture is dropped (0.1), and the caption with it where guidance drops them together
+    drop_both    chance that picture and caption are dropped at once where guidance can drop each (0.1)
     concat       chance that a stretch is joined of two clips (0; VTA-LDM's augmentation)
 
     and those of the system itself.
@@ -50,6 +51,7 @@ class SystemStage(T2AStage):
         self.system = kind.from_pretrained(Path(config.parts) / name) if found else kind.sized(config.model, options)
         self.unet = widened(self.unet, kind.latent_channels)
         self.drop_video = float(options.get("drop_video", 0.1))
+        self.drop_both = float(options.get("drop_both", 0.0 if kind.joint else 0.1))
         for part in kind.resting(options):
             self.freeze(getattr(self.system, part))
         self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
@@ -101,11 +103,12 @@ class SystemStage(T2AStage):
     def conditions(self, batch: dict, latents: Tensor) -> tuple[Conditions, dict[str, Tensor]]:
         """Conditions of a batch with captions and pictures dropped, and the system's own losses."""
         features = self.features(batch)[:, : latents.shape[2]]
-        chance = uniform_for(batch["index"], self.config.seed, "drop video")[:, 0]
-        seen = (chance >= self.drop_video).to(features)
-        if self.system.joint:  # what guidance drops together, training drops together
-            captions = [c if kept else "" for c, kept in zip(batch["caption"], seen.tolist(), strict=True)]
-            batch = {**batch, "caption": captions}
+        chance = uniform_for(batch["index"], self.config.seed, "drop video", 2)
+        both = chance[:, 1] < self.drop_both
+        seen = (chance[:, 0] >= self.drop_video) & ~both
+        silent = ~seen if self.system.joint else both  # what guidance drops together, training drops together
+        captions = ["" if gone else c for c, gone in zip(batch["caption"], silent.tolist(), strict=True)]
+        batch, seen = {**batch, "caption": captions}, seen.to(features)
         mel = log_mel(batch["waveform"], self.timeline)
         learning = Learning(features, self.text(batch), mel, self.config.options)
         conditions, losses = self.system.learn(learning)

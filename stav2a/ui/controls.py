@@ -200,7 +200,9 @@ def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Sett
 
 def values_of(settings: dict) -> dict:
     """The page's values that `settings_of` turns into these settings, as far as they are given."""
-    values = {name: value for name, value in settings.items() if name not in ("onsets_s", "loudness_lufs")}
+    values = {name: value for name, value in settings.items() if name not in ("onsets_s", "layout", "loudness_lufs")}
+    for dial, own in (("negative_guidance_scale", TAV2A_SCALE), ("alignment_guidance_scale", 0)):
+        values[dial] = own if settings.get(dial) is None else settings[dial]
     values["video_guidance_scale"] = settings.get("video_guidance_scale") or 0
     values["level"] = settings.get("loudness_lufs") is not None
     if values["level"]:

@@ -61,8 +61,11 @@ def show_take(tab: Tab, run: Run, k: int) -> dict:
 
 def show_run(tab: Tab, run: Run) -> dict:
     """A finished run with its first take, its onsets in the editor and its settings."""
+    # a caption that the model found or reworded is there to be edited
+    found = {tab.fields["prompt"]: run.settings["prompt"]} if is_composed(run.settings["model"]) else {}
     names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
     return {
+        **found,
         **show_take(tab, run, 0),
         tab.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
         tab.editor: editor_value(
@@ -74,7 +77,5 @@ def show_run(tab: Tab, run: Run) -> dict:
         tab.settings_box: gr.update(visible=True),
         tab.settings: json.dumps(run.settings, indent=1, ensure_ascii=False),
         tab.fields["seed"]: run.seed,
-        # a caption that the model found or reworded is there to be edited
-        tab.fields["prompt"]: run.settings["prompt"] if is_composed(run.settings["model"]) else gr.skip(),
         tab.current: run,
     }

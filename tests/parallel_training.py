@@ -7,24 +7,44 @@ from pathlib import Path
 
 import torch
 
+from stav2a.train import machine
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
 from stav2a.train.vae import VAEStage
 from stav2a.train.video import info_nce, unit
 
 
-def settings(folder: str | Path, bank: str | Path) -> TrainConfig:
-    return TrainConfig.checked({
+def settings(folder: str | Path, bank: str | Path, **changes) -> TrainConfig:
+    base = {
         "model": "tiny", "parts": f"{folder}/parts", "out": f"{folder}/runs", "bank": str(bank), "steps": 3,
         "batch_size": 4, "warmup": 1, "log_every": 1, "validate_every": 3, "validation_batches": 1, "save_every": 3,
         "crop_s": 0.32,
-    })  # fmt: skip
+    }  # fmt: skip
+    return TrainConfig.checked({**base, **changes})
 
 
-def train_vae(folder: str | Path, bank: str | Path) -> None:
-    config = settings(folder, bank)
+def train_vae(folder: str | Path, bank: str | Path, **changes) -> None:
+    config = settings(folder, bank, **changes)
     torch.manual_seed(0)
     train(VAEStage(config), config)
+
+
+def split_weights(module) -> None:
+    """Let accelerate take two CPU processes for its FSDP, which its own configuration offers to devices alone."""
+    from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
+
+    class Split(Accelerator):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.state.distributed_type = DistributedType.FSDP
+            self.state.fsdp_plugin = FullyShardedDataParallelPlugin(
+                fsdp_version=2,
+                auto_wrap_policy="transformer_based_wrap",
+                transformer_cls_names_to_wrap=["ResnetBlock2D"],
+                cpu_ram_efficient_loading=False,
+            )
+
+    module.Accelerator = Split
 
 
 def contrast(rank: int, processes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,6 +60,12 @@ def contrast(rank: int, processes: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if "fsdp" in sys.argv[3:]:
+        split_weights(machine)
+        changes = dict(word.split("=") for word in sys.argv[4:])
+        train_vae(*sys.argv[1:3], **{name: int(value) for name, value in changes.items()})
+        torch.distributed.destroy_process_group()
+        sys.exit()
     train_vae(*sys.argv[1:3])
     rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
     mean = torch.cat([value.flatten() for value in contrast(rank, processes)]) / processes

@@ -335,6 +335,18 @@ def test_reload_finds_the_result(visit, clip):
     assert page.input_value("#seed input") == before, "only the onsets are others"
 
 
+def test_reload_finds_the_onsets_that_were_looked_for(visit, clip):
+    page = visit()
+    upload(page, clip)
+    page.click("#find")
+    wait_status(page, "found")
+    before = onsets(page)
+    page.reload()
+    wait_status(page, "found")
+    page.wait_for_selector(".oe-ruler rect", state="attached")
+    assert onsets(page) == before
+
+
 def test_reload_in_the_middle_follows_the_run(visit, clip):
     page = visit()
     upload(page, clip)

@@ -40,7 +40,8 @@ def browser():
 
 @pytest.fixture(scope="module")
 def noise() -> np.ndarray:
-    return (0.1 * np.random.default_rng(0).normal(size=int((SYNC_S + 4) * RATE))).astype(np.float32)
+    seconds = max(SYNC_S + 4, 40)  # a busy machine is slow to press keys
+    return (0.1 * np.random.default_rng(0).normal(size=int(seconds * RATE))).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +92,10 @@ def test_switching_keeps_the_playhead_to_the_sample(page, noise):
     starts, signs = set(), []
     for begin in [keys[0] + 0.1, *(key + 0.1 for key in keys[1:6])]:
         part = heard.part(begin, begin + 0.1)
-        match = fftconvolve(noise[: 6 * RATE], part[::-1], mode="valid")
+        first = max(round((begin - keys[0] - 1) * RATE), 0)  # a second around where the playhead should be
+        match = fftconvolve(noise[first : first + 2 * RATE], part[::-1], mode="valid")
         place = int(np.argmax(np.abs(match)))
-        starts.add(place - heard.index(begin))
+        starts.add(first + place - heard.index(begin))
         signs.append(np.sign(match[place]))
     assert len(starts) == 1, f"one start for all parts, to the sample: {starts}"
     assert signs == [1, -1, 1, -1, 1, -1]

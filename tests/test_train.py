@@ -9,11 +9,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from accelerate import Accelerator
+from accelerate.utils import LoggerType
 from parallel_training import contrast, settings, train_vae
+from PIL import Image
 from safetensors.torch import load_file
 from tone_bank import write_bank
 
@@ -23,6 +28,7 @@ from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
 from stav2a.train.machine import agreed
 from stav2a.train.stage import noise_for
+from stav2a.train.tracking import show
 from stav2a.train.vae import VAEStage
 
 
@@ -94,20 +100,47 @@ def test_sigterm_saves_and_the_rest_is_as_if_nothing_had_happened(tmp_path, bank
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
-def test_two_processes_give_the_curve_of_one(tmp_path, bank):
-    """Two CPU processes (gloo), started as accelerate starts them: the same effective batch, the same losses."""
-    train_vae(tmp_path / "one", bank)
+def in_two_processes(folder, bank, *words) -> None:
     # `accelerate launch --cpu` would want an MPI; for GPUs it calls this very launcher
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(Path(__file__).with_name("parallel_training.py")), str(tmp_path / "two"), str(bank)]
+    command += [str(Path(__file__).with_name("parallel_training.py")), str(folder), str(bank), *words]
     paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    torch.testing.assert_close(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-5, atol=1e-5)
-    one, two = (load_file(tmp_path / n / "runs/vae/checkpoint-00000003/ema.safetensors") for n in ("one", "two"))
+
+
+def same_curve_and_weights(folder, wanted) -> None:
+    torch.testing.assert_close(losses(folder), losses(wanted), rtol=1e-5, atol=1e-5)
+    one, two = (load_file(f / "runs/vae/checkpoint-00000003/ema.safetensors") for f in (wanted, folder))
+    assert one.keys() == two.keys()
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)
+
+
+def test_split_weights_give_the_curve_of_one_process_and_go_on(tmp_path, bank):
+    """FSDP on two CPU processes: the same losses, whole checkpoints that it and one process resume, an export."""
+    train_vae(tmp_path / "one", bank)
+    in_two_processes(tmp_path / "split", bank, "fsdp")
+    same_curve_and_weights(tmp_path / "split", tmp_path / "one")
+    exported = [load_file(tmp_path / n / "parts/vae/diffusion_pytorch_model.safetensors") for n in ("one", "split")]
+    for name, value in exported[0].items():
+        torch.testing.assert_close(exported[1][name], value, rtol=1e-3, atol=1e-5)
+    # a checkpoint of one process, taken up by two that split it
+    shutil.copytree(tmp_path / "one", tmp_path / "taken_up")
+    in_two_processes(tmp_path / "taken_up", bank, "fsdp", "steps=5", "save_every=5", "validate_every=5")
+    chosen = settings(tmp_path / "one", bank, steps=5, save_every=5, validate_every=5)
+    train(VAEStage(chosen), chosen)
+    ends = [load_file(tmp_path / n / "runs/vae/checkpoint-00000005/model.safetensors") for n in ("one", "taken_up")]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_two_processes_give_the_curve_of_one(tmp_path, bank):
+    """Two CPU processes (gloo), started as accelerate starts them: the same effective batch, the same losses."""
+    train_vae(tmp_path / "one", bank)
+    in_two_processes(tmp_path / "two", bank)
+    same_curve_and_weights(tmp_path / "two", tmp_path / "one")
     loss, gradient = contrast(0, 1)
     wanted = torch.cat([loss[None], gradient.flatten()])
     both = torch.load(tmp_path / "two" / "contrast.pt", weights_only=True)
@@ -155,6 +188,60 @@ def test_tensorboard_gets_numbers_and_settings(tmp_path, bank):
     events.Reload()
     assert {"main/loss", "validation/loss"} <= set(events.Tags()["scalars"])
     assert [e.step for e in events.Scalars("main/loss")] == [1, 2, 3, 4]
+
+
+def test_trackio_gets_numbers_and_settings(tmp_path, bank, monkeypatch):
+    """A stand-in with trackio's calls, installed as a package would be."""
+    folder = tmp_path / "packages"
+    (folder / "trackio").mkdir(parents=True)
+    (folder / "trackio" / "__init__.py").write_text(TRACKIO)
+    (folder / "trackio-1.0.dist-info").mkdir()
+    (folder / "trackio-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: trackio\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr("accelerate.tracking._available_trackers", [LoggerType.TRACKIO])  # filled at its import
+    vae_run(tmp_path, bank, trackers=["trackio"], options={"kl_weight": 1e-4})
+    import trackio
+
+    kinds = [kind for kind, _ in trackio.CALLS]
+    assert kinds[0] == "init" and kinds[-1] == "finish"
+    assert dict(trackio.CALLS)["config"]["options.kl_weight"] == 1e-4
+    logged = [values for kind, values in trackio.CALLS if kind == "log"]
+    assert sum("main/loss" in values for values in logged) == 4
+    assert any("validation/loss" in values for values in logged)
+
+
+TRACKIO = """
+CALLS = []
+
+class config:
+    update = staticmethod(lambda values, allow_val_change=False: CALLS.append(("config", values)))
+
+class Run:
+    def log(self, values, **how):
+        CALLS.append(("log", values))
+
+    def finish(self):
+        CALLS.append(("finish", None))
+
+def init(project, **how):
+    CALLS.append(("init", project))
+    return Run()
+"""
+
+
+def test_tensorboard_gets_what_a_validation_has_written(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    Image.new("RGB", (8, 4), "red").save(samples / "00.png")
+    soundfile.write(samples / "00.wav", np.zeros(800, np.float32), 16_000)
+    with SummaryWriter(str(tmp_path / "events")) as writer:
+        one_process = SimpleNamespace(is_main_process=True, get_tracker=lambda name, unwrap: writer)
+        show(one_process, TrainConfig(trackers=["tensorboard"]), samples, 7)
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    assert [event.step for event in events.Images("00")] == [event.step for event in events.Audio("00")] == [7]
 
 
 @pytest.mark.parametrize(

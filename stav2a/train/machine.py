@@ -20,6 +20,7 @@ from accelerate.utils import (
     is_tensorboard_available,
     is_trackio_available,
 )
+from torch.distributed.fsdp import FSDPModule
 
 from stav2a.media.limits import InputError
 
@@ -81,7 +82,7 @@ def whole_twin(stage: Stage, accelerator: Accelerator) -> Stage | None:
 @contextmanager
 def put_together(bare: Stage, twin: Stage | None, accelerator: Accelerator) -> Iterator[Stage]:
     """A stage in evaluation mode whose parts can be called one by one: itself, or its twin with its weights."""
-    if accelerator.distributed_type != DistributedType.FSDP:
+    if not isinstance(bare, FSDPModule):
         yield bare.eval()
         return
     weights = whole(bare.state_dict())

@@ -239,11 +239,14 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
             job.page = request.session_hash or ""
             async for update in follow(job, visit, job.page):
                 yield update
-        elif runs:
-            back = status.note("Your last result is back.")
-            yield {**free(True), **show_run(tab, runs[-1]), tab.status: back, shared.runs: runs}
         else:
-            yield {shared.runs: []}
+            update = {shared.runs: runs}
+            if runs:
+                back = status.note("Your last result is back.")
+                update |= {**free(True), **show_run(tab, runs[-1]), tab.status: back}
+            if job is not None and isinstance(job.outcome, Found):
+                update |= outcome(job, visit)
+            yield update
 
     tab.restore = restore
     return lambda run: {**free(True), tab.status: status.idle(), **show_run(tab, run)}

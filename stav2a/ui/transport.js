@@ -13,6 +13,7 @@ const POINTS = 33;
 const FADE_IN = Float32Array.from({length: POINTS}, (_, i) => Math.sin((Math.PI / 2) * (i / (POINTS - 1))));
 const FADE_OUT = FADE_IN.slice().reverse();
 const MIN_LOOP_S = 0.1;
+const AHEAD_S = 1.5; // of a loop is laid out in advance: a page that is busy for less leaves no hole in it
 
 function audioContext() {
   // One context for the whole page: browsers allow few, and one clock is enough.
@@ -192,8 +193,20 @@ class Transport {
   // passes
 
   begin(offset, when) {
-    const wraps = this.loop && offset < this.loop.end;
-    const pass = {offset, when, until: when + (wraps ? this.loop.end : this.duration) - offset, nodes: []};
+    this.lay(offset, when);
+    this.layAhead();
+  }
+
+  // The rounds of a loop that are due soon.
+  layAhead() {
+    const now = this.context.currentTime;
+    let last = this.passes[this.passes.length - 1];
+    while (this.loop && last.wraps && last.until < now + AHEAD_S) last = this.lay(this.loop.start, Math.max(last.until, now + LEAD_S));
+  }
+
+  lay(offset, when) {
+    const wraps = Boolean(this.loop && offset < this.loop.end);
+    const pass = {offset, when, wraps, until: when + (wraps ? this.loop.end : this.duration) - offset, nodes: []};
     for (const sound of this.sounds) {
       const source = this.context.createBufferSource(), envelope = this.context.createGain();
       source.buffer = sound.buffer;
@@ -205,13 +218,7 @@ class Transport {
       pass.nodes.push({source, envelope});
     }
     this.passes.push(pass);
-    if (wraps) {
-      this.fadeOut(pass, pass.until);
-      const next = () => this.begin(this.loop.start, pass.until);
-      // The first wrap is laid out now, each later one when the pass before it has ended: always one ahead.
-      if (this.passes.length < 2) next();
-      else this.passes[0].then = next;
-    }
+    if (wraps) this.fadeOut(pass, pass.until);
     this.watchEnd(pass);
     return pass;
   }
@@ -223,8 +230,10 @@ class Transport {
       if (this.context.currentTime < pass.until + FADE_S) return this.watchEnd(pass);
       this.passes = this.passes.filter((each) => each !== pass);
       for (const {envelope} of pass.nodes) envelope.disconnect();
-      if (pass.then) pass.then();
-      else if (this.playing && !this.passes.length) {
+      if (!this.playing) return;
+      if (this.passes.length) this.layAhead();
+      else if (pass.wraps && this.loop) this.begin(this.loop.start, this.context.currentTime + LEAD_S); // was busy for longer
+      else {
         this.playing = false;
         this.position = 0;
         this.changed();

@@ -15,6 +15,7 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "evaluate": ("stav2a.metrics.evaluate", "score generated against reference audio"),
     "report": ("stav2a.metrics.report", "measure a model's onsets, sound and editing on test clips"),
     "dials": ("stav2a.metrics.dials", "measure what steps and guidance cost and bring"),
+    "systems": ("stav2a.metrics.systems_table", "compare all systems that are here on the same clips"),
     "bench": ("stav2a.bench", "measure time and memory"),
     "train": ("stav2a.train.cli", "train one stage of a model"),
     "data": ("stav2a.data.cli", "make or prepare training data"),

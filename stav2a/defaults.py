@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from stav2a import systems
+
 DEFAULTS = {
     "steps": 25,
     "guidance_scale": 3.0,
@@ -30,7 +32,8 @@ def model_defaults(name: str) -> dict:
         from stav2a.weights.faithful import FAITHFUL
 
         return {**DEFAULTS, **FAITHFUL}
-    index = (COMPACT if name == "compact" else Path(name)) / "model_index.json"
+    place = systems.folder(name) if name in systems.names() else COMPACT if name == "compact" else Path(name)
+    index = place / "model_index.json"
     if not index.is_file():
         return dict(DEFAULTS)
     return {**DEFAULTS, **(json.loads(index.read_text(encoding="utf-8")).get("defaults") or {})}
@@ -44,4 +47,6 @@ def no_video_guidance(name: str) -> str | None:
     """
     if name == "paper":
         return "This model was never trained without the picture, so it has no such dial."
+    if name in systems.names() and not systems.find(name).video_dial:
+        return f"With {name} the picture has no dial of its own."
     return None

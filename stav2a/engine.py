@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 
+from stav2a import systems
 from stav2a.defaults import COMPACT, model_defaults
 from stav2a.media.limits import InputError
 
@@ -48,7 +49,7 @@ class Engine:
 
     def models(self) -> dict[str, str | None]:
         """Name of each known model: None where it can be used, else a sentence that says what is missing."""
-        names = dict.fromkeys([self.default_model, "compact", "paper"])
+        names = dict.fromkeys([self.default_model, "compact", *present_systems(), "paper"])
         return {name: unavailable(name) for name in names}
 
     def defaults(self, name: str) -> dict:
@@ -105,10 +106,17 @@ class Engine:
         return pipeline.to(self.device)
 
 
+def present_systems() -> list[str]:
+    """Systems beside the built-in model's own whose weights are here."""
+    return [name for name in systems.present() if name != systems.OWN]
+
+
 def unavailable(name: str) -> str | None:
     """Why the model `name` cannot be used, or None. Looks at the disk only, never at the network."""
     if name == "compact" and not (COMPACT / "model_index.json").is_file():
         return "The built-in model is not installed: assets/compact is missing."
+    if name in systems.names():
+        return systems.unavailable(name)
     if name == "paper":
         from stav2a.weights import unavailable as paper_unavailable
 

@@ -29,7 +29,7 @@ from stav2a.media import (
 )
 from stav2a.media.limits import DEFAULT_LIMITS
 from stav2a.outcome import Result, Take, measure, safe_stem, write_bundle, written_together
-from stav2a.settings import Settings, check_onsets
+from stav2a.settings import Settings, check_onsets, check_system
 
 if TYPE_CHECKING:
     from stav2a.engine import Engine
@@ -86,6 +86,7 @@ def generate(
 def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] = never) -> None:
     """Fill in the job's frames, and its own sound where it is asked for."""
     settings, timeline = job.settings, pipeline.timeline
+    check_system(settings, getattr(pipeline, "system", None))
     with job.timed("read"):
         job.clip = read_frames(
             job.path,
@@ -128,11 +129,14 @@ def compute(job: Job, engine: Engine, cancelled: Callable[[], bool] = never) -> 
                 num_inference_steps=settings.steps,
                 guidance_scale=settings.guidance_scale,
                 video_guidance_scale=settings.video_guidance_scale,
+                negative_guidance_scale=settings.negative_guidance_scale,
+                alignment_guidance_scale=settings.alignment_guidance_scale,
                 controlnet_conditioning_scale=settings.control_scale,
                 sampler=settings.sampler,
                 seed=settings.seed,
                 takes=settings.takes,
                 onsets_s=settings.onsets_s,
+                layout=settings.layout,
             )
             try:
                 return (yield from _followed(job, stream, cancelled))
@@ -225,6 +229,7 @@ def _result(job: Job, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
         clip=job.path,
         settings=replace(
             job.settings,
+            prompt=used.get("prompt", job.settings.prompt),  # a system may find or reword the caption
             steps=used["num_inference_steps"],
             guidance_scale=used["guidance_scale"],
             video_guidance_scale=used["video_guidance_scale"],
@@ -241,6 +246,8 @@ def _result(job: Job, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
         sample_rate=rate,
         step_s=timeline.step_s,
         bundle=out_dir / f"{stem}.zip",
+        layout=None if output.layout is None else np.asarray(output.layout, np.float32),
+        predicted_layout=output.predicted_layout,
     )
 
 

@@ -41,7 +41,8 @@ class Result:
 
     `settings` are complete: the checkpoint's defaults are filled in. `stages` are seconds by stage; `seconds`
     leaves out loading the model and waiting for the device. `original_…` is None where the clip's own sound
-    was not asked for or is not there.
+    was not asked for or is not there. `layout` and `predicted_layout`: float32 [rows, bands], the
+    audio layout that was followed, and the predicted one (TiVA).
     """
 
     clip: Path
@@ -61,6 +62,8 @@ class Result:
     stages: dict[str, float] = field(default_factory=dict)
     measures: list[dict[str, float]] = field(default_factory=list)
     bundle: Path | None = None
+    layout: np.ndarray | None = None
+    predicted_layout: np.ndarray | None = None
 
     def to_json(self) -> dict:
         """The command line's object: the first take on top, all of them under `takes`."""

@@ -16,8 +16,9 @@ from torch import Tensor
 import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
 import stav2a.denoise.control  # noqa: F401
+from stav2a import systems
 from stav2a.condition import text
-from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
+from stav2a.condition.onset import onset_probability, pick_onsets
 from stav2a.defaults import DEFAULTS, TINY_DEFAULTS
 from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.conditions import Conditions
@@ -25,8 +26,11 @@ from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.griffin_lim import refine
 from stav2a.sound.vocoder import vocode
+from stav2a.systems.base import Steering, System
+from stav2a.systems.sta_v2a import STAV2A
 from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
+from stav2a.weights.lean import base_of, open_lean
 
 ASSETS = Path(__file__).parents[1] / "assets"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -60,17 +64,25 @@ class VideoFeatures:
     """What the video says: computed once, reused for every setting.
 
     cavp_features: Tensor[1, T_v, D]   local_features: Tensor[1, T, C]   onset: the prediction
+    features: Tensor[1, T, C'], what the system itself sees, where the model is of another system than STA-V2A
+    layout: float32 [rows, bands], the predicted audio layout, where the system has one
     """
 
     cavp_features: Tensor
     local_features: Tensor
     onset: OnsetPrediction
     duration_s: float
+    features: Tensor | None = None
+    layout: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class STAV2AOutput:
-    """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds."""
+    """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
+
+    layout, predicted_layout: float32 [rows, bands], the audio layout that was followed, and the predicted one, where
+    the system has such a thing (TiVA).
+    """
 
     waveforms: np.ndarray
     sample_rate: int
@@ -81,19 +93,23 @@ class STAV2AOutput:
     seeds: list[int]
     duration_s: float
     settings: dict = field(default_factory=dict)
+    layout: np.ndarray | None = None
+    predicted_layout: np.ndarray | None = None
 
 
 class STAV2APipeline(DiffusionPipeline):
     """Video-to-audio with semantic and temporal alignment (STA-V2A).
 
     `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults, `provenance` what
-    its model card says of where it comes from.
+    its model card says of where it comes from. A `system` conditions in another way, on the same generator
+    (`stav2a/systems`); it then stands in place of `attentive_pool` and `controlnet`, which are None.
     """
 
     model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->unet->vae->vocoder"
 
     # some of its convolutions run as 2-D ones on the weight itself, past the hooks that fetch offloaded weights
-    _exclude_from_cpu_offload = ["video_encoder"]
+    _exclude_from_cpu_offload = ["video_encoder", "system"]
+    _optional_components = ["attentive_pool", "controlnet", "system"]
 
     def __init__(
         self,
@@ -107,6 +123,7 @@ class STAV2APipeline(DiffusionPipeline):
         scheduler,
         vae,
         vocoder,
+        system=None,
         timeline: dict | None = None,
         defaults: dict | None = None,
         provenance: dict | None = None,
@@ -123,8 +140,9 @@ class STAV2APipeline(DiffusionPipeline):
             scheduler=scheduler,
             vae=vae,
             vocoder=vocoder,
+            system=system,
         )
-        for part in (self.unet, self.controlnet, self.vae):  # a sixth less time for 2-D convolutions on CPU
+        for part in filter(None, (self.unet, self.controlnet, self.vae)):  # a sixth less time for 2-D ones on CPU
             part.to(memory_format=torch.channels_last)
         self.register_to_config(
             timeline=dict(timeline or {}), defaults=dict(defaults or {}), provenance=dict(provenance or {})
@@ -141,11 +159,19 @@ class STAV2APipeline(DiffusionPipeline):
     @property
     def has_onset_channel(self) -> bool:
         """Whether the ControlNet takes an onset curve beside the local features: onsets can be edited."""
-        return self.controlnet.config.conditioning_channels > self.local_features.config.local_dim
+        control = self.controlnet
+        return control is not None and control.config.conditioning_channels > self.local_features.config.local_dim
+
+    @property
+    def way(self) -> System:
+        """How frames and caption become conditions."""
+        if self.system is not None:
+            return self.system
+        return STAV2A(self.attentive_pool, self.timeline.step_s if self.has_onset_channel else None)
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "compact", **options) -> STAV2APipeline:
-        """Open "compact", "paper", "tiny", a folder, or a repository of the hub.
+        """Open "compact", "paper", "tiny", a system by its name, a folder, or a repository of the hub.
 
         "paper" is fetched and converted on first use (`python -m stav2a weights`). A folder without a text
         encoder (the built-in one) takes MiniLM from its pip package, or the hub. `options` are diffusers':
@@ -156,11 +182,14 @@ class STAV2APipeline(DiffusionPipeline):
         if not {"dtype", "torch_dtype"} & set(options):
             options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
         folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
+        if (base := base_of(folder)) is not None:
+            dtype = options.get("dtype", options.get("torch_dtype"))
+            options = {**open_lean(folder, base, dtype), **options}
         if options.get("variant") is None:  # the libraries fill what is missing with noise
             from stav2a.weights.check import check_folder
 
             check_folder(folder, skip=options)
-        if not (folder / "text_encoder").is_dir():
+        if not (folder / "text_encoder").is_dir() and "text_encoder" not in options:
             tokenizer, text_encoder = text.load_minilm()
             options.setdefault("tokenizer", tokenizer)
             options.setdefault("text_encoder", text_encoder)
@@ -171,6 +200,8 @@ class STAV2APipeline(DiffusionPipeline):
         from stav2a.weights.card import upload, write_card
 
         hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
+        whole = {key: value for key, value in self.config.provenance.items() if key != "base"}  # it leans on no other
+        self.register_to_config(provenance=whole)
         super().save_pretrained(save_directory, *args, **options)
         write_card(self, save_directory)
         if push_to_hub:
@@ -213,7 +244,23 @@ class STAV2APipeline(DiffusionPipeline):
         curve = onset_probability(logits.float())[0, :steps].cpu().numpy()
         onsets_s = pick_onsets(curve, timeline.step_s, self.defaults["onset_threshold"])
         onset = OnsetPrediction(curve, onsets_s, timeline.step_s)
-        return VideoFeatures(features, local, onset, len(frames) / timeline.fps)
+        seen = self.look(frames, features[0, : len(frames)])[None]
+        layout = self.way.layout(seen)
+        layout = None if layout is None else layout[0].float().cpu().numpy()
+        return VideoFeatures(features, local, onset, len(frames) / timeline.fps, seen, layout)
+
+    def look(self, frames: Tensor, cavp_features: Tensor) -> Tensor:
+        """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T, C], a row a latent step."""
+        timeline = self.timeline
+        place = torch.arange(len(frames))
+
+        def seen(rows: Tensor) -> Tensor:
+            return self.way.look(frames[rows], cavp_features[rows], self.video_encoder)
+
+        features = in_chunks(seen, place, timeline.video_frames, VIDEO_HALO, 1)
+        steps = timeline.latent_length(len(frames) / timeline.fps)
+        at = (torch.arange(steps) * timeline.step_s * timeline.fps).long().clamp(max=len(frames) - 1)
+        return features if timeline.is_framewise else features[at]
 
     def predict_onsets(self, frames: np.ndarray | Tensor) -> OnsetPrediction:
         return self.encode_video(frames).onset
@@ -228,36 +275,45 @@ class STAV2APipeline(DiffusionPipeline):
         negative_prompt: str = "",
         *,
         onsets_s: Sequence[float] | None = None,
+        layout: np.ndarray | None = None,
         use_control: bool = True,
         use_onsets: bool = True,
         use_global_tokens: bool | None = None,
     ) -> Conditions:
         """Everything that steers the denoising, a batch of one, padded to a length the U-Net can halve.
 
-        `onsets_s`: times that replace the predicted ones. The switches leave out the ControlNet, the onset
-        curve or the global tokens (rows of the paper's Table III).
+        `onsets_s`: times that replace the predicted ones; `layout`: float32 [rows, bands] in place of the predicted
+        audio layout, where the system has one. The switches leave out the ControlNet, the onset curve or the global
+        tokens (rows of the paper's Table III).
         """
         if use_global_tokens is None:
             use_global_tokens = self.defaults["use_global_tokens"]
         video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
+        prompt = self.caption(video, prompt)
+        steering = Steering(onsets_s, layout, use_control, use_onsets, use_global_tokens)
+        length = self.padded_length(video)
+        conditions = self.way.conditions(video, self.words(prompt, negative_prompt), length, steering)
+        return conditions.to(self._execution_device, self.unet.dtype)
+
+    def words(self, prompt: str, negative_prompt: str = "") -> Conditions:
+        """The captions alone, a batch of one."""
         captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
-        length = video.local_features.shape[1]
-        padded = -(-length // self.latent_multiple) * self.latent_multiple
-        local = torch.nn.functional.pad(video.local_features, (0, 0, 0, padded - length))
-        curve = None
-        if self.has_onset_channel:
-            times = (video.onset.onsets_s if onsets_s is None else onsets_s) if use_onsets else []
-            curve = torch.from_numpy(onset_curve(times, padded, self.timeline.step_s))[None].to(local)
-        return Conditions(
-            text_tokens=tokens[:1],
-            text_mask=mask[:1],
-            null_text_tokens=tokens[1:],
-            null_text_mask=mask[1:],
-            global_tokens=self.attentive_pool(video.cavp_features) if use_global_tokens else None,
-            local_features=local if use_control else None,
-            onset_curve=curve if use_control else None,
-        ).to(self._execution_device, self.unet.dtype)
+        return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
+
+    def caption(self, video: VideoFeatures, prompt: str = "") -> str:
+        """The caption that the system makes of a prompt; TA-V2A finds one where there is none."""
+        return self.way.caption(prompt, video, self.embed)
+
+    @torch.no_grad()
+    def embed(self, captions: Sequence[str]) -> Tensor:
+        """The mean of each caption's tokens: Tensor[N, D]."""
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
+        return Conditions(tokens, mask, tokens, mask).pooled_text()
+
+    def padded_length(self, video: VideoFeatures) -> int:
+        """Latent steps of a clip, up to the next length that the U-Net can halve."""
+        return -(-video.local_features.shape[1] // self.latent_multiple) * self.latent_multiple
 
     @property
     def latent_multiple(self) -> int:
@@ -294,7 +350,7 @@ class STAV2APipeline(DiffusionPipeline):
             conditions.repeat(len(seeds) // len(conditions)),
             guidance or self.guidance(),
             steps or self.defaults["steps"],
-            timeline.latent_frames,
+            self.defaults.get("window_steps") or timeline.latent_frames,
             generators,
             timestep_power=self.defaults["timestep_power"] if timestep_power is None else timestep_power,
         )
@@ -306,8 +362,13 @@ class STAV2APipeline(DiffusionPipeline):
         control: float = 1.0,
         scales: Sequence = (),
         guided_share: float | None = None,
+        negative: float | None = None,
+        alignment: float | None = None,
     ) -> Guidance:
-        """The dials, the checkpoint's own where None; `scales` gives every item of a batch its text guidance."""
+        """The dials, the checkpoint's own where None; `scales` gives every item of a batch its text guidance.
+
+        `negative`, the negative caption's own scale, and `alignment` are dials of TA-V2A alone.
+        """
         own = self.defaults
         dials = {
             "text": own["guidance_scale"] if text is None else text,
@@ -316,9 +377,10 @@ class STAV2APipeline(DiffusionPipeline):
             "mask_control": own["mask_control"],
             "guided_share": own["guided_share"] if guided_share is None else guided_share,
         }
-        if not scales:
-            return Guidance(**dials)
-        return BatchGuidance(**dials, scales=tuple(own["guidance_scale"] if s is None else s for s in scales))
+        if scales:
+            scales = tuple(own["guidance_scale"] if s is None else s for s in scales)
+        made = BatchGuidance(**dials, scales=scales) if scales else Guidance(**dials)
+        return self.way.guidance(made, self.scheduler, negative, alignment)
 
     # ---- 4. latents -> mel -> waveform ------------------------------------------------------------
 
@@ -359,11 +421,14 @@ class STAV2APipeline(DiffusionPipeline):
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         video_guidance_scale: float | None = None,
+        negative_guidance_scale: float | None = None,
+        alignment_guidance_scale: float | None = None,
         controlnet_conditioning_scale: float = 1.0,
         sampler: str | None = None,
         seed: int = 0,
         takes: int = 1,
         onsets_s: Sequence[float] | None = None,
+        layout: np.ndarray | None = None,
         use_control: bool = True,
         use_onsets: bool = True,
         use_global_tokens: bool | None = None,
@@ -371,7 +436,9 @@ class STAV2APipeline(DiffusionPipeline):
     ) -> Iterator[Progress | STAV2AOutput]:
         """Yield progress after every step, and the result last. Closing the generator stops within a step.
 
-        Take `k` uses the seed `seed + k`. `onsets_s` moves the hits where the model has an onset channel.
+        Take `k` uses the seed `seed + k`. `onsets_s` moves the hits where the model has an onset channel, `layout`
+        replaces the predicted audio layout where the system has one; the scales for the negative caption and for
+        alignment are of TA-V2A alone.
         `mode="faithful"` samples as the authors' script does, whatever the checkpoint's own defaults are.
         """
         defaults = self.defaults if mode is None else {**self.defaults, **mode_defaults(mode, self.timeline)}
@@ -387,17 +454,25 @@ class STAV2APipeline(DiffusionPipeline):
         yield Progress("video", 0, 1)
         video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
         yield Progress("text", 0, 1)
+        prompt = self.caption(video, prompt)
         conditions = self.extract(
             video,
             prompt,
             negative_prompt,
             onsets_s=onsets_s,
+            layout=layout,
             use_control=use_control,
             use_onsets=use_onsets,
             use_global_tokens=use_global_tokens,
         )
-        length = -(-video.local_features.shape[1] // self.latent_multiple) * self.latent_multiple
-        dials = self.guidance(chosen["guidance_scale"], chosen["video_guidance_scale"], controlnet_conditioning_scale)
+        length = self.padded_length(video)
+        dials = self.guidance(
+            chosen["guidance_scale"],
+            chosen["video_guidance_scale"],
+            controlnet_conditioning_scale,
+            negative=negative_guidance_scale,
+            alignment=alignment_guidance_scale,
+        )
         guidance = replace(dials, mask_control=defaults["mask_control"], guided_share=defaults["guided_share"])
         yield Progress("denoise", 0, steps)
         latents = None
@@ -424,7 +499,7 @@ class STAV2APipeline(DiffusionPipeline):
             "takes": takes,
             **chosen,
         }
-        yield self.output(video, waveforms, mels, onsets_s, seeds, used)
+        yield self.output(video, waveforms, mels, onsets_s, seeds, used, layout)
 
     def output(
         self,
@@ -434,6 +509,7 @@ class STAV2APipeline(DiffusionPipeline):
         onsets_s: Sequence[float] | None,
         seeds: list[int],
         settings: dict,
+        layout: np.ndarray | None = None,
     ) -> STAV2AOutput:
         """The result of one clip from what was decoded for it, cut to the clip's length."""
         samples = round(video.duration_s * self.timeline.sample_rate)
@@ -447,6 +523,8 @@ class STAV2APipeline(DiffusionPipeline):
             seeds=seeds,
             duration_s=video.duration_s,
             settings=settings,
+            layout=video.layout if layout is None else np.asarray(layout, np.float32),
+            predicted_layout=video.layout,
         )
 
     def __call__(self, frames, prompt: str = "", negative_prompt: str = "", **settings) -> STAV2AOutput:
@@ -463,6 +541,10 @@ def checkpoint_folder(name: str | Path, **hub_options) -> Path:
         from stav2a.weights import resolve
 
         return resolve("paper")
+    if name in systems.names():
+        if (missing := systems.unavailable(name)) is not None:
+            raise ValueError(missing)
+        return systems.folder(name)
     if name == "compact":
         if not (ASSETS / "compact" / "model_index.json").is_file():
             raise ValueError("The built-in model is missing: there is no assets/compact. Choose another model.")
@@ -472,7 +554,8 @@ def checkpoint_folder(name: str | Path, **hub_options) -> Path:
             raise ValueError(f"{name} is no checkpoint: model_index.json is missing.")
         return Path(name)
     if not REPOSITORY.fullmatch(str(name)):
-        raise ValueError(f"There is no model {str(name)!r}: give compact, paper, tiny, a folder or a hub repository.")
+        known = ", ".join(["compact", "paper", "tiny", *systems.names()])
+        raise ValueError(f"There is no model {str(name)!r}: give {known}, a folder or a hub repository.")
     from stav2a.weights.fetch import fetch_checkpoint
 
     return fetch_checkpoint(str(name), **hub_options)

@@ -18,6 +18,8 @@ MAX_ONSETS = 2000
 RANGES = {  # field: (name in sentences, lowest, highest, whole numbers only)
     "guidance_scale": ("The guidance scale", 1.0, 10.0, False),
     "video_guidance_scale": ("The video guidance scale", 0.0, 10.0, False),
+    "negative_guidance_scale": ("The scale of the negative caption", 0.0, 10.0, False),
+    "alignment_guidance_scale": ("The alignment guidance", 0.0, 100.0, False),
     "steps": ("The number of steps", 1, 200, True),
     "seed": ("The seed", 0, 2**31 - 1, True),
     "takes": ("The number of takes", 1, 4, True),
@@ -27,7 +29,17 @@ RANGES = {  # field: (name in sentences, lowest, highest, whole numbers only)
     "original_gain_db": ("The gain of the original audio", -60.0, 20.0, False),
     "loudness_lufs": ("The loudness target", -60.0, -5.0, False),
 }
-OPTIONAL = {"guidance_scale", "video_guidance_scale", "steps", "length_s", "loudness_lufs"}
+OPTIONAL = {
+    "guidance_scale",
+    "video_guidance_scale",
+    "negative_guidance_scale",
+    "alignment_guidance_scale",
+    "steps",
+    "length_s",
+    "loudness_lufs",
+}
+LAYOUT_BANDS = 5
+MOST_ROWS = 8000  # of an audio layout: more than ten minutes
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,8 @@ class Settings:
 
     `onsets_s` counts from the start of the used part. `original_audio`: "replace" leaves the clip's own sound
     unread, "reference" compares with it (figure, measures), "mix" also keeps it under the new sound.
-    `loudness_lufs` is the level of the new sound.
+    `loudness_lufs` is the level of the new sound. `layout` holds rows of LAYOUT_BANDS values in [0, 1], a painted
+    audio layout in place of the predicted one (TiVA); the scales of the negative caption and of alignment are TA-V2A's.
     """
 
     prompt: str = ""
@@ -44,6 +57,8 @@ class Settings:
     model: str = "compact"
     guidance_scale: float | None = None
     video_guidance_scale: float | None = None
+    negative_guidance_scale: float | None = None
+    alignment_guidance_scale: float | None = None
     steps: int | None = None
     sampler: str | None = None
     seed: int = 0
@@ -55,6 +70,7 @@ class Settings:
     original_gain_db: float = 0.0
     loudness_lufs: float | None = None
     onsets_s: tuple[float, ...] | None = None
+    layout: tuple[tuple[float, ...], ...] | None = None
 
     def validated(self) -> Settings:
         """These settings with plain numbers; `InputError` names what lies outside its range, and the range."""
@@ -72,6 +88,8 @@ class Settings:
             _choice(self.sampler, "The sampler", SAMPLERS)
         if self.onsets_s is not None:
             values["onsets_s"] = check_onsets(self.onsets_s)
+        if self.layout is not None:
+            values["layout"] = check_layout(self.layout)
         return replace(self, **values)
 
     def to_json(self) -> str:
@@ -106,6 +124,34 @@ def check_onsets(onsets_s, duration_s: float | None = None) -> tuple[float, ...]
         raise InputError(f"There are {len(onsets)} onsets; at most {MAX_ONSETS} are accepted.")
     highest = 86_400.0 if duration_s is None else duration_s
     return tuple(sorted({_number(onset, "An onset", 0.0, highest, False) for onset in onsets}))
+
+
+def check_layout(layout) -> tuple[tuple[float, ...], ...]:
+    """Rows of LAYOUT_BANDS numbers in [0, 1]; how many a clip needs is known when it has been read."""
+    if not isinstance(layout, list | tuple) or not layout or len(layout) > MOST_ROWS:
+        raise InputError(f"The layout must be a list of 1 to {MOST_ROWS} rows.")
+    for row in layout:
+        if not isinstance(row, list | tuple) or len(row) != LAYOUT_BANDS:
+            raise InputError(f"Every row of the layout must hold {LAYOUT_BANDS} values.")
+    return tuple(tuple(_number(value, "A value of the layout", 0.0, 1.0, False) for value in row) for row in layout)
+
+
+def check_system(settings: Settings, system) -> None:
+    """Refuse what a model's system (None: STA-V2A) cannot follow: nobody should wait for a dial that does nothing."""
+    model = settings.model
+    if settings.layout is not None and (system is None or not system.latent_channels):
+        raise InputError(f"The model {model} follows no audio layout; tiva does.")
+    for name, dial in (("negative_guidance_scale", "negative caption"), ("alignment_guidance_scale", "alignment")):
+        if getattr(settings, name) is not None and (system is None or system.name != "ta-v2a"):
+            raise InputError(f"The model {model} has no scale for the {dial}; ta-v2a has.")
+    if system is None:
+        return
+    if settings.onsets_s is not None:
+        raise InputError(f"The sound of {model} cannot be moved by onsets; that of compact can.")
+    if settings.video_guidance_scale not in (None, 1.0) and not system.video_dial:
+        raise InputError(f"The picture has no scale of its own with {model}; leave its guidance out.")
+    if settings.control_scale != 1:
+        raise InputError(f"The model {model} has no temporal control; leave its strength at 1.")
 
 
 def _number(value, name: str, lowest: float, highest: float, whole: bool) -> float | int:

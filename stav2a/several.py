@@ -19,6 +19,8 @@ SHARED = (  # of the settings: all but what each clip of a batch may have of its
     "model",
     "guidance_scale",
     "video_guidance_scale",
+    "negative_guidance_scale",
+    "alignment_guidance_scale",
     "steps",
     "sampler",
     "control_scale",
@@ -48,7 +50,11 @@ def compute_batch(jobs: list[Job], engine: Engine) -> list[STAV2AOutput]:
             conditions = concatenated(
                 [
                     pipeline.extract(
-                        video, job.settings.prompt, job.settings.negative_prompt, onsets_s=job.settings.onsets_s
+                        video,
+                        job.settings.prompt,
+                        job.settings.negative_prompt,
+                        onsets_s=job.settings.onsets_s,
+                        layout=job.settings.layout,
                     )
                     for video, job in zip(videos, jobs, strict=True)
                 ]
@@ -57,11 +63,17 @@ def compute_batch(jobs: list[Job], engine: Engine) -> list[STAV2AOutput]:
             "num_inference_steps": settings.steps or pipeline.defaults["steps"],
             "sampler": settings.sampler or pipeline.defaults["sampler"],
         }
-        guidance = pipeline.guidance(settings.guidance_scale, settings.video_guidance_scale, settings.control_scale)
+        guidance = pipeline.guidance(
+            settings.guidance_scale,
+            settings.video_guidance_scale,
+            settings.control_scale,
+            negative=settings.negative_guidance_scale,
+            alignment=settings.alignment_guidance_scale,
+        )
         with jobs[0].timed("denoise"):
             for latents in pipeline.denoise(  # noqa: B007
                 conditions,
-                length=conditions.local_features.shape[1],
+                length=pipeline.padded_length(videos[0]),
                 seeds=[job.settings.seed for job in jobs],
                 steps=chosen["num_inference_steps"],
                 guidance=guidance,
@@ -79,7 +91,7 @@ def compute_batch(jobs: list[Job], engine: Engine) -> list[STAV2AOutput]:
             job.settings.onsets_s,
             [job.settings.seed],
             {
-                "prompt": job.settings.prompt,
+                "prompt": pipeline.caption(video, job.settings.prompt),
                 "negative_prompt": job.settings.negative_prompt,
                 "controlnet_conditioning_scale": job.settings.control_scale,
                 "guidance_scale": guidance.text,
@@ -88,6 +100,7 @@ def compute_batch(jobs: list[Job], engine: Engine) -> list[STAV2AOutput]:
                 "takes": 1,
                 **chosen,
             },
+            job.settings.layout,
         )
         for k, (video, job) in enumerate(zip(videos, jobs, strict=True))
     ]

@@ -170,15 +170,21 @@ def _batches(indexed: list[tuple[int, Variant]], steps_of) -> list[list[tuple[in
 def _denoise(pipe: STAV2APipeline, video, encoded: dict, batch: list[Variant], steps: int) -> Iterator:
     """Latents Tensor[K, C, T, F] after each step, one item a variant."""
     settings, use = batch[0].settings, batch[0].use
-    key = (settings.prompt, settings.negative_prompt, settings.onsets_s, *use.values())
+    key = (settings.prompt, settings.negative_prompt, settings.onsets_s, settings.layout, *use.values())
     if key not in encoded:
-        encoded[key] = pipe.extract(video, settings.prompt, settings.negative_prompt, onsets_s=settings.onsets_s, **use)
+        steered = {"onsets_s": settings.onsets_s, "layout": settings.layout, **use}
+        encoded[key] = pipe.extract(video, settings.prompt, settings.negative_prompt, **steered)
     scales = [variant.settings.guidance_scale for variant in batch]
-    guidance = pipe.guidance(video=settings.video_guidance_scale, control=settings.control_scale, scales=scales)
-    multiple = pipe.latent_multiple
+    guidance = pipe.guidance(
+        video=settings.video_guidance_scale,
+        control=settings.control_scale,
+        scales=scales,
+        negative=settings.negative_guidance_scale,
+        alignment=settings.alignment_guidance_scale,
+    )
     yield from pipe.denoise(
         encoded[key],
-        length=-(-video.local_features.shape[1] // multiple) * multiple,
+        length=pipe.padded_length(video),
         seeds=[variant.settings.seed for variant in batch],
         steps=steps,
         guidance=guidance,

@@ -101,8 +101,9 @@ def rivals(pipe, seconds: float) -> dict[str, float]:
     timeline = pipe.timeline
     count = round(min(seconds, timeline.video_window_s) * timeline.fps)
     frames = np.zeros((count, timeline.frame_size, timeline.frame_size, 3), np.uint8)
-    conditions = pipe.extract(frames, CAPTION)
-    shape = (1, timeline.latent_channels, conditions.local_features.shape[1], timeline.latent_bins)
+    video = pipe.encode_video(frames)
+    conditions = pipe.extract(video, CAPTION)
+    shape = (1, timeline.latent_channels, pipe.padded_length(video), timeline.latent_bins)
     latents = torch.zeros(shape, device=pipe.device, dtype=pipe.unet.dtype)
     return {name: c.seconds for name, c in denoising_rivals(pipe, conditions, latents, frames).items()}
 

@@ -98,7 +98,7 @@ def part_costs(pipe, seconds: float, batch: int = 1, guidance: Guidance | None =
     frames = np.random.default_rng(0).integers(0, 255, (count, timeline.frame_size, timeline.frame_size, 3), np.uint8)
     video = pipe.encode_video(frames)
     conditions = pipe.extract(video, CAPTION).repeat(batch)
-    length = conditions.local_features.shape[1]
+    length = pipe.padded_length(video)
     shape = (batch, timeline.latent_channels, length, timeline.latent_bins)
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(pipe.device, pipe.unet.dtype)
     mel = mel_vae.decode(pipe.vae, latents)[:, 0]

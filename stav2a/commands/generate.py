@@ -18,10 +18,16 @@ from stav2a.settings import ORIGINAL_AUDIO, SAMPLERS, Settings, check_onsets
 FLAGS = {  # flag: (field of Settings, type, help)
     "--prompt": ("prompt", str, "caption: what should be heard"),
     "--negative-prompt": ("negative_prompt", str, "what should not be heard"),
-    "--model": ("model", str, "compact (built in), paper, tiny, a folder or a repository of the hub"),
+    "--model": (
+        "model",
+        str,
+        "compact (built in), paper, tiny, a system (vta-ldm, tiva, …), a folder, a repository of the hub",
+    ),
     "--steps": ("steps", number, "sampling steps, 1 to 200"),
     "--guidance": ("guidance_scale", number, "how closely the sound follows the caption, 1 to 10"),
     "--video-guidance": ("video_guidance_scale", number, "guidance by the picture alone, 0 to 10"),
+    "--negative-guidance": ("negative_guidance_scale", number, "scale of the negative caption, 0 to 10 (ta-v2a)"),
+    "--alignment-guidance": ("alignment_guidance_scale", number, "guidance by its classifier, 0 to 100 (ta-v2a)"),
     "--sampler": ("sampler", str, ", ".join(SAMPLERS)),
     "--seed": ("seed", number, "take k uses seed + k"),
     "--takes": ("takes", number, "variants, 1 to 4"),
@@ -42,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--onsets", type=Path, metavar="FILE", help="JSON with the onset times the sound shall follow")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings.json of a run; other flags win over it")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="CSV with the columns clip and caption")
+    parser.add_argument(
+        "--describe-with",
+        metavar="REPO",
+        help="vision-language model of the hub that captions clips without a caption; out of reach, they go on without",
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; without: the best there is")
     parser.add_argument(
         "--batch", type=int, default=1, metavar="N", help="clips of one length that share a pass of the model (1 to 64)"
@@ -56,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"A batch holds 1 to 64 clips, not {args.batch}.")
     clips = collect(args.clips, args.out)
     names, captions = folder_names(clips), captions_of(args.captions)
-    tasks = [Task(clip, _captioned(settings, captions, clip), args.out / names[clip]) for clip in clips]
+    told = {clip: _captioned(settings, captions, clip) for clip in clips}
+    if args.describe_with:
+        told = described(told, args.describe_with)
+    tasks = [Task(clip, told[clip], args.out / names[clip]) for clip in clips]
 
     processes = Processes()
     from stav2a.engine import Engine
@@ -103,6 +117,22 @@ def captions_of(path: Path | None) -> dict[str, str]:
     if not {"clip", "caption"} <= set(rows.fieldnames or ()):
         raise InputError(f"{shown(path)} needs the columns clip and caption.")
     return {row["clip"]: row["caption"] or "" for row in rows}
+
+
+def described(told: dict[Path, Settings], repository: str) -> dict[Path, Settings]:
+    """Captions by a vision-language model for clips that have none; the model's own way where it cannot be had."""
+    from stav2a.commands.describe import Describer
+    from stav2a.weights.errors import WeightsError
+
+    describe = Describer(repository)
+    try:
+        return {
+            clip: own if own.prompt.strip() else replace(own, prompt=describe(clip)).validated()
+            for clip, own in told.items()
+        }
+    except WeightsError as missing:
+        print(f"No captions are made: {missing}", file=sys.stderr)
+        return told
 
 
 def _captioned(settings: Settings, captions: dict[str, str], clip: Path) -> Settings:

@@ -17,6 +17,7 @@ class Conditions:
 
         text_tokens: Tensor[B, L, D]   text_mask: bool Tensor[B, L]   (both also as null_…)
         global_tokens: Tensor[B, K, D]   local_features: Tensor[B, T, C]   onset_curve: Tensor[B, T]
+        layout: Tensor[B, T, F], a channel beside the latents (TiVA); guidance never drops it
     """
 
     text_tokens: Tensor
@@ -26,13 +27,14 @@ class Conditions:
     global_tokens: Tensor | None = None
     local_features: Tensor | None = None
     onset_curve: Tensor | None = None
+    layout: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.text_tokens)
 
     def _map(self, change) -> Conditions:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Conditions(**{name: None if v is None else change(v) for name, v in values.items()})
+        return replace(self, **{name: change(v) for name, v in values.items() if isinstance(v, Tensor)})
 
     def to(self, device, dtype=None) -> Conditions:
         return self._map(lambda v: v.to(device, dtype if v.is_floating_point() else None))
@@ -47,11 +49,16 @@ class Conditions:
         def cut(v: Tensor | None) -> Tensor | None:
             return None if v is None else v[:, start:stop]
 
-        return replace(self, local_features=cut(self.local_features), onset_curve=cut(self.onset_curve))
+        in_time = ("local_features", "onset_curve", "layout")
+        return replace(self, **{name: cut(getattr(self, name)) for name in in_time})
 
     def null_text(self) -> Conditions:
         """φ of eq. 7: the text dropped, the video kept."""
         return replace(self, text_tokens=self.null_text_tokens, text_mask=self.null_text_mask)
+
+    def without_text(self) -> Conditions:
+        """No caption at all, not even a negative one: every token of it is hidden."""
+        return replace(self, text_mask=torch.zeros_like(self.text_mask))
 
     def null_video(self) -> Conditions:
         """The video dropped: zeros, as in training with video dropout."""
@@ -96,10 +103,12 @@ def concatenated(parts: list[Conditions]) -> Conditions:
     length = max(p.text_tokens.shape[1] for p in parts)
     null_length = max(p.null_text_tokens.shape[1] for p in parts)
 
-    def joined(name: str) -> Tensor | None:
+    def joined(name: str):
         values = [getattr(p, name) for p in parts]
         if any(v is None for v in values):
             return None
+        if not isinstance(values[0], Tensor):  # what the parts share
+            return values[0]
         if name.startswith(("text", "null")):
             wanted = null_length if name.startswith("null") else length
             values = [
@@ -107,4 +116,4 @@ def concatenated(parts: list[Conditions]) -> Conditions:
             ]
         return torch.cat(values)
 
-    return Conditions(**{f.name: joined(f.name) for f in fields(Conditions)})
+    return type(parts[0])(**{f.name: joined(f.name) for f in fields(parts[0])})

@@ -87,6 +87,10 @@ class Guidance:
         nothing, video, full = predictions
         return nothing + self.video * (video - nothing) + self.text * (full - video)
 
+    def corrected(self, prediction: Tensor, latents: Tensor, timestep, conditions: Conditions) -> Tensor:
+        """A last word on the combined prediction, for guidance by more than the U-Net."""
+        return prediction
+
     def at(self, step: int, steps: int) -> Guidance:
         """Guidance of step `step` of `steps`, counted from 0."""
         return self if step < round(self.guided_share * steps) else self.off()
@@ -113,6 +117,8 @@ def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions,
             return_dict=False,
         )
         residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+    if conditions.layout is not None:  # eq. 7 of TiVA: [z_t, t]
+        latents = torch.cat([latents, conditions.layout[:, None].to(latents.dtype)], 1)
     return unet(
         latents,
         timestep,
@@ -129,7 +135,8 @@ def guided(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, 
     branches = guidance.branches(conditions)
     batch = latents.repeat(len(branches), 1, 1, 1)
     prediction = predict(unet, controlnet, batch, timestep, concatenated(branches), guidance)
-    return guidance.combine(prediction.chunk(len(branches)))
+    combined = guidance.combine(prediction.chunk(len(branches)))
+    return guidance.corrected(combined, latents, timestep, conditions)
 
 
 def windows(length: int, window: int) -> list[tuple[int, int]]:

@@ -104,6 +104,7 @@ class TestClips:
             clip = world[index]
             video = pipe.encode_video(clip.frames)
             self.conditions.append(pipe.extract(video, clip.caption))
+            self.length = pipe.padded_length(video)  # the same for all
             self.clips.append(clip)
             if (index + 1) % 50 == 0:
                 print(f"{index + 1} of {count} clips read", file=sys.stderr)
@@ -123,7 +124,7 @@ def measured(pipe, clips: TestClips, dials: Dials) -> dict:
         began = time.perf_counter()
         for latents in pipe.denoise(  # noqa: B007
             conditions,
-            length=conditions.local_features.shape[1],
+            length=clips.length,
             seeds=[2 * index + draw for index in range(start, start + len(part))],
             steps=dials.steps,
             guidance=guidance,

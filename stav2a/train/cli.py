@@ -6,6 +6,7 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from stav2a import systems
 from stav2a.media.limits import InputError
 
 STAGES = {
@@ -16,17 +17,33 @@ STAGES = {
     "t2a": ("stav2a.train.diffusion", "T2AStage"),
     "v2a": ("stav2a.train.table_three", "VariedV2A"),
 }
+OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, which bears the system's name
+    "tiva-layout": ("stav2a.train.tiva_layout", "TiVALayoutStage"),
+    "cvalp": ("stav2a.train.cvalp", "CVALPStage"),
+    "alignment": ("stav2a.train.alignment", "AlignmentStage"),
+}
 
 
 def make_stage(name: str, config):
     """The stage of that name; where its clips come from is said by the options (`clip_source.py`)."""
-    module, kind = STAGES[name]
+    if name in systems_trained():
+        from .systems import SystemStage
+
+        return SystemStage(config, name)
+    module, kind = {**STAGES, **OF_SYSTEMS}[name]
     return getattr(import_module(module), kind)(config)
+
+
+def systems_trained() -> list[str]:
+    """Systems with a stage of their own; STA-V2A's is `v2a`, the caption's alone is the prior's."""
+    return [name for name in systems.names() if name != systems.OWN and name not in STAGES]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "stage", choices=[*STAGES, "classifier", "assemble"], help="what to train; assemble joins trained parts"
+        "stage",
+        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "classifier", "assemble"],
+        help="what to train; assemble joins trained parts",
     )
     parser.add_argument("--config", help="YAML file of settings")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that win over the file's")
@@ -47,6 +64,11 @@ def run(args: argparse.Namespace) -> int:
             options = dict(config.options)
             half, notes = bool(options.pop("half", False)), options.pop("notes", "")
             notes = Path(notes).read_text(encoding="utf-8") if notes else ""
+            if options.get("system"):
+                from .assemble_system import assemble_system
+
+                print(assemble_system(config.parts, config.model, config.out, half=half, notes=notes, **options))
+                return 0
             print(assemble(config.parts, config.model, config.out, options, half, notes))
             return 0
         stage = make_stage(args.stage, config)

@@ -32,17 +32,21 @@ from .listening import listen
 from .parts import build, build_controlnet, text_parts, trained
 from .prepared import PreparedWorld
 from .stage import Stage, noise_for, seed_of, uniform_for
+from .start import begin
 
 
 class T2AStage(Stage):
     """Options besides those of `clip_source.py`: `snr_gamma` (5; null for none), `drop_text` (0.1), `heard_clips` (4:
-    validation's sounds).
+    validation's sounds), `base` (folder of parts that `parts` is filled from), `unet` (folder of the U-Net to start
+    from; default: the one in `parts`), `shared_unet` (beginnings of names in the U-Net that stay as they are, because
+    several systems share them; none).
     """
 
     name = "t2a"
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
+        begin(config)
         self.timeline = TIMELINES[config.model]
         self.snr_gamma = config.options.get("snr_gamma", 5.0)
         self.drop_text = float(config.options.get("drop_text", 0.1))
@@ -52,6 +56,9 @@ class T2AStage(Stage):
         self.text_encoder = self.freeze(text_encoder)
         found = (Path(config.parts) / "unet" / "config.json").is_file()
         self.unet = trained(config.parts, "unet") if found else build("unet", config.model)
+        if shared := tuple(config.options.get("shared_unet") or ()):
+            for name, parameter in self.unet.named_parameters():
+                parameter.requires_grad_(not name.startswith(shared))
         self.worlds = clip_sources(config, self.timeline)
 
     def sample(self, split: str, index: int) -> dict:

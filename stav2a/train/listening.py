@@ -40,6 +40,7 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
         return {}
     device, timeline = stage.vae.device, stage.timeline
     controlnet = getattr(stage, "controlnet", None)
+    sees_video = controlnet is not None or hasattr(stage, "heard_conditions")
     vocoder = trained(stage.config.parts, "vocoder").eval().to(device)
     batch = default_collate([stage.sample("val", index) for index in range(count)])
     batch = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
@@ -91,13 +92,15 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
             original_onsets_s=wanted,
         )
         (folder / f"{k:02d}.png").write_bytes(to_png(clip_figure(seen), scale=1.0))
-    if controlnet is None:  # sound made from words alone has no reason to be in time
+    if not sees_video:  # sound made from words alone has no reason to be in time
         return {}
     return {"heard_onset_f1": float(np.mean(scores)), "heard_onset_gain": float(np.mean(gains))}
 
 
 def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarray | None]:
     """Conditions of a batch with predicted onsets, and the onset probabilities [B, T] of stages that see the video."""
+    if hasattr(stage, "heard_conditions"):  # of another system than STA-V2A
+        return stage.heard_conditions(batch, steps), None
     device, captions = stage.vae.device, list(batch["caption"])
     tokens, mask = text.encode(stage.tokenizer, stage.text_encoder, captions, device)
     null_tokens, null_mask = text.encode(stage.tokenizer, stage.text_encoder, [""] * len(captions), device)

@@ -47,6 +47,7 @@ class VideoStage(Stage):
         options = config.options
         self.timeline = TIMELINES[config.model]
         self.temporal_weight = float(options.get("temporal_weight", 1.0))
+        self.semantic_weight = 1.0
         self.moments = round(config.crop_s / float(options.get("moment_s", 0.32)))
         if self.moments < 2:
             raise ValueError(
@@ -60,13 +61,15 @@ class VideoStage(Stage):
         self.logit_scales = nn.Parameter(torch.full((2,), float(np.log(1 / 0.07))))  # semantic, temporal; as in CLIP
         self.worlds = clip_sources(config, self.timeline)
 
-    def sample(self, split: str, index: int) -> dict[str, Tensor]:
+    def sample(self, split: str, index: int) -> dict:
         world = self.worlds[split]
         plan = world.plan(index)
-        frames, waveform = world.frames(index, plan), world.sound(index, plan=plan).waveform
+        heard = world.sound(index, plan=plan)
+        frames, waveform, caption = world.frames(index, plan), heard.waveform, heard.caption
         if split == "train":
             frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
-        return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "waveform": torch.from_numpy(waveform)}
+        pixels = torch.from_numpy(np.ascontiguousarray(frames))
+        return {"frames": pixels, "waveform": torch.from_numpy(waveform), "caption": caption}
 
     def features(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """-> frame features Tensor[B, T_v, D] and sound features Tensor[B, T, D], neither normalised."""
@@ -74,14 +77,17 @@ class VideoStage(Stage):
         mel = log_mel(batch["waveform"], self.timeline)
         return self.video_encoder(pixels, normalize=False), self.audio_encoder(mel)
 
-    def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
-        seen, heard = self.features(batch)
+    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        return self.contrasts(*self.features(batch))
+
+    def contrasts(self, seen: Tensor, heard: Tensor) -> dict[str, Tensor]:
+        """Losses of what is seen, Tensor[B, T_v, D], and heard, Tensor[B, T, D]."""
         scales = self.logit_scales.exp().clamp(max=COLDEST)
         semantic, semantic_top1 = info_nce(unit(seen.amax(1))[None], unit(heard.amax(1))[None], scales[0], shared=True)
         moments = (unit(at_moments(features, self.moments)) for features in (seen, heard))
         temporal, temporal_top1 = info_nce(*moments, scales[1])
         return {
-            "loss": semantic + self.temporal_weight * temporal,
+            "loss": self.semantic_weight * semantic + self.temporal_weight * temporal,
             "semantic": semantic.detach(),
             "temporal": temporal.detach(),
             "semantic_top1": semantic_top1,
@@ -93,7 +99,7 @@ class VideoStage(Stage):
         """A picture of the mean similarity of moments seen (rows) and heard (columns): bright where they agree."""
         samples = [self.sample("val", index) for index in range(min(8, self.config.batch_size))]
         device = self.video_encoder.device
-        batch = {key: torch.stack([s[key] for s in samples]).to(device) for key in samples[0]}
+        batch = {key: torch.stack([s[key] for s in samples]).to(device) for key in ("frames", "waveform")}
         seen, heard = (unit(at_moments(features, self.moments)) for features in self.features(batch))
         similarity = torch.einsum("bsd,bhd->bsh", seen, heard).mean(0).cpu().numpy()
         folder.mkdir(parents=True, exist_ok=True)

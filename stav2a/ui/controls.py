@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a import systems
 from stav2a.defaults import model_defaults, no_video_guidance
 from stav2a.media.limits import InputError
 from stav2a.settings import Settings
@@ -35,6 +36,7 @@ SUGGESTIONS = [
     "water splashes",
     "birds chirp outdoors",
 ]
+TAV2A_SCALE = 2.5  # the paper's, of all three
 SEED_CEILING = 2**31 - 1
 
 
@@ -55,7 +57,7 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
     default = shared.engine.default_model
     name = gr.Dropdown(
         choices or [default], value=default if default in choices else (choices or [default])[0],
-        label="Model", info=" ".join(missing) or None, elem_id="model",
+        label="Model", info=" ".join([systems.about(default), *missing]).strip() or None, elem_id="model",
     )  # fmt: skip
     own = shared.engine.defaults(default)
     guidance = gr.Slider(
@@ -102,7 +104,26 @@ def control(shared: Shared) -> dict[str, gr.components.Component]:
         0, 10, step=0.1, label="Video guidance", elem_id="video-guidance",
         **video_guidance(shared.engine.default_model),
     )  # fmt: skip
-    return {"control_scale": strength, "video_guidance_scale": video}
+    own = is_composed(shared.engine.default_model)
+    negative = gr.Slider(
+        0, 10, value=TAV2A_SCALE, step=0.1, label="Negative caption's scale", elem_id="negative-guidance", visible=own,
+        info="How far the sound keeps from the negative caption, if there is one.",
+    )  # fmt: skip
+    alignment = gr.Slider(
+        0, 100, value=0, step=1, label="Alignment guidance", elem_id="alignment-guidance", visible=own,
+        info="How strongly a classifier of sound and picture steers. 0: not at all; the paper takes 50.",
+    )  # fmt: skip
+    return {
+        "control_scale": strength,
+        "video_guidance_scale": video,
+        "negative_guidance_scale": negative,
+        "alignment_guidance_scale": alignment,
+    }
+
+
+def is_composed(name: str) -> bool:
+    """Whether caption, negative caption and picture have a scale each (TA-V2A)."""
+    return name == "ta-v2a"
 
 
 def video_guidance(name: str) -> dict:
@@ -122,12 +143,18 @@ def follow_model(shared: Shared, fields: dict[str, gr.components.Component]) -> 
             own = shared.engine.defaults(name)
         except InputError as refusal:
             raise gr.Error(str(refusal), print_exception=False) from None
-        return {
-            fields[dial]: gr.update(**video_guidance(name)) if dial == "video_guidance_scale" else own[dial]
-            for dial in dials
+        seen = gr.update(visible=is_composed(name))
+        updates = {
+            "video_guidance_scale": gr.update(**video_guidance(name)),
+            "model": gr.update(info=systems.about(name) or None),
+            "negative_guidance_scale": seen,
+            "alignment_guidance_scale": seen,
         }
+        return {fields[dial]: updates[dial] if dial in updates else own[dial] for dial in all_dials}
 
-    outputs = [fields[dial] for dial in dials]
+    of_systems = ("model", "negative_guidance_scale", "alignment_guidance_scale")
+    all_dials = [*dials, *(name for name in of_systems if name in fields)]
+    outputs = [fields[dial] for dial in all_dials]
     fields["model"].input(
         chosen, fields["model"], outputs, queue=False, api_visibility="private", show_progress="hidden"
     )
@@ -160,6 +187,8 @@ def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Sett
         values["loudness_lufs"] = None
     if not values.get("video_guidance_scale"):
         values["video_guidance_scale"] = None
+    if not is_composed(values.get("model", "")):
+        values["negative_guidance_scale"] = values["alignment_guidance_scale"] = None
     if not values.get("length_s"):
         values["length_s"] = None
     values["start_s"] = values.get("start_s") or 0.0
@@ -171,7 +200,9 @@ def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Sett
 
 def values_of(settings: dict) -> dict:
     """The page's values that `settings_of` turns into these settings, as far as they are given."""
-    values = {name: value for name, value in settings.items() if name not in ("onsets_s", "loudness_lufs")}
+    values = {name: value for name, value in settings.items() if name not in ("onsets_s", "layout", "loudness_lufs")}
+    for dial, own in (("negative_guidance_scale", TAV2A_SCALE), ("alignment_guidance_scale", 0)):
+        values[dial] = own if settings.get(dial) is None else settings[dial]
     values["video_guidance_scale"] = settings.get("video_guidance_scale") or 0
     values["level"] = settings.get("loudness_lufs") is not None
     if values["level"]:

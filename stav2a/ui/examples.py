@@ -68,7 +68,7 @@ def connect(row: gr.HTML, tab: Tab, runs: list[Run], show: Callable[[Run], dict]
         return {**filled, tab.info: summary(probe(Path(run.clip))), **show(run)}
 
     row.submit(
-        choose, None, [tab.source, tab.info, tab.fields["prompt"], *tab.shown],
+        choose, None, [tab.source, tab.info, *tab.shown],
         queue=False, api_visibility="private", show_progress="hidden",
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import gradio as gr
 
@@ -13,6 +13,7 @@ from stav2a.settings import MAX_PROMPT
 from stav2a.ui import controls, examples, result_panel, status
 from stav2a.ui.history import Run
 from stav2a.ui.jobs import NEWER, Job, explain, watch
+from stav2a.ui.layout_editor import painted
 from stav2a.ui.onset_editor import editor_value, onsets_of
 from stav2a.ui.result_panel import show_run, show_take
 from stav2a.ui.shared import WATCHING, Shared
@@ -104,7 +105,8 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
     shown = [
         tab.status, tab.generate, tab.find, tab.cancel, tab.regenerate, tab.video, tab.takes, tab.editor,
         tab.figure, tab.audio, tab.bundle, tab.measures, tab.settings_box, tab.settings, tab.fields["seed"],
-        shared.runs, tab.current,
+        shared.runs, tab.current, tab.layout_box, tab.layout, tab.paint,
+        tab.fields["prompt"],
     ]  # fmt: skip
     tab.shown = shown
 
@@ -113,6 +115,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
             tab.generate: gr.update(interactive=False),
             tab.find: gr.update(interactive=False),
             tab.regenerate: gr.update(interactive=False),
+            tab.paint: gr.update(interactive=False),
             tab.cancel: gr.update(interactive=True),
         }
 
@@ -121,6 +124,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
             tab.generate: gr.update(interactive=True),
             tab.find: gr.update(interactive=True),
             tab.regenerate: gr.update(interactive=editable),
+            tab.paint: gr.update(interactive=True),
             tab.cancel: gr.update(interactive=False),
         }
 
@@ -158,14 +162,16 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
         elif newer.page != page:  # else this page shows the newer run already
             yield {**free(True), tab.status: status.note(NEWER)}
 
-    def starter(kind: str, edited: bool):
+    def starter(kind: str, edited: bool, by_layout: bool = False):
         async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
-            clip, values, (editor, visit) = tab.values(given)
+            clip, values, (editor, layout, visit) = tab.values(given)
             page = request.session_hash or ""
             values["fresh"] = values["fresh"] and not edited
             try:
                 path = need(clip)
                 settings = controls.settings_of(values, onsets_of(editor) if edited else None)
+                if by_layout:
+                    settings = replace(settings, layout=painted(layout))
                 if kind == "generate":
                     work = generation(shared.engine, shared.history, visit, path, settings, shared.limits)
                 else:
@@ -180,11 +186,12 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
         return start
 
     run = {"outputs": shown, **WATCHING}
-    inputs = tab.inputs(tab.editor, shared.visit)
+    inputs = tab.inputs(tab.editor, tab.layout, shared.visit)
     events = [
         gr.on([tab.generate.click, tab.fields["prompt"].submit], starter("generate", False), inputs, **run),
         tab.find.click(starter("onsets", False), inputs, **run),
         tab.regenerate.click(starter("generate", True), inputs, **run),
+        tab.paint.click(starter("generate", False, by_layout=True), inputs, **run),
     ]
 
     def cancel(visit: str) -> dict:

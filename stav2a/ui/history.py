@@ -70,6 +70,8 @@ class Run:
     stages: dict = field(default_factory=dict)
     original: str | None = None  # the clip's own sound, where it was read
     clip_key: str = ""  # hash of the clip's file
+    layout: list | None = None  # rows of the audio layout that was followed, where the system has one
+    predicted_layout: list | None = None
 
     def __hash__(self) -> int:
         """The framework hashes what a `gr.State` holds to see whether it has changed; dicts have no hash."""
@@ -147,6 +149,10 @@ def _began(run: Path) -> float:
     return int(run.name.split("-")[0], 16) / 1e9
 
 
+def _rows(layout) -> list[list[float]] | None:
+    return None if layout is None else [[round(float(value), 4) for value in row] for row in layout]
+
+
 def record(result: Result, folder: Path, clip_name: str) -> Run:
     """Draw the figures of `result` into `folder`, and write and return its record."""
     from stav2a.figures import tracks
@@ -189,6 +195,8 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
         stages={name: float(s) for name, s in result.stages.items()},
         original=original,
         clip_key=clip_hash(result.clip),
+        layout=_rows(result.layout),
+        predicted_layout=_rows(result.predicted_layout),
     )
     (folder / "run.json").write_text(json.dumps(asdict(run)), encoding="utf-8")
     return run

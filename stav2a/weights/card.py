@@ -22,7 +22,12 @@ def card(pipeline, notes: str = "") -> str:
     The pipeline's `provenance` tells what weights cannot: `model`, `licence`, `origin` (a sentence), `sources`
     (name -> repository and revision) and `assumptions` (sentences without their full stop).
     """
-    timeline, facts = pipeline.timeline, pipeline.config.provenance
+    timeline, facts, system = pipeline.timeline, pipeline.config.provenance, pipeline.system
+    about = []
+    if system is not None:
+        about = ["", f"Conditioned by `{system.name}`: {system.title}; the generator is STA-V2A's."]
+    if base := facts.get("base"):
+        about += ["", f"What is not in this folder lies in `{base['model']}`, which must be there to open it."]
     sizes = {
         name: sum(p.numel() for p in part.parameters())
         for name, part in pipeline.components.items()
@@ -35,6 +40,7 @@ def card(pipeline, notes: str = "") -> str:
         "",
         "Video to audio with semantic and temporal alignment: sound for silent clips "
         "([paper](https://arxiv.org/abs/2409.08601)).",
+        *about,
         "",
         "```python",
         "from stav2a import STAV2APipeline",

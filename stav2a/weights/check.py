@@ -35,6 +35,7 @@ def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[st
         raise WeightsError(f"{folder} is no checkpoint: model_index.json is missing.") from error
     except ValueError as error:
         raise WeightsError(f"{folder / 'model_index.json'} is not JSON; convert or fetch the model again.") from error
+    base = (index.get("provenance") or {}).get("base") or {}  # of a system that leans on another checkpoint
     rows = []
     for part, entry in index.items():
         if not isinstance(entry, list) or part in skip or not (folder / part).is_dir():
@@ -48,6 +49,8 @@ def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[st
         if file is None:
             raise WeightsError(f"{folder / part} has no weights ({' or '.join(WEIGHT_NAMES)}).")
         given = read_shapes(file)
+        if part == "unet" and base.get("shared_unet"):
+            given |= read_shapes(folder.parent / "shared" / "unet" / file.name)
         wanted = shapes_of(_empty(kind, folder / part).state_dict())
         tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
         check_keys({k: v for k, v in wanted.items() if k not in tied}, given, part, file)

@@ -1,0 +1,64 @@
+"""Systems: ways to condition one and the same generator. Each file of this package beside `base` is one.
+
+`vta_ldm.py` is `vta-ldm` on the command line, on the page, in `train` and in tables; its weights lie in
+`assets/systems/vta-ldm`. Looking at the list imports neither torch nor the systems. docs/systems.md shows how to
+add one.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / "assets" / "systems"
+OWN = "sta-v2a"  # this project's own, whose weights are the built-in model
+
+
+def names() -> list[str]:
+    """Every system, sta-v2a first."""
+    found = [module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if module.name != "base"]
+    return [OWN, *sorted(set(found) - {OWN})]
+
+
+def find(name: str) -> type:
+    """The class of a system by its name."""
+    if name not in names():
+        raise ValueError(f"There is no system {name!r}; there are {', '.join(names())}.")
+    return import_module(f"{__name__}.{name.replace('-', '_')}").SYSTEM
+
+
+def folder(name: str) -> Path:
+    """Where the weights of a system lie, whether they are there or not."""
+    return FOLDER.parent / "compact" if name == OWN else FOLDER / name
+
+
+def unavailable(name: str) -> str | None:
+    """Why a system cannot be used here, or None."""
+    place = folder(name)
+    if (place / "model_index.json").is_file():
+        return None
+    where = place.relative_to(FOLDER.parents[1]).as_posix()
+    return f"The system {name} has no weights here: there is no {where}. docs/systems.md says how to train it."
+
+
+def about(name: str) -> str:
+    """What a person should know before choosing a system, in sentences; nothing for models that are none of these."""
+    if name in ("compact", "paper"):
+        name = OWN
+    if name not in names():
+        return ""
+    kind = find(name)
+    told = [f"{kind.title[:1].upper()}{kind.title[1:]}."]
+    if not kind.hears_caption:
+        told.append("It hears no caption.")
+    if kind.latent_channels:
+        told.append("Its audio layout can be painted after the first run.")
+    if name != OWN:
+        told.append("Onsets and temporal control do not move its sound.")
+    return " ".join(told)
+
+
+def present() -> list[str]:
+    """The systems whose weights are here."""
+    return [name for name in names() if unavailable(name) is None]

@@ -1,0 +1,106 @@
+"""What a system is: (frames, text) -> `Conditions`, and what it adds to the one training stage they all share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from diffusers.configuration_utils import ConfigMixin
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+
+from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.sample import Guidance
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What a person changes by hand, or leaves out; None where it is left to the system.
+
+    layout: float32 [rows, bands] in the units of `layout_of` (TiVA). The switches are rows of STA-V2A's Table III.
+    """
+
+    onsets_s: Sequence[float] | None = None
+    layout: np.ndarray | None = None
+    use_control: bool = True
+    use_onsets: bool = True
+    use_global_tokens: bool = True
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A training batch as a system sees it.
+
+    features: Tensor[B, T, D] of `System.look`   words: the captions, some empty   mel: log-mel Tensor[B, M, mel_bins]
+    options: the stage's own. The stage drops pictures from what `learn` returns.
+    """
+
+    features: Tensor
+    words: Conditions
+    mel: Tensor
+    options: dict
+
+
+class System(ModelMixin, ConfigMixin):
+    """A way to condition. Subclasses are the `system` part of a checkpoint; their configuration names them.
+
+    In a subclass `forward(features, words)` makes the `Conditions` of a batch; what else differs from the defaults
+    below is overridden. A module that defines one ends in `SYSTEM = ItsClass` and has `ModelMixin` among its
+    names, by which diffusers finds parts of other libraries.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]  # one line for lists
+    hears_caption: ClassVar[bool] = True
+    video_dial: ClassVar[bool] = False  # guidance by the picture has a scale of its own
+    joint: ClassVar[bool] = False  # training drops caption and picture together
+    positional: ClassVar[bool] = False  # tokens carry positions: windows must be as long as in training
+    latent_channels: ClassVar[int] = 0  # channels beside the latents
+    uses_encoder: ClassVar[bool] = True  # what it sees comes from the checkpoint's video encoder
+    sampling: ClassVar[dict] = {"guidance_scale": 3.0, "video_guidance_scale": 1.0}  # the paper's own
+    eyes: ClassVar[tuple[str, ...]] = ()  # submodules that `look` uses
+
+    @classmethod
+    def sized(cls, model: str, options: dict | None = None) -> System:
+        """An untrained system for the sizes `model` (compact, paper, tiny); `options` are the stage's own."""
+        raise NotImplementedError
+
+    @classmethod
+    def resting(cls, options: dict) -> tuple[str, ...]:
+        """Submodules that the diffusion stage leaves as they are."""
+        return cls.eyes
+
+    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+        """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T_v, C], a row a frame.
+
+        Called on stretches of a clip with some frames around them; without gradients.
+        """
+        return cavp_features
+
+    def forward(self, features: Tensor, words: Conditions) -> Conditions:
+        """Tensor[B, T, C] and the captions alone -> the conditions of a batch."""
+        raise NotImplementedError
+
+    def conditions(self, video, words: Conditions, length: int, steering: Steering) -> Conditions:
+        """Conditions of a clip (the pipeline's `VideoFeatures`), `length` latent steps long."""
+        missing = length - video.features.shape[1]
+        return self(torch.nn.functional.pad(video.features, (0, 0, 0, missing)), words)
+
+    def layout(self, features: Tensor) -> Tensor | None:
+        """The audio layout that the system expects of a clip, Tensor[B, rows, bands], if it has such a thing."""
+        return None
+
+    def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
+        """The caption that is used for a prompt, which may be empty; `embed`: captions -> Tensor[N, D]."""
+        return prompt
+
+    def learn(self, batch: Learning) -> tuple[Conditions, dict[str, Tensor]]:
+        """Conditions to learn from, and losses besides the diffusion loss, by name; they are added to it."""
+        return self(batch.features, batch.words), {}
+
+    def guidance(self, dials: Guidance, scheduler, negative: float | None, alignment: float | None) -> Guidance:
+        """The guidance made of a person's dials; None stands for the system's own value."""
+        return dials

@@ -1,0 +1,47 @@
+"""STA-V2A: caption and global tokens in the context, local features and onsets through a ControlNet.
+
+Its parts stand in the checkpoint under their own names, as the authors' do; here is only how they make conditions.
+Its training stage is `v2a` (`stav2a/train/diffusion.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from stav2a.condition.onset import onset_curve
+from stav2a.denoise.conditions import Conditions
+
+from .base import Steering, System
+
+
+class STAV2A(System):
+    """A view of a pipeline's parts; `onset_step_s` is None where the ControlNet takes no onset curve."""
+
+    name = "sta-v2a"
+    title = "onsets and local features through a ControlNet, global tokens, caption (Ren et al. 2024)"
+    video_dial = True
+
+    def __init__(self, attentive_pool, onset_step_s: float | None):
+        super().__init__()
+        self.attentive_pool = attentive_pool
+        self.onset_step_s = onset_step_s
+
+    def conditions(self, video, words: Conditions, length: int, steering: Steering) -> Conditions:
+        missing = length - video.local_features.shape[1]
+        local = torch.nn.functional.pad(video.local_features, (0, 0, 0, missing))
+        curve = None
+        if self.onset_step_s is not None:
+            times = video.onset.onsets_s if steering.onsets_s is None else steering.onsets_s
+            drawn = onset_curve(times if steering.use_onsets else [], length, self.onset_step_s)
+            curve = torch.from_numpy(drawn)[None].to(local)
+        return replace(
+            words,
+            global_tokens=self.attentive_pool(video.cavp_features) if steering.use_global_tokens else None,
+            local_features=local if steering.use_control else None,
+            onset_curve=curve if steering.use_control else None,
+        )
+
+
+SYSTEM = STAV2A

@@ -1,0 +1,36 @@
+"""T2A: the caption alone (the paper's text-only baseline). What a system adds beyond it comes from the picture."""
+
+from __future__ import annotations
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
+from torch import Tensor
+
+from stav2a.denoise.conditions import Conditions
+
+from .base import System
+
+
+class T2A(System):
+    name = "t2a"
+    uses_encoder = False
+    title = "the caption alone, without the picture (baseline)"
+
+    @register_to_config
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("nothing", torch.zeros(1))  # diffusers asks every part where its tensors are
+
+    @classmethod
+    def sized(cls, model: str, options: dict | None = None) -> T2A:
+        return cls()
+
+    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+        return cavp_features[:, :0]
+
+    def forward(self, features: Tensor, words: Conditions) -> Conditions:
+        return words
+
+
+SYSTEM = T2A

@@ -1,0 +1,126 @@
+"""TA-V2A (You et al.): video and caption features of one space (CVALP) mixed into tokens of the cross-attention.
+
+Stages: `cvalp` trains the encoders (eq. 1-5), `ta-v2a` the mixing and the generator (eq. 6-10), `alignment` the
+classifier of eq. 11. Sampling weighs caption, negative caption and picture on their own (eq. 13-14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
+from torch import Tensor
+from torch.nn import functional
+
+from stav2a import presets
+from stav2a.condition.aligner import Aligner
+from stav2a.condition.captions import caption_bank, standardised
+from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.cvalp import Mixing, TextHead
+from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
+from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.frame_conditions import FrameConditions
+from stav2a.denoise.sample import Guidance
+
+from .base import System
+
+SWITCHES = ("mix", "composed", "semantic_weight", "temporal_weight")
+
+
+class TAV2A(System):
+    """`features`: E_v, Tensor[B, T, C], unit norm a frame.
+
+    mix: "concat" or "average"; composed: eq. 14 (else eq. 11, one scale for the mixture); semantic_weight and
+    temporal_weight: λ and μ of eq. 5 and 6.
+    """
+
+    name = "ta-v2a"
+    title = "video and caption mixed in one space, composed guidance (You et al.)"
+    video_dial = True
+    positional = True
+    uses_encoder = False
+    sampling = {"guidance_scale": 2.5, "video_guidance_scale": 2.5}
+    eyes = ("video_encoder",)
+
+    @register_to_config
+    def __init__(
+        self,
+        encoder: dict | None = None,
+        text_dim: int = 384,
+        token_dim: int = 384,
+        mix: str = "concat",
+        composed: bool = True,
+        semantic_weight: float = 1.0,
+        temporal_weight: float = 1.0,
+        negative_scale: float = 2.5,
+    ):
+        super().__init__()
+        encoder = encoder or presets.VIDEO_ENCODER["compact"]
+        width = encoder["feature_dim"]
+        self.video_encoder = CAVPVideoEncoder(**encoder)
+        self.text_head = TextHead(text_dim, width)
+        self.mixing = Mixing(width, token_dim, mix, semantic_weight + temporal_weight)
+        self.aligner = Aligner(width)
+        self.bank: Tensor | None = None  # embeddings of the caption bank, once they were needed
+
+    @classmethod
+    def sized(cls, model: str, options: dict | None = None) -> TAV2A:
+        chosen = {name: value for name, value in (options or {}).items() if name in SWITCHES}
+        width = presets.UNET[model]["cross_attention_dim"]
+        return cls(presets.VIDEO_ENCODER[model], width, width, **chosen)
+
+    @classmethod
+    def resting(cls, options: dict) -> tuple[str, ...]:
+        return ("video_encoder", "text_head", "aligner")
+
+    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+        pixels = frames.permute(3, 0, 1, 2)[None].to(cavp_features) / 255
+        return self.video_encoder(pixels)[0]
+
+    def forward(self, features: Tensor, words: Conditions) -> FrameConditions:
+        return FrameConditions(
+            **vars(words),
+            features=features,
+            seen=torch.ones(len(features), device=features.device, dtype=features.dtype),
+            tokens=self.tokens,
+            joint=not self.config.composed,
+        )
+
+    def tokens(self, conditions: FrameConditions) -> Tensor:
+        """E_mix through τ_θ; what is dropped counts as zeros. Tensor[B, T, token_dim]."""
+        text = self.text_head(Conditions.pooled_text(conditions)) * conditions.told[:, None]
+        return self.mixing(conditions.features * conditions.seen[:, None, None], text)
+
+    def guidance(self, dials: Guidance, scheduler, negative: float | None, alignment: float | None) -> Guidance:
+        shared = {
+            "text": dials.text,
+            "control": dials.control,
+            "mask_control": dials.mask_control,
+            "guided_share": dials.guided_share,
+            "scales": getattr(dials, "scales", ()),
+            "alignment": alignment or 0.0,
+            "classifier": self.aligner,
+            "scheduler": scheduler,
+        }
+        if not self.config.composed:
+            return ClassifierGuidance(**shared)
+        own = self.config.negative_scale
+        return ComposedGuidance(**shared, video=dials.video, negative=own if negative is None else negative)
+
+    def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
+        """The prompt in the words of training (§II-D), or the caption nearest to the picture where there is none."""
+        captions = list(caption_bank())
+        if self.bank is None:
+            self.bank = embed(captions)
+        if prompt.strip():
+            return standardised(prompt, embed, self.bank)
+        return captions[int(self.similarity(video.features, self.bank.to(video.features)).argmax())]
+
+    def similarity(self, features: Tensor, pooled: Tensor) -> Tensor:
+        """Cosine of clips and captions: Tensor[B, T, C], pooled text Tensor[N, D] -> Tensor[B, N]."""
+        return functional.normalize(features.amax(1), dim=-1) @ self.text_head(pooled).T
+
+
+SYSTEM = TAV2A

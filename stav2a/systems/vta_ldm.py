@@ -1,0 +1,89 @@
+"""VTA-LDM (Xu et al. 2024): every frame's features, linearly projected, are tokens of the cross-attention.
+
+The switches are the rows of its Table 3: `text` (the caption's tokens join), `positions` (sinusoids), `flow`
+(optical-flow tokens besides). Guidance compares with a zero visual embedding (eq. 2).
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
+from torch import Tensor, nn
+
+from stav2a import presets
+from stav2a.condition.frame_tokens import FLOW_CHANNELS, flow_features, sinusoids
+from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.frame_conditions import FrameConditions
+
+from .base import System
+
+SWITCHES = ("text", "positions", "flow")
+
+
+class VTALDM(System):
+    """`features`: Tensor[B, T, feature_dim], with FLOW_CHANNELS more where `flow` is on."""
+
+    name = "vta-ldm"
+    title = "a token a frame by cross-attention (Xu et al. 2024)"
+    joint = True
+    positional = True
+
+    @register_to_config
+    def __init__(
+        self,
+        feature_dim: int = 256,
+        token_dim: int = 384,
+        text: bool = True,
+        positions: bool = True,
+        flow: bool = False,
+    ):
+        super().__init__()
+        self.project = nn.Linear(feature_dim, token_dim)  # φ of eq. 1
+        nn.init.normal_(self.project.weight, std=0.5)  # of unit features: tokens about as large as a caption's
+        self.project_flow = nn.Linear(FLOW_CHANNELS, token_dim) if flow else None
+
+    @classmethod
+    def sized(cls, model: str, options: dict | None = None) -> VTALDM:
+        """`options`: the switches by name."""
+        switches = {name: bool(value) for name, value in (options or {}).items() if name in SWITCHES}
+        width = presets.VIDEO_ENCODER[model]["feature_dim"]
+        return cls(width, presets.UNET[model]["cross_attention_dim"], **switches)
+
+    @property
+    def hears_caption(self) -> bool:
+        return self.config.text
+
+    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+        if not self.config.flow:
+            return cavp_features
+        return torch.cat([cavp_features, flow_features(frames).to(cavp_features)], -1)
+
+    def forward(self, features: Tensor, words: Conditions) -> FrameConditions:
+        seen = torch.ones(len(features), device=features.device, dtype=features.dtype)
+        return FrameConditions(
+            **vars(words),
+            features=features,
+            seen=seen,
+            tokens=self.tokens,
+            caption_tokens=self.config.text,
+            joint=True,
+        )
+
+    def tokens(self, conditions: FrameConditions) -> Tensor:
+        """φ(f_V), or zeros where the picture is dropped: Tensor[B, T or 2 T, token_dim]."""
+        visual, flow = conditions.features.split([self.config.feature_dim, self._flow_dim], -1)
+        streams = [self.project(visual)]
+        if self.project_flow is not None:
+            streams.append(self.project_flow(flow))
+        if self.config.positions:
+            places = sinusoids(visual.shape[1], self.config.token_dim, visual)
+            streams = [stream + places for stream in streams]
+        return torch.cat(streams, 1) * conditions.seen[:, None, None]
+
+    @property
+    def _flow_dim(self) -> int:
+        return FLOW_CHANNELS if self.config.flow else 0
+
+
+SYSTEM = VTALDM

@@ -1,0 +1,144 @@
+"""Checkpoints of systems without what they share: VAE, vocoder and encoders lie in a base checkpoint, weights of the
+U-Net that no system trains in one folder beside them.
+
+    assets/compact/              the base: a whole checkpoint
+    assets/systems/shared/unet/  tensors of the U-Net that all systems have in common, where there are any
+    assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ (its own tensors), system/
+
+`provenance.base` in model_index.json says where the rest lies, and digests of the files that a system was trained on:
+with another VAE its latents would mean something else, which nobody would see.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+
+from .check import WEIGHT_NAMES, known_class
+from .errors import WeightsError
+from .load import load_strict
+
+UNET_FILE = WEIGHT_NAMES[0]
+
+
+def base_of(folder: Path) -> dict | None:
+    """`provenance.base` of a checkpoint folder; None where it is whole."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # the check of the folder says what is wrong with it
+    return (index.get("provenance") or {}).get("base")
+
+
+def write_lean(
+    pipeline, folder: str | Path, base: str, shared: tuple[str, ...] = (), half: bool = True, notes: str = ""
+) -> Path:
+    """Write a pipeline of a system without what the checkpoint `base` (name, or path from `folder`) holds.
+
+    shared: beginnings of names in the U-Net that lie in `../shared/unet`, written by whoever comes first; the others
+    must agree with them. half: fp16. notes: Markdown for the model card.
+    """
+    from .card import card
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = base_folder(folder, base)
+    dtype = torch.float16 if half else torch.float32
+    pinned = {}
+    for part in ("vae", *(["video_encoder"] if pipeline.way.uses_encoder else [])):
+        file = weights_of(source, part)
+        _must_agree(getattr(pipeline, part).state_dict(), load_file(file), f"{part} of {source.name}")
+        pinned[part] = digest(file)
+    own = {name: value.to(dtype).contiguous() for name, value in pipeline.unet.state_dict().items()}
+    common = {name: own.pop(name) for name in list(own) if shared and name.startswith(shared)}
+    if common:
+        place = folder / "../shared/unet" / UNET_FILE
+        if place.is_file():
+            _must_agree(common, load_file(place), "shared U-Net (../shared/unet)")
+        else:
+            place.parent.mkdir(parents=True)
+            save_file(common, place)
+    pipeline.unet.save_config(folder / "unet")
+    save_file(own, folder / "unet" / UNET_FILE)
+    system = copy.deepcopy(pipeline.system)
+    (system.half() if half else system).save_pretrained(folder / "system")
+    pipeline.scheduler.save_pretrained(folder / "scheduler")
+    provenance = {**pipeline.config.provenance, "base": {"model": base, "files": pinned, "shared_unet": bool(common)}}
+    pipeline.register_to_config(provenance=provenance)
+    pipeline.save_config(folder)
+    (folder / "README.md").write_text(card(pipeline, notes), encoding="utf-8")
+    return folder
+
+
+def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
+    """The components of a checkpoint that do not lie in its folder, by name, and its U-Net."""
+    source = base_folder(folder, str(base.get("model", "")))
+    for part, wanted in base.get("files", {}).items():
+        if digest(weights_of(source, part)) != wanted:
+            raise WeightsError(
+                f"{folder.name} was trained on another {part} than that of {source.name}; train or fetch it anew."
+            )
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    found = {}
+    for part, entry in index.items():
+        lacking = isinstance(entry, list) and entry[0] and not (folder / part).is_dir()
+        if lacking and (source / part).is_dir():
+            kind = known_class(part, *entry)
+            options = {}
+            if issubclass(kind, torch.nn.Module):
+                options["torch_dtype" if hasattr(kind, "load_config") else "dtype"] = dtype
+            found[part] = kind.from_pretrained(source / part, **options)
+    found["unet"] = open_unet(folder, bool(base.get("shared_unet")), dtype)
+    return found
+
+
+def open_unet(folder: Path, shared: bool, dtype: torch.dtype) -> UNet2DConditionModel:
+    config = UNet2DConditionModel.load_config(folder / "unet")
+    state = load_file(weights_of(folder, "unet"))
+    if shared:
+        state |= load_file(weights_of(folder.parent / "shared", "unet"))
+    return load_strict(lambda: UNet2DConditionModel.from_config(config), state, "unet", folder / "unet", dtype)
+
+
+def base_folder(folder: Path, name: str) -> Path:
+    """The base checkpoint: a folder beside, by its path from `folder`, or a model by its name."""
+    beside = (folder / name).resolve()  # the folder itself may not be there yet
+    if (beside / "model_index.json").is_file():
+        return beside
+    from stav2a.pipeline import checkpoint_folder
+
+    return checkpoint_folder(name)
+
+
+def weights_of(folder: Path, part: str) -> Path:
+    for name in WEIGHT_NAMES:
+        if (folder / part / name).is_file():
+            return folder / part / name
+    raise WeightsError(f"{folder / part} has no weights ({' or '.join(WEIGHT_NAMES)}).")
+
+
+def digest(file: Path) -> str:
+    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+
+
+def _must_agree(given: dict, kept: dict, what: str) -> None:
+    """The same tensors up to what fp16 keeps of them."""
+    differing = [
+        name
+        for name in given.keys() | kept.keys()
+        if name not in given
+        or name not in kept
+        or given[name].shape != kept[name].shape
+        or not torch.allclose(given[name].half().float(), kept[name].half().float(), rtol=2e-3, atol=1e-4)
+    ]
+    if differing:
+        raise WeightsError(
+            f"The {what} is not the one this system was trained with: {min(differing)} and {len(differing) - 1} more "
+            "tensors differ."
+        )

@@ -13,7 +13,7 @@ from stav2a.metrics.dials import Dials, combinations
 
 
 def asked(**changes) -> argparse.Namespace:
-    own = {name: None for name in ("steps", "guidance", "video_guidance", "share", "power")}
+    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power"))
     return argparse.Namespace(**{**own, **changes})
 
 

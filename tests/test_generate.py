@@ -139,6 +139,7 @@ def test_every_setting_changes_the_result(plain, engine, clip, tmp_path, name):
 
 def test_every_setting_is_covered():
     tested = {*CHANGES, "model", "original_gain_db"}  # the gain: test_gain_of_the_original
+    tested |= {"layout", "negative_guidance_scale", "alignment_guidance_scale"}  # of one system each: test_systems.py
     assert tested == {field.name for field in fields(Settings)}
 
 

@@ -119,7 +119,7 @@ def test_a_reload_finds_the_grid_and_follows_it_to_its_end(visitor):
     fill(visitor, "2, 6", "1, 60")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 2")
     visitor.reload()
-    visitor.wait_for_selector("#explore-cancel:not([disabled])", state="attached")
+    visitor.wait_for_selector("#generate:not([disabled])")
     tab(visitor, "Explore")
     said(visitor, "#explore-status", "4 of 4 cells")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")

@@ -80,8 +80,12 @@ class ExploreGrid {
     return button;
   }
 
-  // A click is heard at once: the first one starts the transport, later ones switch within it.
-  hear(index) {
+  // A click is heard at once, or as soon as the sounds are there: the first one starts the transport, later ones
+  // switch within it.
+  async hear(index) {
+    this.wanted = index;
+    if (!this.player.transport.sounds[index]) await this.player.loading.catch(() => false); // the player says why
+    if (this.wanted !== index || !this.player.transport.sounds[index]) return;
     this.player.select(index);
     if (!this.player.transport.playing) this.player.toggle();
   }

@@ -97,6 +97,40 @@ def test_a_reload_follows_what_still_runs_and_finds_it(demo, clip, button, end):
     assert len(nothing) == 1 and "ready" not in told(nothing[0]) and "cells" not in told(nothing[0])
 
 
+def form_after(demo, button: str, visit: str) -> dict:
+    """{elem_id: value} of the form once a reloaded page has been told what there is."""
+    resume = next(e for e in events(demo, "resume") if any(b.elem_id == button for b in e.outputs))
+    updates = asyncio.run(everything(resume.fn(visit, window("second"))))
+    values = {block.elem_id: value for update in updates for block, value in update.items()}
+    return {
+        name: value["value"] if isinstance(value, dict) and "value" in value else value
+        for name, value in values.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("button", "asked"),
+    [
+        ("explore-fill", {"guidance": "2, 4", "steps": "3", "seed": 11, "negative": "speech", "control": 0.5}),
+        ("compare-make", {"values": "2, 4", "steps": 3, "seed": 11, "negative": "speech", "guidance": 7}),
+        (
+            "compare-make",
+            {"axis": "parts", "options": ["text only", "+ video control"], "steps": 2},
+        ),
+    ],
+    ids=["grid", "numbers", "boxes"],
+)
+def test_a_reload_brings_the_form_back_as_it_was(demo, clip, button, asked):
+    """Clip, caption and every dial, and the values of the axis; nobody else's page gets them."""
+    tab = button.split("-")[0]
+    asyncio.run(everything(press(demo, button, clip, "v", prompt="a drum", **asked)))
+    assert demo.stav2a.jobs.get(f"v/{tab}").done
+    form = form_after(demo, button, "v")
+    assert form[f"{tab}-source"] == str(clip) and form[f"{tab}-prompt"] == "a drum"
+    assert {name: form[f"{tab}-{name}"] for name in asked} == asked
+    assert f"{tab}-source" not in form_after(demo, button, "somebody else")
+
+
 @pytest.mark.parametrize("button", BUTTONS)
 def test_a_full_line_is_a_sentence(demo, clip, button):
     gate, jobs = threading.Event(), demo.stav2a.jobs

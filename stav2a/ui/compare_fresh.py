@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -30,6 +32,17 @@ AXES = [
 FIRST_VALUES = {"guidance_scale": "1, 3, 6", "steps": "5, 10, 25", "seed": "0, 1, 2", "control_scale": "0, 1, 2"}
 
 
+class Asked(NamedTuple):
+    """What a set was asked for with; `axis`, `text` and `options` as they stood in the form."""
+
+    clip: Path
+    base: Settings
+    variants: list[Variant]
+    axis: str
+    text: str
+    options: list[str]
+
+
 @dataclass
 class Fresh:
     """The components of the form."""
@@ -46,8 +59,8 @@ class Fresh:
 
 def build(shared: Shared, box: gr.Accordion) -> Fresh:
     """Add the form inside the open `box`."""
-    usable = [name for name, why in controls.models(shared.engine) if why is None]
-    axes = [axis for axis in AXES if axis[1] != "model" or len(usable) > 1]
+    models = usable(shared)
+    axes = [axis for axis in AXES if axis[1] != "model" or len(models) > 1]
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=280):
             recipe = clip_and_caption(shared, "compare")
@@ -69,17 +82,28 @@ def build(shared: Shared, box: gr.Accordion) -> Fresh:
                 )
             line = gr.HTML("", elem_id="compare-progress", padding=False)
 
-    def other_axis(name: str) -> tuple[dict, dict]:
-        several = {
-            "sampler": controls.SAMPLERS, "parts": [(each, each) for each in PARTS], "model": [(m, m) for m in usable],
-        }.get(name)  # fmt: skip
-        if several is None:
-            return gr.update(visible=True, value=FIRST_VALUES[name]), gr.update(visible=False)
-        first = [value for _, value in several][: MOST if name == "parts" else FEWEST]
-        return gr.update(visible=False), gr.update(visible=True, choices=several, value=first)
-
-    axis.change(other_axis, axis, [values, options], **QUICK)
+    axis.input(lambda name: entry_of(name, models), axis, [values, options], **QUICK)
     return Fresh(box, recipe, axis, values, options, make, cancel, line)
+
+
+def usable(shared: Shared) -> list[str]:
+    return [name for name, why in controls.models(shared.engine) if why is None]
+
+
+def entry_of(
+    axis: str, models: Sequence[str], text: str | None = None, ticked: Sequence[str] = ()
+) -> tuple[dict, dict]:
+    """Updates of the two ways to enter values, of which one is shown: text with commas, or boxes to tick.
+
+    Without `text` or `ticked` it is filled with the first values of this axis.
+    """
+    several = {
+        "sampler": controls.SAMPLERS, "parts": [(each, each) for each in PARTS], "model": [(m, m) for m in models],
+    }.get(axis)  # fmt: skip
+    if several is None:
+        return gr.update(visible=True, value=text or FIRST_VALUES[axis]), gr.update(visible=False)
+    first = [value for _, value in several][: MOST if axis == "parts" else FEWEST]
+    return gr.update(visible=False), gr.update(visible=True, choices=several, value=list(ticked) or first)
 
 
 def variants_of(base: Settings, axis: str, text: str, options: Sequence[str]) -> list[Variant]:
@@ -106,8 +130,8 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
 
     def outcome(job: Job, visit: str) -> dict:
         """However the job has ended: what is finished is shown."""
-        clip, variants = job.about
-        folder = entries.folder_of(shared.history, visit, clip, variants[0].settings)
+        asked, variants = job.about, job.about.variants
+        folder = entries.folder_of(shared.history, visit, asked.clip, asked.base)
         there = entries.of_folder(folder) if folder else {}
         done = [there[name].id for variant in variants if (name := entries.variant_hash(variant)) in there]
         if job.error is not None:
@@ -137,7 +161,8 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
             clip, base, (axis, text, options, visit) = recipe.read(given)
             variants = variants_of(base, axis, text, options)
             work = entries.rendering(shared.engine, shared.history, visit, clip, variants, shared.limits)
-            job = shared.jobs.start(_key(visit), work, "compare", page, about=(clip, variants))
+            asked = Asked(clip, base, variants, axis, text, list(options or ()))
+            job = shared.jobs.start(_key(visit), work, "compare", page, about=asked)
         except Exception as error:
             yield free(status.error(explain(error)))
             return
@@ -145,10 +170,20 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
             yield update
 
     async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
-        """After a reload: follow the set that is still being made."""
+        """After a reload: the form as it was, and on with a set that is still being made."""
         job = shared.jobs.get(_key(visit))
-        if job is None or job.done:
+        if job is None:
             yield {line: gr.skip()}
+            return
+        asked: Asked = job.about
+        values, options = entry_of(asked.axis, usable(shared), asked.text, asked.options)
+        yield {
+            **recipe.filled(asked.clip, asked.base),
+            fresh.axis: asked.axis,
+            fresh.values: values,
+            fresh.options: options,
+        }
+        if job.done:
             return
         job.page = request.session_hash or ""
         async for update in follow(job, visit, job.page):
@@ -162,7 +197,8 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
     inputs = recipe.inputs(fresh.axis, fresh.values, fresh.options, shared.visit)
     make.click(start, inputs, views, **WATCHING)
     cancel.click(stop, shared.visit, [line, make, cancel], **QUICK)
-    return lambda entered: entered.then(resume, shared.visit, views, **WATCHING)
+    form = recipe.inputs(fresh.axis, fresh.values, fresh.options)
+    return lambda entered: entered.then(resume, shared.visit, [*views, *form], **WATCHING)
 
 
 def _key(visit: str) -> str:

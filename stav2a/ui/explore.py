@@ -116,8 +116,9 @@ def build(shared: Shared) -> Explore:
             yield {line: gr.skip()}
             return
         job.page = request.session_hash or ""
-        _, _, scales, counts = job.about
-        yield {guidance: ", ".join(f"{w:g}" for w in scales), steps: ", ".join(map(str, counts))}
+        clip, base, scales, counts = job.about
+        texts = {guidance: ", ".join(f"{w:g}" for w in scales), steps: ", ".join(map(str, counts))}
+        yield {**recipe.filled(clip, base), **texts}
         async for update in follow(job, visit, job.page):
             yield update
 
@@ -143,7 +144,8 @@ def build(shared: Shared) -> Explore:
     fill.click(start, inputs, views, **WATCHING)
     cancel.click(stop, shared.visit, [line, fill, cancel], **QUICK)
     sent = board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs, line], **QUICK)
-    return Explore(fill, lambda event: event.then(resume, shared.visit, [*views, guidance, steps], **WATCHING), sent)
+    form = recipe.inputs(guidance, steps)
+    return Explore(fill, lambda event: event.then(resume, shared.visit, [*views, *form], **WATCHING), sent)
 
 
 def filling(

@@ -229,12 +229,15 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
         fields = {tab.fields[name]: value for name, value in values.items() if name in tab.fields}
         return {**fields, tab.source: str(clip), tab.info: told}
 
+    def refill(visit: str) -> dict:
+        """After a reload: the form as it was. The other tabs' forms are filled after it, as they copy from it."""
+        job = shared.jobs.get(visit)
+        return (form_of(job) if job is not None else {}) or {tab.info: gr.skip()}
+
     async def restore(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: follow the run that is still going, or show the last one."""
         job = shared.jobs.get(visit)
         runs = shared.history.runs(visit)
-        if job is not None and (form := form_of(job)):
-            yield form
         if job is not None and not job.done:
             job.page = request.session_hash or ""
             async for update in follow(job, visit, job.page):
@@ -248,5 +251,5 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
                 update |= outcome(job, visit)
             yield update
 
-    tab.restore = restore
+    tab.refill, tab.restore = refill, restore
     return lambda run: {**free(True), tab.status: status.idle(), **show_run(tab, run)}

@@ -74,9 +74,10 @@ def create_demo(
         outputs = [token, visit, *buttons]
         entered = demo.load(enter, token, outputs, queue=False, api_visibility="private", show_progress="hidden")
         form = [tab.source, tab.info, *tab.fields.values()]
-        entered.then(tab.restore, visit, list(dict.fromkeys([*tab.shown, *form])), **WATCHING)
-        after.entered(entered)
-        grid.entered(entered)
+        filled = entered.then(tab.refill, visit, form, queue=False, api_visibility="private", show_progress="hidden")
+        filled.then(tab.restore, visit, tab.shown, **WATCHING)
+        after.entered(filled)
+        grid.entered(filled)
     demo.stav2a = shared
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
 

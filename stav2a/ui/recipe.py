@@ -6,7 +6,7 @@ The clip and the caption follow those of Generate: what is uploaded there is her
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import gradio as gr
@@ -40,6 +40,12 @@ class Recipe:
         if settings.length_s is not None and settings.start_s + settings.length_s >= probe(clip).duration_s:
             settings = replace(settings, length_s=None)
         return clip, settings, given[end:]
+
+    def filled(self, clip: Path, settings: Settings) -> dict:
+        """The form as it was when a job with these settings began; without the clip where that was swept."""
+        values = controls.values_of(asdict(settings))
+        fields = {self.fields[name]: value for name, value in values.items() if name in self.fields}
+        return {**fields, **({self.source: str(clip)} if clip.is_file() else {})}
 
 
 def clip_and_caption(shared: Shared, prefix: str) -> Recipe:

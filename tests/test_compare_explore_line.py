@@ -99,9 +99,9 @@ def test_a_reload_follows_what_still_runs_and_finds_it(demo, clip, button, end):
 
 def form_after(demo, button: str, visit: str) -> dict:
     """{elem_id: value} of the form once a reloaded page has been told what there is."""
-    resume = next(e for e in events(demo, "resume") if any(b.elem_id == button for b in e.outputs))
-    updates = asyncio.run(everything(resume.fn(visit, window("second"))))
-    values = {block.elem_id: value for update in updates for block, value in update.items()}
+    source = f"{button.split('-')[0]}-source"
+    refill = next(e for e in events(demo, "refill") if any(b.elem_id == source for b in e.outputs))
+    values = {block.elem_id: value for block, value in refill.fn(visit).items()}
     return {
         name: value["value"] if isinstance(value, dict) and "value" in value else value
         for name, value in values.items()

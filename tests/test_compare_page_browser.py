@@ -20,6 +20,7 @@ pytestmark = [
 ]
 WAIT = 300_000  # milliseconds; every wait is for a condition
 HOSTILE = "<img src=x onerror=window.hacked=1>"
+OWN = f"other words {HOSTILE}"  # a caption of one tab alone
 PLAYER = "document.querySelector('#{} .lp').stav2aPlayer"
 EXPLORE, COMPARE = PLAYER.format("explore-grid"), PLAYER.format("compare-player")
 BLIND = "document.querySelector('#blind-panel .lp').stav2aPlayer"
@@ -116,6 +117,8 @@ def test_cancel_keeps_finished_cells_and_they_are_not_made_again(visitor):
 
 
 def test_a_reload_finds_the_grid_and_follows_it_to_its_end(visitor):
+    """The form comes back as well, with a caption of its own; the other tabs get the clip."""
+    visitor.fill("#explore-prompt textarea, #explore-prompt input", OWN)
     fill(visitor, "2, 6", "1, 60")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 2")
     visitor.reload()
@@ -125,9 +128,16 @@ def test_a_reload_finds_the_grid_and_follows_it_to_its_end(visitor):
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
     assert visitor.input_value("#explore-guidance textarea, #explore-guidance input") == "2, 6"
     assert visitor.input_value("#explore-steps textarea, #explore-steps input") == "1, 60"
+    assert visitor.input_value("#explore-prompt textarea, #explore-prompt input") == OWN
+    said(visitor, "#explore-info", "fps")
+    for name in ("Compare", "Generate"):
+        tab(visitor, name)
+        visitor.wait_for_selector(f"#{'source-video' if name == 'Generate' else 'compare-source'} video")
+    tab(visitor, "Explore")
 
 
 def test_nonsense_in_the_grid_gets_one_sentence(visitor):
+    """After the reload: the form with its clip can be sent again."""
     fill(visitor, "1, <b>", "2")
     said(visitor, "#explore-status", "not '<b>'")
 
@@ -160,7 +170,7 @@ def test_a_fresh_set_along_an_axis(visitor):
     patiently(visitor, f"{COMPARE}.value?.sounds[0].name === 'guidance 2'")
     names = visitor.evaluate(f"{COMPARE}.value.sounds.map((sound) => sound.name)")
     assert names == ["guidance 2", "guidance 9", "Original"]
-    assert visitor.inner_text("#compare-player .lp-sound small >> nth=0") == HOSTILE, "the caption is text"
+    assert visitor.inner_text("#compare-player .lp-sound small >> nth=0") == OWN, "the caption is text"
 
 
 def test_blind_the_page_holds_no_name_until_the_answer_is_given(visitor, site):
@@ -196,6 +206,9 @@ def test_back_to_the_names_a_reload_and_deletion(visitor, site, tmp_path):
     visitor.reload()
     visitor.wait_for_selector("#generate")
     tab(visitor, "Compare")
+    visitor.get_by_role("button", name="A fresh set along one axis").click()
+    visitor.wait_for_selector("#compare-source video")
+    assert visitor.input_value("#compare-values textarea, #compare-values input") == "2, 9"
     visitor.get_by_role("button", name="Results of the blind tests").click()
     visitor.wait_for_selector("#results-shown table")
     with visitor.expect_download() as download:

@@ -94,6 +94,26 @@ def test_no_clicks_where_chunks_are_joined(seen):
     assert steps[joints - 1].max() <= np.quantile(steps, 0.999)
 
 
+def test_events_near_borders_are_kept(tiny_pipeline):
+    """An onset where windows meet changes the sound there, as much as one in the middle of a window does."""
+    frames = np.random.default_rng(0).integers(0, 256, (150, 32, 32, 3), dtype=np.uint8)
+    spans = [(start * TINY.step_s, stop * TINY.step_s) for start, stop in windows(len(frames), TINY.latent_frames)]
+    assert len(spans) == 3
+
+    def mel(*onsets_s: float) -> np.ndarray:
+        settings = {"num_inference_steps": 3, "controlnet_conditioning_scale": 2.0}
+        return tiny_pipeline(frames, "a dog barks", onsets_s=list(onsets_s), **settings).mels[0]
+
+    silent, near = mel(), {1: [], 2: []}
+    for onset_s in (1.2, 1.8, 2.0, 2.2, 2.4, 3.0, 3.6, 3.8, 4.0, 4.2, 5.0):
+        change = np.abs(mel(onset_s) - silent).mean(1)
+        assert change.argmax() / 100 == pytest.approx(onset_s, abs=0.15)
+        at = round(100 * onset_s)
+        near[sum(start <= onset_s < stop for start, stop in spans)].append(change[at - 15 : at + 15].mean())
+    assert len(near[2]) == 8
+    assert np.mean(near[2]) > 0.5 * np.mean(near[1]) and min(near[2]) > 0.3 * np.mean(near[1])
+
+
 def test_from_the_command_line(minute, tmp_path, capsys):
     asked = ["generate", str(minute), "--out", str(tmp_path), "--model", "tiny", "--steps", "1", "--json"]
     assert main([*asked, "--prompt", "rain"]) == 0

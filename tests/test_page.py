@@ -240,12 +240,16 @@ def test_what_is_no_finite_number_is_refused(value):
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "http://127.0.0.1:9/clip.mp4", "https://example.com/clip.mp4", "../../etc/passwd"]
 )
-def test_paths_and_addresses_are_refused(page, path):
-    client, _, _ = page
+@pytest.mark.parametrize("endpoint", ["/generate", "/predict_onsets", "/compare"])
+def test_paths_and_addresses_are_refused(page, path, endpoint):
+    client, _, root = page
+    before = sorted(root.rglob("*"))
     outside = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    settings = QUICK if endpoint == "/generate" else {"model": "tiny"}
     with pytest.raises(Exception) as refusal:
-        client.predict(video=outside, **QUICK, api_name="/generate")
-    assert "root:" not in str(refusal.value)
+        client.predict(video=outside, **settings, api_name=endpoint)
+    assert "root:" not in str(refusal.value) and "Traceback" not in str(refusal.value)
+    assert sorted(root.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -169,21 +169,21 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
         async for update in follow(job, visit, page):
             yield update
 
-    async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
-        """After a reload: the form as it was, and on with a set that is still being made."""
+    def refill(visit: str) -> dict:
+        """After a reload: the form as it was. See `Recipe.filled` why this is an event of its own."""
         job = shared.jobs.get(_key(visit))
         if job is None:
-            yield {line: gr.skip()}
-            return
+            return {line: gr.skip()}
         asked: Asked = job.about
         values, options = entry_of(asked.axis, usable(shared), asked.text, asked.options)
-        yield {
-            **recipe.filled(asked.clip, asked.base),
-            fresh.axis: asked.axis,
-            fresh.values: values,
-            fresh.options: options,
-        }
-        if job.done:
+        known = {fresh.axis: asked.axis, fresh.values: values, fresh.options: options}
+        return {**recipe.filled(asked.clip, asked.base), **known}
+
+    async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
+        """After a reload: on with a set that is still being made."""
+        job = shared.jobs.get(_key(visit))
+        if job is None or job.done:
+            yield {line: gr.skip()}
             return
         job.page = request.session_hash or ""
         async for update in follow(job, visit, job.page):
@@ -197,8 +197,12 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
     inputs = recipe.inputs(fresh.axis, fresh.values, fresh.options, shared.visit)
     make.click(start, inputs, views, **WATCHING)
     cancel.click(stop, shared.visit, [line, make, cancel], **QUICK)
-    form = recipe.inputs(fresh.axis, fresh.values, fresh.options)
-    return lambda entered: entered.then(resume, shared.visit, [*views, *form], **WATCHING)
+    form = [line, *recipe.inputs(fresh.axis, fresh.values, fresh.options)]
+
+    def reloaded(entered: gr.events.Dependency) -> None:
+        entered.then(refill, shared.visit, form, **QUICK).then(resume, shared.visit, views, **WATCHING)
+
+    return reloaded
 
 
 def _key(visit: str) -> str:

@@ -109,6 +109,15 @@ def build(shared: Shared) -> Explore:
         async for update in follow(job, visit, page):
             yield update
 
+    def refill(visit: str) -> dict:
+        """After a reload: the form as it was. See `Recipe.filled` why this is an event of its own."""
+        job = shared.jobs.get(_job(visit))
+        if job is None:
+            return {line: gr.skip()}
+        clip, base, scales, counts = job.about
+        texts = {guidance: ", ".join(f"{w:g}" for w in scales), steps: ", ".join(map(str, counts))}
+        return {**recipe.filled(clip, base), **texts}
+
     async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: the last grid, as far as it is filled, and on with it."""
         job = shared.jobs.get(_job(visit))
@@ -116,9 +125,6 @@ def build(shared: Shared) -> Explore:
             yield {line: gr.skip()}
             return
         job.page = request.session_hash or ""
-        clip, base, scales, counts = job.about
-        texts = {guidance: ", ".join(f"{w:g}" for w in scales), steps: ", ".join(map(str, counts))}
-        yield {**recipe.filled(clip, base), **texts}
         async for update in follow(job, visit, job.page):
             yield update
 
@@ -144,8 +150,12 @@ def build(shared: Shared) -> Explore:
     fill.click(start, inputs, views, **WATCHING)
     cancel.click(stop, shared.visit, [line, fill, cancel], **QUICK)
     sent = board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs, line], **QUICK)
-    form = recipe.inputs(guidance, steps)
-    return Explore(fill, lambda event: event.then(resume, shared.visit, [*views, *form], **WATCHING), sent)
+    form = [line, *recipe.inputs(guidance, steps)]
+
+    def reloaded(entered: gr.events.Dependency) -> None:
+        entered.then(refill, shared.visit, form, **QUICK).then(resume, shared.visit, views, **WATCHING)
+
+    return Explore(fill, reloaded, sent)
 
 
 def filling(

@@ -176,7 +176,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
                     work = generation(shared.engine, shared.history, visit, path, settings, shared.limits)
                 else:
                     work = prediction(shared.engine, path, settings, shared.limits)
-                job = shared.jobs.start(visit, work, kind, page, about=(path, asdict(settings)))
+                job = shared.jobs.start(visit, work, kind, page, about=(path, settings))
             except Exception as error:
                 yield {**free(True), tab.status: status.error(explain(error))}
                 return
@@ -218,21 +218,24 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
 
     tab.source.upload(look, tab.source, [tab.info, tab.status], **WATCHING)
 
-    def form_of(job: Job) -> dict:
-        """The form as it was when a run began; the other tabs copy the clip and the caption from it."""
-        clip, settings = job.about
+    def refill(visit: str) -> dict:
+        """After a reload: the form as it was when a run began; of a job of another tab, clip and caption.
+
+        The other tabs copy both from here, so their own forms are filled after this one.
+        """
+        jobs = [shared.jobs.get(name) for name in (visit, f"{visit}/compare", f"{visit}/explore")]
+        job = next((job for job in jobs if job is not None), None)
+        if job is None:
+            return {tab.info: gr.skip()}
+        clip, settings = job.about[:2]
         try:
             told = summary(probe(clip, shared.limits))
         except InputError:
-            return {}  # the run has said why the clip cannot be used, or it was swept
-        values = controls.values_of(settings)
-        fields = {tab.fields[name]: value for name, value in values.items() if name in tab.fields}
+            return {tab.info: gr.skip()}  # the run has said why the clip cannot be used, or it was swept
+        values = controls.values_of(asdict(settings))
+        own = tab.fields if job is jobs[0] else ("prompt",)
+        fields = {tab.fields[name]: value for name, value in values.items() if name in own}
         return {**fields, tab.source: str(clip), tab.info: told}
-
-    def refill(visit: str) -> dict:
-        """After a reload: the form as it was. The other tabs' forms are filled after it, as they copy from it."""
-        job = shared.jobs.get(visit)
-        return (form_of(job) if job is not None else {}) or {tab.info: gr.skip()}
 
     async def restore(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: follow the run that is still going, or show the last one."""

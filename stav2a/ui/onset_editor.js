@@ -239,7 +239,8 @@ element.addEventListener("keydown", (event) => {
   else if (mark && (key === "delete" || key === "backspace")) remove(+mark.dataset.i);
   else if (mark && (key === "arrowleft" || key === "arrowright")) {
     const i = +mark.dataset.i, by = (key === "arrowleft" ? -1 : 1) * step() * (event.shiftKey ? 5 : 1);
-    const t = snap(onsets[i] + by);
+    let t = snap(onsets[i] + by), next;
+    while (onsets.includes(t) && (next = snap(t + Math.sign(by) * step())) !== t) t = next; // past its neighbours
     if (!onsets.includes(t)) { selected = i; commit(onsets.map((o, j) => (j === i ? t : o)), t); }
   } else return;
   event.preventDefault();

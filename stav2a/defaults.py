@@ -18,7 +18,7 @@ DEFAULTS = {
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
     "prompt_prefix": "",
     "use_global_tokens": True,  # a model trained without them (row of Table III) is sampled without them
-    "griffin_lim": 0,  # iterations of phase refinement; a checkpoint with a small vocoder asks for its own
+    "equaliser_rounds": 0,  # of vocoded sound towards its mel; a checkpoint with a small vocoder asks for its own
 }
 TINY_DEFAULTS = {"steps": 4, "onset_threshold": 0.45}
 COMPACT = Path(__file__).parents[1] / "assets" / "compact"

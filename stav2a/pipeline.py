@@ -24,7 +24,7 @@ from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.sound import vae as mel_vae
-from stav2a.sound.griffin_lim import refine
+from stav2a.sound.equalise import equalised
 from stav2a.sound.vocoder import vocode
 from stav2a.systems.base import Steering, System
 from stav2a.systems.sta_v2a import STAV2A
@@ -405,7 +405,7 @@ class STAV2APipeline(DiffusionPipeline):
         wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
         samples = samples or wave.shape[0]
         waves, mels = wave.transpose(0, 1), mel.transpose(0, 1)
-        waves = refine(waves, mels, timeline, self.defaults["griffin_lim"])
+        waves = equalised(waves, mels, timeline, self.defaults["equaliser_rounds"])
         waveforms = waves.float().clamp(-1, 1).cpu().numpy()[:, :samples]
         frames = -(-samples // hop)
         return waveforms, mels.float().cpu().numpy()[:, :frames]

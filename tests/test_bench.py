@@ -32,7 +32,8 @@ def test_matrix_rate_is_a_rate():
 
 
 def test_json_of_the_tiny_model(capsys):
-    assert main(["bench", "--model", "tiny", "--seconds", "1", "--steps", "2", "--batch", "1", "2", "--json"]) == 0
+    words = "--model tiny --seconds 1 --steps 2 --batch 1 2 --train 2 --step-counts 1 --json"
+    assert main(["bench", *words.split()]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["rtf"] == pytest.approx(result["seconds"] / 1)
     assert sum(result["stages"].values()) == pytest.approx(result["seconds"])
@@ -40,6 +41,10 @@ def test_json_of_the_tiny_model(capsys):
     assert result["peak_memory_mb"] > result["interpreter_memory_mb"] > 0
     one, two = (result["networks"][batch]["guided step"]["gflop"] for batch in ("1", "2"))
     assert two == pytest.approx(2 * one, rel=0.05)
+    assert result["memory_mb"]["2"] > 0 and set(result["step_counts"]) == {"1"}
+    step = result["training"]["2"]
+    assert step["clips_per_second"] == pytest.approx(2 / step["seconds"])
+    assert step["gflop"] > 2 * result["networks"]["1"]["guided step"]["gflop"] / 2  # backwards costs more than forwards
     # without its ControlNet a step does less
     assert set(result["rivals"]) == {"ours", "naive loop", "AudioLDM-class U-Net alone"}
 
@@ -50,6 +55,8 @@ def test_json_of_the_tiny_model(capsys):
         (["--seconds", "1e9"], "A clip of the benchmark lasts 0.5 to 600 s."),
         (["--batch", "0"], "A batch of the benchmark holds 1 to 256 clips."),
         (["--steps", "-1"], "The benchmark takes 1 to 1000 steps."),
+        (["--step-counts", "0"], "The benchmark takes 1 to 1000 steps."),
+        (["--train", "999"], "A batch of the benchmark holds 1 to 256 clips."),
     ],
 )
 def test_absurd_numbers_get_a_sentence(words, sentence, capsys):

@@ -169,6 +169,17 @@ def test_control_acts_where_it_stands(control):
 # ---- vocoder and text ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["tiny", "compact"])
+def test_vocoder_without_gradients_is_the_same_network(name):
+    torch.manual_seed(0)
+    vocoder, mel = build_vocoder(name).eval(), torch.randn(2, 37, 64)
+    learning = vocode(vocoder, mel)  # transformers' own forward, for training
+    with torch.no_grad():
+        heard = vocode(vocoder, mel)
+    assert learning.requires_grad and not heard.requires_grad
+    torch.testing.assert_close(heard, learning.detach(), atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["compact", "tiny"])
 def test_vocoder_gives_a_hop_a_frame(name):
     with torch.no_grad():

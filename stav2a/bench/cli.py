@@ -10,6 +10,9 @@ import re
 import time
 from pathlib import Path
 
+TRAINED_S = 2.56  # seconds of a stretch in the training table
+NETWORK_HEAD = f"{'network':22s} {'batch':>5s} {'seconds':>8s} {'GFLOP':>8s} {'GFLOP/s':>8s} {'of best':>7s}"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="compact, paper, tiny, a folder or a repository")
@@ -19,21 +22,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument("--lengths", type=float, nargs="*", default=[], help="more clip lengths: how cost grows")
+    parser.add_argument("--step-counts", type=int, nargs="*", default=[], help="more step counts: how cost grows")
+    parser.add_argument("--train", type=int, nargs="*", default=[], help="batch sizes of a training step, 2.56 s each")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from stav2a.bench.measure import DTYPES, matrix_rate, resident_mb
+    from stav2a.bench.measure import DTYPES, matrix_rate, peak_memory, resident_mb
     from stav2a.bench.stages import part_costs, timed_way
+    from stav2a.bench.training import training_cost
     from stav2a.media.limits import InputError
 
     if not 0.5 <= args.seconds <= 600 or any(not 0.5 <= s <= 600 for s in args.lengths):
         raise InputError("A clip of the benchmark lasts 0.5 to 600 s.")
-    if any(not 1 <= b <= 256 for b in args.batch):
+    if any(not 1 <= b <= 256 for b in (*args.batch, *args.train)):
         raise InputError("A batch of the benchmark holds 1 to 256 clips.")
-    if args.steps is not None and not 1 <= args.steps <= 1000:
+    if any(not 1 <= n <= 1000 for n in (args.steps or 1, *args.step_counts)) or args.steps == 0:
         raise InputError("The benchmark takes 1 to 1000 steps.")
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     before = resident_mb()
@@ -57,22 +63,39 @@ def run(args: argparse.Namespace) -> int:
         "interpreter_memory_mb": before,  # torch is imported, no model is loaded
         "matrix_gflop_per_s": rate,
         "networks": {},
+        "memory_mb": {},
+        "training": {},
     }
     for batch in args.batch:
-        costs = part_costs(pipe, args.seconds, batch)
-        result["networks"][str(batch)] = {
-            name: {
-                "seconds": c.seconds,
-                "gflop": c.gflop,
-                "gflop_per_s": c.gflop_per_s,
-                "share_of_matrix_rate": c.gflop_per_s / rate,
-            }
-            for name, c in costs.items()
-        }
+        with peak_memory(device) as memory:
+            costs = part_costs(pipe, args.seconds, batch)
+        result["networks"][str(batch)] = {name: row(c, rate) for name, c in costs.items()}
+        result["memory_mb"][str(batch)] = memory["mb"]
     result["rivals"] = rivals(pipe, args.seconds)
     result["lengths"] = {f"{s:g}": timed_way(pipe, s, settings, runs=1) for s in args.lengths}
+    result["step_counts"] = {
+        str(n): timed_way(pipe, args.seconds, {"num_inference_steps": n}, runs=1) for n in args.step_counts
+    }
+    for batch in args.train:
+        with peak_memory(device) as memory:
+            step = training_cost(pipe, batch, TRAINED_S, DTYPES[args.dtype])
+        result["training"][str(batch)] = {
+            **row(step, rate),
+            "clips_per_second": batch / step.seconds,
+            "peak_memory_mb": memory["mb"],
+        }
     print(json.dumps(result) if args.json else table(result))
     return 0
+
+
+def row(cost, rate: float) -> dict[str, float]:
+    """What is told of a network's cost; `rate` is the machine's matrix rate, GFLOP/s."""
+    return {
+        "seconds": cost.seconds,
+        "gflop": cost.gflop,
+        "gflop_per_s": cost.gflop_per_s,
+        "share_of_matrix_rate": cost.gflop_per_s / rate,
+    }
 
 
 def load(name: str, dtype, device: str):
@@ -131,19 +154,32 @@ def table(result: dict) -> str:
     for name, seconds in result["stages"].items():
         lines.append(f"{name:22s} {seconds:8.3f} {seconds / result['seconds']:6.1%}")
     lines += ["", f"matrix products: {result['matrix_gflop_per_s']:.0f} GFLOP/s at best"]
-    lines.append(f"{'network':22s} {'batch':>5s} {'seconds':>8s} {'GFLOP':>8s} {'GFLOP/s':>8s} {'of best':>7s}")
+    lines.append(NETWORK_HEAD)
     for batch, costs in result["networks"].items():
-        for name, c in costs.items():
-            lines.append(
-                f"{name:22s} {batch:>5s} {c['seconds']:8.3f} {c['gflop']:8.1f} {c['gflop_per_s']:8.1f} "
-                f"{c['share_of_matrix_rate']:7.1%}"
-            )
+        lines += [network_line(name, batch, c) for name, c in costs.items()]
+    lines += [f"batch {batch}: peak memory {mb:.0f} MB" for batch, mb in result["memory_mb"].items()]
     lines += ["", f"{'one guided step':30s} {'seconds':>8s} {'× ours':>7s}"]
     ours = result["rivals"]["ours"]
     for name, seconds in result["rivals"].items():
         lines.append(f"{name:30s} {seconds:8.3f} {seconds / ours:7.2f}")
-    if result["lengths"]:
-        lines += ["", f"{'clip':>6s} {'seconds':>8s} {'× real time':>11s} {'MB':>7s}"]
-        for length, one in result["lengths"].items():
-            lines.append(f"{length:>5s}s {one['seconds']:8.2f} {one['rtf']:11.2f} {one['peak_memory_mb']:7.0f}")
+    for title, unit, ways in (("clip", "s", result["lengths"]), ("steps", "", result["step_counts"])):
+        if ways:
+            lines += ["", f"{title:>6s} {'seconds':>8s} {'× real time':>11s} {'MB':>7s}"]
+        for key, one in ways.items():
+            lines.append(f"{key + unit:>6s} {one['seconds']:8.2f} {one['rtf']:11.2f} {one['peak_memory_mb']:7.0f}")
+    if result["training"]:
+        lines += [
+            "",
+            f"{'training step':22s} {'batch':>5s} {'seconds':>8s} {'GFLOP':>8s} {'GFLOP/s':>8s} {'of best':>7s}",
+        ]
+        for batch, c in result["training"].items():
+            more = f"  {c['clips_per_second']:.2f} clips/s, peak {c['peak_memory_mb']:.0f} MB"
+            lines.append(network_line(f"v2a, {TRAINED_S:g} s", batch, c) + more)
     return "\n".join(lines)
+
+
+def network_line(name: str, batch: str, c: dict[str, float]) -> str:
+    return (
+        f"{name:22s} {batch:>5s} {c['seconds']:8.3f} {c['gflop']:8.1f} {c['gflop_per_s']:8.1f} "
+        f"{c['share_of_matrix_rate']:7.1%}"
+    )

@@ -10,7 +10,7 @@ import torch
 from stav2a.data.soundbank import SoundBank
 from stav2a.metrics.chance import bootstrap_ci
 from stav2a.sound import vae as mel_vae
-from stav2a.sound.griffin_lim import refine
+from stav2a.sound.equalise import equalised
 from stav2a.sound.mel import log_mel
 from stav2a.sound.stft_distance import stft_distance
 from stav2a.sound.vocoder import vocode
@@ -36,15 +36,15 @@ def reconstructions(pipe, bank: str | Path, count: int, seconds: float = 2.56) -
         coded = mel_vae.decode(pipe.vae, mel_vae.encode(pipe.vae, mel[:, None]))[:, 0]
         vocoded = vocode(pipe.vocoder, mel, samples)
         both = vocode(pipe.vocoder, coded, samples)
-        refined = refine(both, coded, timeline, pipe.defaults["griffin_lim"])
+        as_used = equalised(both, coded, timeline, pipe.defaults["equaliser_rounds"])
         for name, value in (
             ("VAE, log-mel distance", float((coded - mel).abs().mean())),
             ("vocoder, log-mel distance", float((log_mel(vocoded, timeline) - mel).abs().mean())),
             ("vocoder, multi-resolution STFT distance", float(stft_distance(real, vocoded))),
             ("VAE and vocoder, log-mel distance", float((log_mel(both, timeline) - mel).abs().mean())),
             ("VAE and vocoder, multi-resolution STFT distance", float(stft_distance(real, both))),
-            ("the same, refined as in use, log-mel distance", float((log_mel(refined, timeline) - mel).abs().mean())),
-            ("the same, refined as in use, STFT distance", float(stft_distance(real, refined))),
+            ("the same, equalised as in use, log-mel distance", float((log_mel(as_used, timeline) - mel).abs().mean())),
+            ("the same, equalised as in use, STFT distance", float(stft_distance(real, as_used))),
         ):
             rows.setdefault(name, []).append(value)
     return {

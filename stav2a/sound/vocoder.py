@@ -9,6 +9,8 @@ from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 from stav2a.presets import VOCODER
 from stav2a.timeline import COMPACT, Timeline
 
+from . import channels_last
+
 
 def vocoder_config(name: str, timeline: Timeline = COMPACT) -> SpeechT5HifiGanConfig:
     """`paper`, `compact` or `tiny`. The mel goes in as it is (`normalize_before` off), as in AudioLDM."""
@@ -40,7 +42,9 @@ def vocode(vocoder: SpeechT5HifiGan, mel: Tensor, samples: int | None = None) ->
         for rate in vocoder.config.upsample_rates:
             hop *= rate
         samples = mel.shape[1] * hop
-    return vocoder(mel)[:, :samples]
+    plain = torch.is_grad_enabled() or mel.device.type != "cpu" or mel.dtype != torch.float32
+    waveform = vocoder(mel) if plain else channels_last.forward(vocoder, mel)
+    return waveform[:, :samples]
 
 
 def from_audioldm_layout(state_dict: dict[str, Tensor], mel_bins: int = 64) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stav2a.presets import TIMELINES
+from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 from stav2a.sound.stft_distance import stft_distance
 from stav2a.sound.vocoder import build_vocoder, vocode
@@ -18,12 +19,13 @@ from .config import TrainConfig
 from .discriminators import Discriminators
 from .mixtures import Mixtures
 from .parts import trained
-from .stage import Stage
+from .stage import Stage, uniform_for
 
 
 class VocoderStage(Stage):
     """Options: `adversarial_after` (steps of spectral losses alone before the discriminators join; 0),
-    `discriminator_channels` (12).
+    `discriminator_channels` (12), `through_vae` (share of the crops whose mel-spectrogram passes the VAE of `parts`
+    first, as it does in use; 0).
 
     Two phases a step: the vocoder's, then the discriminators' on what the vocoder made.
     """
@@ -41,6 +43,8 @@ class VocoderStage(Stage):
         if not found:
             enliven(self.vocoder)
         self.discriminators = Discriminators(int(config.options.get("discriminator_channels", 12)))
+        self.through_vae = float(config.options.get("through_vae", 0.0))
+        self.vae = self.freeze(trained(config.parts, "vae")) if self.through_vae else None
         self.mixtures = Mixtures(config, self.timeline)
         self._made: tuple[Tensor, Tensor] | None = None
 
@@ -58,7 +62,7 @@ class VocoderStage(Stage):
             return {"loss": self.discriminators.loss(*self._made)}
         real = batch["waveform"]
         mel = log_mel(real, self.timeline)
-        fake = vocode(self.vocoder, mel, real.shape[1])
+        fake = vocode(self.vocoder, self.given(mel, batch["index"]), real.shape[1])
         self._made = (real, fake.detach())
         mel_distance = (log_mel(fake, self.timeline) - mel).abs().mean()
         spectral = stft_distance(real, fake)
@@ -69,6 +73,15 @@ class VocoderStage(Stage):
             loss = loss + fooling + 2 * matching
             out |= {"adversarial": fooling.detach(), "matching": matching.detach()}
         return {"loss": loss, **out}
+
+    @torch.no_grad()
+    def given(self, mel: Tensor, index: Tensor) -> Tensor:
+        """What the vocoder is to sound like `mel` from: Tensor[B, M, mel_bins], some of it coded and decoded."""
+        if self.vae is None:
+            return mel
+        coded = mel_vae.decode(self.vae, mel_vae.encode(self.vae, mel[:, None]))[:, 0]
+        chosen = uniform_for(index, self.config.seed, "through vae")[:, 0].to(mel.device) < self.through_vae
+        return torch.where(chosen[:, None, None], coded, mel)
 
     @torch.no_grad()
     def listen(self, folder: Path) -> dict[str, float]:

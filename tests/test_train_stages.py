@@ -21,6 +21,7 @@ from stav2a.data.prepare import Rendered, Settings, prepare
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
+from stav2a.train.vae import spectral_convergence
 from stav2a.train.video import info_nce, unit
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "tiny"
@@ -188,6 +189,52 @@ def test_captions_are_dropped_at_the_chance_asked_for(work, tmp_path):
     dropped = (masks == empty).float().mean()
     assert 0.18 < dropped < 0.32
     assert torch.equal(stage.text({"index": indices[7:8], "caption": ["a tone"]}).text_mask.sum(1), masks[7:8])
+
+
+def test_pictures_are_dropped_as_guidance_drops_them(work, tmp_path):
+    """Together, alone or with the caption: what guidance subtracts must have been learnt."""
+    stage, config = stage_of("v2a", work, tmp_path, drop_video=0.0, drop_picture=0.3, drop_both=0.2, drop_text=0.0)
+    count, met = 120, []
+    batch = default_collate([{**stage.sample("train", 0), "index": index} for index in range(count)])
+    stage.loss = lambda latents, conditions, *rest: met.append(conditions) or latents.sum()
+    with torch.no_grad():
+        stage({**batch, "curve": torch.ones_like(batch["curve"])})
+    (conditions,) = met
+    dark = conditions.global_tokens.flatten(1).eq(0).all(1)
+    assert torch.equal(dark, conditions.local_features.flatten(1).eq(0).all(1))
+    assert torch.equal(dark, conditions.onset_curve.eq(0).all(1))
+    wordless = conditions.text_mask.sum(1) == conditions.text_mask.sum(1).min()
+    assert not (wordless & ~dark).any()  # a caption is dropped with the picture here, or not at all
+    assert 0.35 < float(dark.float().mean()) < 0.65 and 0.1 < float(wordless.float().mean()) < 0.3
+
+
+def test_a_decoder_learns_alone_and_latents_stay_what_they_are(work, tmp_path):
+    stage, config = stage_of("vae", work, tmp_path, decoder_only=True)
+    before = load_file(tmp_path / "parts" / "vae" / "diffusion_pytorch_model.safetensors")
+    scale = stage.vae.config.scaling_factor
+    train(stage, config)
+    after = load_file(tmp_path / "parts" / "vae" / "diffusion_pytorch_model.safetensors")
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)
+    assert json.loads((tmp_path / "parts" / "vae" / "config.json").read_text())["scaling_factor"] == scale
+
+
+def test_amplitudes_that_are_lost_cost_more_where_it_is_loud():
+    mel = torch.full((1, 1, 8, 8), -6.0)
+    mel[..., 0] = 1.0
+    loud, quiet = mel.clone(), mel.clone()
+    loud[..., 0] -= 0.5
+    quiet[..., 1] -= 0.5
+    assert spectral_convergence(loud, mel) > 100 * spectral_convergence(quiet, mel) > 0
+    assert spectral_convergence(mel, mel) == 0
+
+
+def test_a_vocoder_learns_from_coded_mels_too(work, tmp_path):
+    stage, _ = stage_of("vocoder", work, tmp_path, through_vae=0.5)
+    mel, index = torch.randn(16, 32, 64) - 5, torch.arange(16)
+    coded = (stage.given(mel, index) != mel).flatten(1).any(1)
+    assert 0 < int(coded.sum()) < 16
+    assert torch.equal(stage.given(mel, index)[~coded], mel[~coded])
 
 
 def test_a_model_without_global_tokens_is_sampled_without_them(work, tmp_path):

@@ -17,6 +17,16 @@ from stav2a.sound.vocoder import vocode
 
 
 @torch.no_grad()
+def coded_and_decoded(pipe, waveform: np.ndarray) -> np.ndarray:
+    """float32 [S] through the VAE and back to sound as the pipeline makes it: [S]."""
+    timeline = pipe.timeline
+    whole = timeline.hop_length * timeline.mel_per_latent  # samples of a latent step
+    padded = np.pad(waveform, (0, -len(waveform) % whole))
+    mel = log_mel(torch.from_numpy(padded)[None].to(pipe.device), timeline)[:, None]
+    return pipe.decode(mel_vae.encode(pipe.vae, mel.to(pipe.vae.dtype)), len(waveform))[0][0]
+
+
+@torch.no_grad()
 def reconstructions(pipe, bank: str | Path, count: int, seconds: float = 2.56) -> dict[str, dict]:
     """{figure: {"value", "ci95", "n"}} over `count` test recordings, evenly over the bank, padded to `seconds`.
 

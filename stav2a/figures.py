@@ -168,7 +168,8 @@ def _frame(axes: Axes, title: str, duration_s: float, compact: bool) -> None:
     axes.set_xlim(0, max(duration_s, 1e-3))
     # Not set_title: placing a title measures every tick of the axes, a third of the whole drawing time.
     above = 1 + 5 / (axes.figure.bbox.height * axes.get_position().height)
-    axes.text(0, above, title, transform=axes.transAxes, fontsize=8.5 if compact else 9, color=INK)
+    after = 5 / (axes.figure.bbox.width * axes.get_position().width)  # a playhead at the start covers no letter
+    axes.text(after, above, title, transform=axes.transAxes, fontsize=8.5 if compact else 9, color=INK)
     axes.set_yticks([])
     axes.set_facecolor("none")
     axes.xaxis.set_major_locator(NullLocator())  # the lowest row has the ticks of all; unseen ones take time, too
@@ -263,7 +264,7 @@ def _draw_mel(axes: Axes, mel: np.ndarray, data: Tracks) -> None:
     for khz in (0.5, 2, 4):
         height = _mel_scale(khz * 1000) / _mel_scale(data.sample_rate / 2)
         axes.text(
-            0.004, height, f"{khz:g} kHz", transform=axes.transAxes, fontsize=6.5, color="white", alpha=0.85,
+            0.008, height, f"{khz:g} kHz", transform=axes.transAxes, fontsize=6.5, color="white", alpha=0.85,
             va="center",
         )  # fmt: skip
 

@@ -83,7 +83,7 @@ def test_nothing_tells_the_systems_apart_before_the_answer(browser, study):
     page.set_default_timeout(WAIT)
     responses = []
     try:
-        page.on("response", responses.append)
+        page.on("response", lambda response: responses.append(response))
         page.goto(url)
         page.click("#study-begin")
         page.wait_for_selector(".bt-count:has-text('Trial 1 of 3')")

@@ -11,6 +11,7 @@ from scipy import stats
 
 from stav2a import listening_stats
 from stav2a.trials import LOW_PASS, REFERENCE, SCALE_KEYS, SHIFTED, SYSTEM, Design, Trial, plan_trials
+from stav2a.ui.results import short_names
 
 CLIPS = [(f"clip {n}", ["ours", "theirs"], n != 3) for n in range(4)]
 
@@ -232,3 +233,11 @@ def test_nothing_at_all_is_an_empty_table(tmp_path):
     assert np.isnan(listening_stats.score_table(one).OQ_ci).all()
     assert np.isnan(listening_stats.paired_tests(one).p).all()
     assert np.isnan(listening_stats.consistency(one).difference[0])
+
+
+def test_long_names_are_cut_where_they_do_not_differ():
+    seeds = [f"w 3 · 10 steps · dpm++2m · seed {seed}" for seed in (2081732196, 2081732197)]
+    labels = short_names([*seeds, "original", f"ours {'x' * 40}"])
+    assert labels[0].endswith("seed 2081732196") and labels[2] == "original"
+    assert len(set(labels)) == 4 and all(len(label) <= 26 for label in labels)
+    assert labels[1].endswith("2081732197") and labels[3].startswith("ours xxx") and labels[3].endswith("…")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from test_systems import pipeline_of
 
+from stav2a import systems
 from stav2a.engine import Engine
 from stav2a.generate import generate
 from stav2a.media.limits import InputError
@@ -165,3 +168,20 @@ def test_the_page_has_the_editor_and_the_dials(engine, tmp_path):
     demo = create_demo(engine, root=tmp_path)
     ids = {getattr(block, "elem_id", None) for block in demo.blocks.values()}
     assert {"layout-editor", "paint", "negative-guidance", "alignment-guidance"} <= ids
+
+
+@pytest.mark.parametrize("name", systems.names())
+def test_what_is_told_of_a_system_is_what_its_class_says(name):
+    kind, told = systems.find(name), systems.declared(name)
+    assert told["title"] == kind.title and kind.title[1:] in systems.about(name)
+    assert ("hears no caption" in systems.about(name)) == (kind.hears_caption is False)
+    assert ("layout" in systems.about(name).split(kind.title[1:])[1]) == bool(kind.latent_channels)
+
+
+def test_the_page_is_made_without_torch(tmp_path):
+    """It answers before a model is loaded, and torch takes seconds to import."""
+    code = (
+        "import sys; from stav2a.engine import Engine; from stav2a.ui.page import create_demo; "
+        f"create_demo(Engine('compact'), ratings={str(tmp_path / 'r.sqlite')!r}); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

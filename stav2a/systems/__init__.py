@@ -7,7 +7,9 @@ add one.
 
 from __future__ import annotations
 
+import ast
 import pkgutil
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -48,15 +50,29 @@ def about(name: str) -> str:
         name = OWN
     if name not in names():
         return ""
-    kind = find(name)
-    told = [f"{kind.title[:1].upper()}{kind.title[1:]}."]
-    if not kind.hears_caption:
+    own = declared(name)
+    told = [f"{own['title'][:1].upper()}{own['title'][1:]}."]
+    if not own.get("hears_caption", True):
         told.append("It hears no caption.")
-    if kind.latent_channels:
+    if own.get("latent_channels", 0):
         told.append("Its audio layout can be painted after the first run.")
     if name != OWN:
         told.append("Onsets and temporal control do not move its sound.")
     return " ".join(told)
+
+
+@cache
+def declared(name: str) -> dict:
+    """What the class of a system says of itself in plain constants, read without running its module.
+
+    The page tells it before anybody has chosen a model; importing a system takes torch with it, and seconds.
+    """
+    source = Path(__path__[0], f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    body = ast.parse(source).body
+    assigned = {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign)}
+    kind = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == assigned["SYSTEM"].id)
+    constants = [node for node in kind.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
+    return {node.targets[0].id: node.value.value for node in constants}
 
 
 def present() -> list[str]:

@@ -43,7 +43,9 @@ SEED_CEILING = 2**31 - 1
 def part(shared: Shared) -> dict[str, gr.components.Component]:
     """Start and length."""
     with gr.Row():
-        start = gr.Number(0, label="Start (s)", minimum=0, step=0.1, precision=None, elem_id="start")
+        start = gr.Number(
+            0, label="Start (s)", minimum=0, step=0.1, precision=None, elem_id="start", info="0: from the beginning.",
+        )  # fmt: skip
         length = gr.Number(
             None, label="Length (s)", minimum=0, step=0.1, elem_id="length", placeholder="to the end",
             info=f"0: to the end. At most {shared.limits.duration_s:g} s.",

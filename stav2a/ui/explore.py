@@ -21,7 +21,7 @@ from stav2a.variants import grid, numbers
 COLUMNS, ROWS = 6, 4  # the most
 LENGTH_S = 8.0
 GONE = "These sounds are not kept any more; fill the grid again."
-HINT = "Every cell begins with the same noise: only guidance and steps differ."
+HINT = "The grid appears below. Every cell begins with the same noise: only guidance and steps differ."
 
 
 class Explore(NamedTuple):

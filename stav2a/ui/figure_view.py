@@ -13,7 +13,7 @@ STYLE = """
 .fv { position: relative; background: #fff; border-radius: 10px; overflow: hidden; cursor: crosshair; }
 .fv[hidden] { display: none; }
 .fv img { display: block; width: 100%; height: auto; margin: 0; user-select: none; }
-.fv-head { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; pointer-events: none;
+.fv-head { position: absolute; top: 0; bottom: 5%; width: 2px; margin-left: -1px; pointer-events: none;
   display: none; background: #1f2933; box-shadow: 0 0 0 1px rgba(255, 255, 255, .75); }
 """
 

@@ -67,7 +67,7 @@ function drawRuler(empty) {
   const every = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60].find((s) => x(s) - x(0) > 46) || 120;
   for (let t = 0; t <= data.duration_s + 1e-6; t += every) {
     make("line", { x1: x(t), x2: x(t), y1: RULER, y2: HEIGHT }, ruler);
-    make("text", { x: x(t) + 3, y: 14 }, ruler).textContent = `${+t.toFixed(1)} s`;
+    if (x(t) + 30 < width) make("text", { x: x(t) + 3, y: 14 }, ruler).textContent = `${+t.toFixed(1)} s`;
   }
 }
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 # Smaller than on the command line: a public page shares one machine between strangers.
 LIMITS = Limits(file_mb=200.0, duration_s=60.0)
 QUEUE_SIZE = 20
+CPU_NOTICE = (
+    "Running on a CPU: with the built-in model, ten seconds of video take a few seconds on two free cores; "
+    "longer clips, more steps and larger models take longer."
+)
 HEAD = """
 <div id="head"><h1>STA-V2A</h1>
 <p>Sound for a silent clip: what is seen, when it is seen. Every onset can be moved.</p></div>
@@ -109,7 +113,7 @@ def notices(engine: Engine) -> list[str]:
     if (missing := engine.models()[engine.default_model]) is not None:
         sentences.append(f"{missing} Choose another model under “Model, sampling and seed”.")
     if not likely_accelerated():
-        sentences.append("Running on a CPU: ten seconds of video take about half a minute. Short clips are quicker.")
+        sentences.append(CPU_NOTICE)
     return sentences
 
 

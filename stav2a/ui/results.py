@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Iterable
 from html import escape
 from io import BytesIO
 
@@ -79,7 +80,7 @@ def score_figure(table: pd.DataFrame) -> Figure:
         axes.set_xticks([20, 40, 60, 80, 100])
         axes.tick_params(axis="both", length=0, labelsize=8, labelcolor=MUTED)
         axes.grid(axis="x", color=RULE, linewidth=0.8)
-        axes.set_yticks(list(places), [_short(name) for name in table.system] if number == 0 else [])
+        axes.set_yticks(list(places), short_names(table.system) if number == 0 else [])
         for label in axes.get_yticklabels():
             label.set(color=INK, fontsize=9, parse_math=False)  # a "$" in a name is a "$"
         axes.set_title(f"{scale.key}", fontsize=10, color=INK, loc="left")
@@ -210,5 +211,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _short(name: str, most: int = 26) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def short_names(names: Iterable[str], most: int = 26) -> list[str]:
+    """Names cut to `most` characters at their ends, or at their beginnings where only the ends differ."""
+    names = list(names)
+    cut = [name if len(name) <= most else f"{name[: most - 1]}…" for name in names]
+    return [f"…{name[1 - most :]}" if cut.count(one) > 1 else one for name, one in zip(names, cut, strict=True)]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # its parts are imported where they are first used: `stats` takes a second
 
 from .trials import LOW_PASS, REFERENCE, SCALE_KEYS
 
@@ -40,7 +40,7 @@ def mean_interval(values) -> Interval:
         return Interval(float("nan"), float("nan"), 0)
     if n == 1:
         return Interval(float(values[0]), float("nan"), 1)
-    quantile = stats.t.ppf((1 + LEVEL) / 2, n - 1)
+    quantile = scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1)
     return Interval(float(values.mean()), float(quantile * values.std(ddof=1) / np.sqrt(n)), n)
 
 
@@ -123,8 +123,8 @@ def abx_table(choices: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (first, second), group in _by_pair(choices[choices.test == "abx"]):
         n, correct = len(group), int(group.correct.sum())
-        result = stats.binomtest(correct, n, 0.5, alternative="greater")
-        low, high = stats.binomtest(correct, n, 0.5).proportion_ci(LEVEL, method="wilson")
+        result = scipy.stats.binomtest(correct, n, 0.5, alternative="greater")
+        low, high = scipy.stats.binomtest(correct, n, 0.5).proportion_ci(LEVEL, method="wilson")
         rows.append((first, second, n, correct, correct / n, low, high, result.pvalue))
     return pd.DataFrame(rows, columns=["first", "second", "n", "correct", "share", "low", "high", "p"])
 
@@ -134,7 +134,7 @@ def ab_table(choices: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (first, second), group in _by_pair(choices[choices.test == "ab"]):
         won, lost = int((group.answer == first).sum()), int((group.answer == second).sum())
-        p = stats.binomtest(won, won + lost, 0.5).pvalue if won + lost else np.nan
+        p = scipy.stats.binomtest(won, won + lost, 0.5).pvalue if won + lost else np.nan
         rows.append((first, second, len(group), won, lost, len(group) - won - lost, p))
     return pd.DataFrame(rows, columns=["first", "second", "n", "first_won", "second_won", "ties", "p"])
 
@@ -155,7 +155,7 @@ def _signed_rank(difference: np.ndarray) -> float:
         return float("nan")
     if not difference.any():
         return 1.0
-    return float(stats.wilcoxon(difference).pvalue)
+    return float(scipy.stats.wilcoxon(difference).pvalue)
 
 
 def _repeat_pairs(own: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +170,7 @@ def _repeat_pairs(own: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def _spearman(first: np.ndarray, second: np.ndarray) -> float:
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
-    return float(stats.spearmanr(first, second).statistic)
+    return float(scipy.stats.spearmanr(first, second).statistic)
 
 
 def _anchor_missed(own: pd.DataFrame) -> float:

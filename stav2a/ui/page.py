@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 LIMITS = Limits(file_mb=200.0, duration_s=60.0)
 QUEUE_SIZE = 20
 CPU_NOTICE = (
-    "Running on a CPU: with the built-in model, ten seconds of video take a few seconds on two free cores; "
-    "longer clips, more steps and larger models take longer."
+    "Running on a CPU: ten seconds of video take a few seconds with the built-in model, with larger ones far longer."
 )
 HEAD = """
 <div id="head"><h1>STA-V2A</h1>

@@ -94,7 +94,8 @@ def measures_table(measures: dict, rtf: float, seconds: float) -> str:
         if isinstance(value, bool) or value is None or value != value:
             continue
         small = f"<small>{escape(what)}</small>" if what else ""
-        rows.append(f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(form.format(value))}</td></tr>')
+        told = form.format(value).replace("-", "−")
+        rows.append(f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(told)}</td></tr>')
     return f'<table class="measures"><caption>Measures</caption><tbody>{"".join(rows)}</tbody></table>'
 
 

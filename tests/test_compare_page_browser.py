@@ -192,6 +192,7 @@ def test_blind_the_page_holds_no_name_until_the_answer_is_given(visitor, site):
     )
     visitor.click(".bt-submit:not([disabled])")
     visitor.wait_for_selector("#results-shown table")
+    visitor.wait_for_selector("#results-told >> text=What you heard")
     said(visitor, "#results-shown", "guidance 9")
     said(visitor, "#results-shown", "original")
     ratings = RatingStore(site[1].ratings).ratings()

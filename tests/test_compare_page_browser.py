@@ -128,7 +128,9 @@ def test_a_reload_finds_the_grid_and_follows_it_to_its_end(visitor):
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
     assert visitor.input_value("#explore-guidance textarea, #explore-guidance input") == "2, 6"
     assert visitor.input_value("#explore-steps textarea, #explore-steps input") == "1, 60"
-    assert visitor.input_value("#explore-prompt textarea, #explore-prompt input") == OWN
+    visitor.wait_for_function(
+        "own => document.querySelector('#explore-prompt textarea, #explore-prompt input').value === own", arg=OWN
+    )
     said(visitor, "#explore-info", "fps")
     for name in ("Compare", "Generate"):
         tab(visitor, name)
@@ -208,7 +210,9 @@ def test_back_to_the_names_a_reload_and_deletion(visitor, site, tmp_path):
     visitor.wait_for_selector("#generate")
     tab(visitor, "Compare")
     visitor.wait_for_selector("#compare-source video", state="attached")  # the form is folded
-    assert visitor.input_value("#compare-values textarea, #compare-values input") == "2, 9"
+    visitor.wait_for_function(
+        "document.querySelector('#compare-values textarea, #compare-values input').value === '2, 9'"
+    )
     visitor.get_by_role("button", name="Results of the blind tests").click()
     visitor.wait_for_selector("#results-shown table")
     with visitor.expect_download() as download:

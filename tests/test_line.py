@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -143,6 +146,27 @@ def test_a_missing_model_is_said_and_the_page_opens(monkeypatch, tmp_path):
 
 
 # ---- many requests
+
+
+def test_threads_share_two_heaps():
+    """Sixteen threads that allocate at once make no more heaps, where the C library is glibc."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("heaps a thread are glibc's")
+    code = """
+import ctypes, threading
+from stav2a.ui.page import bounded_heap
+assert bounded_heap()
+meet = threading.Barrier(16)
+def work():
+    meet.wait()
+    [bytes(3000) for _ in range(200)]
+    meet.wait()
+threads = [threading.Thread(target=work) for _ in range(16)]
+[t.start() for t in threads]; [t.join() for t in threads]
+ctypes.CDLL(None).malloc_stats()
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stderr
+    assert 1 <= told.count("Arena ") <= 2, told
 
 
 def test_requests_leave_nothing_behind(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import ctypes
 import importlib.util
 import os
 import platform
@@ -126,6 +127,16 @@ def zero_gpu() -> bool:
     return bool(os.environ.get("SPACES_ZERO_GPU"))
 
 
+def bounded_heap() -> bool:
+    """Keep the C library to two heaps, as far as it is glibc; whether that was done.
+
+    Every job works in a thread of its own. By default threads get heaps of their own, up to eight a core, and each
+    keeps what it has once held: a hundred runs added 120 MB that nothing used.
+    """
+    arena_max = -8  # M_ARENA_MAX in malloc.h
+    return platform.libc_ver()[0] == "glibc" and ctypes.CDLL(None).mallopt(arena_max, 2) == 1
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="model that is chosen at first (default: compact)")
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
@@ -141,6 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     from stav2a.engine import Engine
 
+    bounded_heap()
     # A Space asks for all addresses through the variable; everywhere else only this machine may connect.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     engine = Engine(given.model)

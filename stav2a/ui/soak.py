@@ -23,7 +23,7 @@ from pathlib import Path
 from stav2a.engine import Engine
 from stav2a.settings import Settings
 from stav2a.ui.endpoints import VISIT
-from stav2a.ui.page import create_demo, launch_options
+from stav2a.ui.page import bounded_heap, create_demo, launch_options
 from stav2a.ui.work import generation
 
 KINDS = ("made", "refused file", "refused number", "cancelled")
@@ -130,6 +130,7 @@ def main() -> None:
     parser.add_argument("--model", default="compact")
     parser.add_argument("--requests", type=int, default=100)
     given = parser.parse_args()
+    bounded_heap()  # as where the page is served
     rooms = []
     names = list(Room.__dataclass_fields__)
     print("requests", *names, sep="\t", flush=True)

@@ -15,6 +15,7 @@ DEFAULTS = {
     "onset_threshold": 0.5,
     "mask_control": True,
     "guided_share": 1.0,  # share of the steps, the noisiest first, that guidance is paid for
+    "guidance_rescale": 0.0,  # towards the deviation of the conditioned prediction, which keeps levels
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
     "prompt_prefix": "",
     "use_global_tokens": True,  # a model trained without them (row of Table III) is sampled without them

@@ -362,6 +362,7 @@ class STAV2APipeline(DiffusionPipeline):
         control: float = 1.0,
         scales: Sequence = (),
         guided_share: float | None = None,
+        rescale: float | None = None,
         negative: float | None = None,
         alignment: float | None = None,
     ) -> Guidance:
@@ -376,6 +377,7 @@ class STAV2APipeline(DiffusionPipeline):
             "control": control,
             "mask_control": own["mask_control"],
             "guided_share": own["guided_share"] if guided_share is None else guided_share,
+            "rescale": own["guidance_rescale"] if rescale is None else rescale,
         }
         if scales:
             scales = tuple(own["guidance_scale"] if s is None else s for s in scales)
@@ -473,7 +475,12 @@ class STAV2APipeline(DiffusionPipeline):
             negative=negative_guidance_scale,
             alignment=alignment_guidance_scale,
         )
-        guidance = replace(dials, mask_control=defaults["mask_control"], guided_share=defaults["guided_share"])
+        guidance = replace(
+            dials,
+            mask_control=defaults["mask_control"],
+            guided_share=defaults["guided_share"],
+            rescale=defaults["guidance_rescale"],
+        )
         yield Progress("denoise", 0, steps)
         latents = None
         for step, latents in enumerate(

@@ -113,6 +113,27 @@ def test_guidance_is_paid_for_its_share_of_the_steps(tiny_pipeline, monkeypatch,
     assert seen == predicted
 
 
+def test_a_rescaled_prediction_has_the_deviation_of_the_conditioned_one():
+    conditioned = torch.randn(2, 8, 16, 4, generator=torch.Generator().manual_seed(0))
+    combined = 3 * conditioned + torch.tensor([0.5, -0.5])[:, None, None, None]
+    axes = (1, 2, 3)
+    whole = Guidance(rescale=1.0).rescaled(combined, conditioned)
+    assert torch.allclose(whole.std(axes), conditioned.std(axes))
+    half = Guidance(rescale=0.5).rescaled(combined, conditioned)
+    assert torch.allclose(half.std(axes), (conditioned.std(axes) + combined.std(axes)) / 2)
+    assert Guidance().rescaled(combined, conditioned) is combined
+    assert BatchGuidance(scales=(2.0, 2.0), rescale=0.3).alike().rescale == 0.3
+
+
+def test_rescaling_is_what_the_checkpoint_says(tiny_pipeline, monkeypatch):
+    frames = np.zeros((16, 32, 32, 3), np.uint8)
+    plain = tiny_pipeline(frames, "a dog barks", seed=0).waveforms
+    assert tiny_pipeline.guidance().rescale == 0
+    monkeypatch.setitem(tiny_pipeline.config.defaults, "guidance_rescale", 0.7)
+    assert tiny_pipeline.guidance().rescale == 0.7
+    assert not np.array_equal(tiny_pipeline(frames, "a dog barks", seed=0).waveforms, plain)
+
+
 def test_snr_weights_are_finite_where_no_signal_is_left():
     scheduler = DDPMScheduler(**SCHEDULER["compact"])
     timesteps = torch.tensor([999, 500])

@@ -13,7 +13,7 @@ from stav2a.metrics.dials import Dials, combinations
 
 
 def asked(**changes) -> argparse.Namespace:
-    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power"))
+    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power", "rescale"))
     return argparse.Namespace(**{**own, **changes})
 
 
@@ -31,6 +31,7 @@ def test_combinations_start_with_the_cheapest_and_keep_what_was_not_asked_for():
         "video_guidance_scale": 2.0,
         "guided_share": 1.0,
         "timestep_power": 1.0,
+        "guidance_rescale": 0.0,
     }
     rows = combinations(asked(steps=[25, 4], video_guidance=[0.0, 1.0]), own)
     assert [(r.steps, r.video) for r in rows] == [(4, 3.0), (4, 1.0), (25, 3.0), (25, 1.0)] or [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor
 
@@ -29,7 +29,7 @@ class BatchGuidance(Guidance):
 
     def alike(self) -> Guidance:
         """The dials that all items share."""
-        return Guidance(self.text, self.video, self.control, self.mask_control, self.guided_share)
+        return Guidance(**{f.name: getattr(self, f.name) for f in fields(Guidance)})
 
     def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
         """Each prediction is Tensor[B, C, T, F]."""

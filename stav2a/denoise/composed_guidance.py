@@ -78,6 +78,9 @@ class ComposedGuidance(ClassifierGuidance):
             conditions.without_text(),
         ]
 
+    def rescaled(self, combined: Tensor, conditioned: Tensor) -> Tensor:
+        return combined  # the last branch is the picture alone, whose deviation is not the mixture's
+
     def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
         if len(predictions) == 1:
             return predictions[0]

@@ -54,6 +54,9 @@ def set_steps(sampler, steps: int, device, power: float = 1.0) -> None:
 class Guidance:
     """The dials: text guidance w of eq. 7, video guidance (1: none of its own), strength of the control.
 
+    `rescale`: how far the guided prediction's deviation is brought back to that of the conditioned one (Lin et al.
+    2024, eq. 15 and 16): scales above 1 make each step larger than what was learnt, and sounds too loud.
+
     `guided_share`: guidance holds for this share of the steps, the noisiest first; what follows takes the
     conditioned prediction alone, which costs half or a third (Kynkäänniemi et al. 2024, eq. 4 and 5).
     """
@@ -63,6 +66,7 @@ class Guidance:
     control: float = 1.0
     mask_control: bool = True  # the authors let the ControlNet see text padding: False is faithful to them
     guided_share: float = 1.0
+    rescale: float = 0.0
 
     def branch_count(self) -> int:
         if self.text == self.video:  # the middle prediction cancels out, and at 1 the first one as well
@@ -86,6 +90,14 @@ class Guidance:
             return without + self.text * (full - without)
         nothing, video, full = predictions
         return nothing + self.video * (video - nothing) + self.text * (full - video)
+
+    def rescaled(self, combined: Tensor, conditioned: Tensor) -> Tensor:
+        """Tensor[B, C, T, F] both; each item has its own deviation."""
+        if self.rescale == 0:
+            return combined
+        axes = tuple(range(1, combined.ndim))
+        ratio = conditioned.std(axes, keepdim=True) / combined.std(axes, keepdim=True).clamp(min=1e-6)
+        return combined * (1 + self.rescale * (ratio - 1))
 
     def corrected(self, prediction: Tensor, latents: Tensor, timestep, conditions: Conditions) -> Tensor:
         """A last word on the combined prediction, for guidance by more than the U-Net."""
@@ -135,7 +147,8 @@ def guided(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, 
     branches = guidance.branches(conditions)
     batch = latents.repeat(len(branches), 1, 1, 1)
     prediction = predict(unet, controlnet, batch, timestep, concatenated(branches), guidance)
-    combined = guidance.combine(prediction.chunk(len(branches)))
+    parts = prediction.chunk(len(branches))
+    combined = guidance.rescaled(guidance.combine(parts), parts[-1])
     return guidance.corrected(combined, latents, timestep, conditions)
 
 

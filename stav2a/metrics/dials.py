@@ -30,6 +30,7 @@ class Dials:
     video: float
     guided_share: float
     timestep_power: float
+    rescale: float = 0.0
 
     def evaluations(self) -> int:
         """Passes of one clip through the network, all branches of the guidance counted."""
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--video-guidance", type=float, nargs="+", help=f"video guidance ({own}, 0: as the text's)")
     parser.add_argument("--share", type=float, nargs="+", help=f"share of the steps that is guided ({own})")
     parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
+    parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
     parser.add_argument("--json", action="store_true", help="print one JSON object a row")
 
 
@@ -81,9 +83,10 @@ def combinations(args: argparse.Namespace, own: dict) -> list[Dials]:
         args.video_guidance or [own["video_guidance_scale"]],
         args.share or [own["guided_share"]],
         args.power or [own["timestep_power"]],
+        args.rescale or [own["guidance_rescale"]],
     )
-    rows = {Dials(s, w, v or w, share, power) for s, w, v, share, power in itertools.product(*lists)}
-    return sorted(rows, key=lambda d: (d.evaluations(), d.steps, d.text, d.video, d.timestep_power))
+    rows = {Dials(s, w, v or w, *rest) for s, w, v, *rest in itertools.product(*lists)}
+    return sorted(rows, key=lambda d: (d.evaluations(), d.steps, d.text, d.video, d.timestep_power, d.rescale))
 
 
 class TestClips:
@@ -115,7 +118,7 @@ def measured(pipe, clips: TestClips, dials: Dials) -> dict:
     """One row: cost, timing, what is asked for, likeness to real sounds, level and spread between two seeds."""
     from stav2a.denoise.conditions import concatenated
 
-    guidance = pipe.guidance(dials.text, dials.video, guided_share=dials.guided_share)
+    guidance = pipe.guidance(dials.text, dials.video, guided_share=dials.guided_share, rescale=dials.rescale)
     waves: list[list[np.ndarray]] = [[], []]
     spent = 0.0
     for draw, start in itertools.product((0, 1), range(0, len(clips.clips), BATCH)):
@@ -187,8 +190,9 @@ def judged(clips: TestClips, waves: list[list[np.ndarray]], rate: int) -> dict:
 
 
 HEAD = (
-    f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'passes':>6s} {'s/clip':>6s} "
-    f"{'onset gain (95 % CI)':>23s} {'top-1':>5s} {'top-5':>5s} {'FD_bank':>7s} {'LU':>6s} {'diversity':>9s}"
+    f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'rescale':>7s} {'passes':>6s} "
+    f"{'s/clip':>6s} {'onset gain (95 % CI)':>23s} {'top-1':>5s} {'top-5':>5s} {'FD_bank':>7s} {'LU':>6s} "
+    f"{'diversity':>9s}"
 )
 
 
@@ -197,7 +201,7 @@ def line(row: dict) -> str:
     level = float("nan") if row["loudness_lu"] is None else row["loudness_lu"]
     return (
         f"{row['steps']:5d} {row['text']:5.1f} {row['video']:5.1f} {row['guided_share']:5.2f} "
-        f"{row['timestep_power']:5.2f} {row['evaluations']:6d} {row['denoise_seconds_per_clip']:6.2f} "
-        f"{row['onset_gain']:7.3f} ({low:.3f}-{high:.3f}) {row['top1']:5.2f} {row['top5']:5.2f} "
-        f"{row['fd_bank']:7.1f} {level:+6.1f} {row['diversity']:9.2f}"
+        f"{row['timestep_power']:5.2f} {row['rescale']:7.2f} {row['evaluations']:6d} "
+        f"{row['denoise_seconds_per_clip']:6.2f} {row['onset_gain']:7.3f} ({low:.3f}-{high:.3f}) "
+        f"{row['top1']:5.2f} {row['top5']:5.2f} {row['fd_bank']:7.1f} {level:+6.1f} {row['diversity']:9.2f}"
     )

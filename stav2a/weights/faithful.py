@@ -16,6 +16,7 @@ FAITHFUL = {
     "onset_threshold": 0.5,
     "mask_control": False,  # the authors' ControlNet attends to the text's padding
     "guided_share": 1.0,
+    "guidance_rescale": 0.0,
     "timestep_power": 1.0,
 }
 MODES = {"faithful": FAITHFUL}

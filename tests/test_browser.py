@@ -81,8 +81,13 @@ def set_number(page, section: str, field: str, value: str) -> None:
     box = page.locator(f"#{field} input[type=number]").first
     if not box.is_visible():
         page.get_by_role("button", name=section).click()
-    box.fill(value)
-    box.press("Tab")
+    for _ in range(20):  # a section that is just being opened sets its fields once more
+        box.fill(value)
+        box.press("Tab")
+        page.wait_for_timeout(300)
+        if box.input_value() == value:
+            return
+    raise AssertionError(f"{field} does not stay at {value}")
 
 
 def few_steps(page, steps: str = "2") -> None:
@@ -290,6 +295,7 @@ def test_who_waits_sees_the_place_in_the_line_and_may_leave_it(visit, site, clip
     for page in (first, second):
         upload(page, clip)
     few_steps(first, "200")
+    set_number(first, "Model, sampling and seed", "takes-count", "4")  # long enough for all that follows
     first.click("#generate")
     assert re.search(r"step \d+ of 200", wait_status(first, "step"))
     wait_status(first, "left")

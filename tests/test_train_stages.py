@@ -193,7 +193,7 @@ def test_captions_are_dropped_at_the_chance_asked_for(work, tmp_path):
 
 def test_pictures_are_dropped_as_guidance_drops_them(work, tmp_path):
     """Together, alone or with the caption: what guidance subtracts must have been learnt."""
-    stage, config = stage_of("v2a", work, tmp_path, drop_video=0.0, drop_picture=0.3, drop_both=0.2, drop_text=0.0)
+    stage, _ = stage_of("v2a", work, tmp_path, drop_video=0.0, drop_picture=0.3, drop_both=0.2, drop_text=0.0)
     count, met = 120, []
     batch = default_collate([{**stage.sample("train", 0), "index": index} for index in range(count)])
     stage.loss = lambda latents, conditions, *rest: met.append(conditions) or latents.sum()

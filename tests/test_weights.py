@@ -459,7 +459,9 @@ def test_sequential_offload_gives_the_same_sound(converted, paper):
             cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
     assert all(p.is_meta for p in pipe.unet.parameters())  # weights come for the moment they are needed
     settings = {"num_inference_steps": 2, "seed": 1}
-    assert np.array_equal(pipe(frames(8), "a", **settings).waveforms, paper(frames(8), "a", **settings).waveforms)
+    offloaded, whole = (p(frames(8), "a", **settings).waveforms for p in (pipe, paper))
+    assert np.abs(whole).max() > 0.01
+    np.testing.assert_allclose(offloaded, whole, atol=1e-4)  # the vocoder's two ways add up in another order
 
 
 def test_saved_and_pushed_folders_load_elsewhere(paper, tiny_pipeline, tmp_path, monkeypatch):

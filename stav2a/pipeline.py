@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -365,12 +365,14 @@ class STAV2APipeline(DiffusionPipeline):
         rescale: float | None = None,
         negative: float | None = None,
         alignment: float | None = None,
+        defaults: dict | None = None,
     ) -> Guidance:
-        """The dials, the checkpoint's own where None; `scales` gives every item of a batch its text guidance.
+        """The dials, those of `defaults` (the checkpoint's own) where None.
 
+        `scales` gives every item of a batch its text guidance.
         `negative`, the negative caption's own scale, and `alignment` are dials of TA-V2A alone.
         """
-        own = self.defaults
+        own = defaults or self.defaults
         dials = {
             "text": own["guidance_scale"] if text is None else text,
             "video": own["video_guidance_scale"] if video is None else video,
@@ -468,18 +470,13 @@ class STAV2APipeline(DiffusionPipeline):
             use_global_tokens=use_global_tokens,
         )
         length = self.padded_length(video)
-        dials = self.guidance(
+        guidance = self.guidance(
             chosen["guidance_scale"],
             chosen["video_guidance_scale"],
             controlnet_conditioning_scale,
             negative=negative_guidance_scale,
             alignment=alignment_guidance_scale,
-        )
-        guidance = replace(
-            dials,
-            mask_control=defaults["mask_control"],
-            guided_share=defaults["guided_share"],
-            rescale=defaults["guidance_rescale"],
+            defaults=defaults,
         )
         yield Progress("denoise", 0, steps)
         latents = None

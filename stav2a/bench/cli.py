@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 TRAINED_S = 2.56  # seconds of a stretch in the training table
-NETWORK_HEAD = f"{'network':22s} {'batch':>5s} {'seconds':>8s} {'GFLOP':>8s} {'GFLOP/s':>8s} {'of best':>7s}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("A clip of the benchmark lasts 0.5 to 600 s.")
     if any(not 1 <= b <= 256 for b in (*args.batch, *args.train)):
         raise InputError("A batch of the benchmark holds 1 to 256 clips.")
-    if any(not 1 <= n <= 1000 for n in (args.steps or 1, *args.step_counts)) or args.steps == 0:
+    if any(n is not None and not 1 <= n <= 1000 for n in (args.steps, *args.step_counts)):
         raise InputError("The benchmark takes 1 to 1000 steps.")
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     before = resident_mb()
@@ -115,19 +114,10 @@ def load(name: str, dtype, device: str):
 
 
 def rivals(pipe, seconds: float) -> dict[str, float]:
-    import numpy as np
-    import torch
-
     from stav2a.bench.rivals import denoising_rivals
-    from stav2a.bench.stages import CAPTION
+    from stav2a.bench.stages import inputs
 
-    timeline = pipe.timeline
-    count = round(min(seconds, timeline.video_window_s) * timeline.fps)
-    frames = np.zeros((count, timeline.frame_size, timeline.frame_size, 3), np.uint8)
-    video = pipe.encode_video(frames)
-    conditions = pipe.extract(video, CAPTION)
-    shape = (1, timeline.latent_channels, pipe.padded_length(video), timeline.latent_bins)
-    latents = torch.zeros(shape, device=pipe.device, dtype=pipe.unet.dtype)
+    frames, conditions, latents = inputs(pipe, seconds)
     return {name: c.seconds for name, c in denoising_rivals(pipe, conditions, latents, frames).items()}
 
 
@@ -154,7 +144,7 @@ def table(result: dict) -> str:
     for name, seconds in result["stages"].items():
         lines.append(f"{name:22s} {seconds:8.3f} {seconds / result['seconds']:6.1%}")
     lines += ["", f"matrix products: {result['matrix_gflop_per_s']:.0f} GFLOP/s at best"]
-    lines.append(NETWORK_HEAD)
+    lines.append(network_head("network"))
     for batch, costs in result["networks"].items():
         lines += [network_line(name, batch, c) for name, c in costs.items()]
     lines += [f"batch {batch}: peak memory {mb:.0f} MB" for batch, mb in result["memory_mb"].items()]
@@ -168,14 +158,15 @@ def table(result: dict) -> str:
         for key, one in ways.items():
             lines.append(f"{key + unit:>6s} {one['seconds']:8.2f} {one['rtf']:11.2f} {one['peak_memory_mb']:7.0f}")
     if result["training"]:
-        lines += [
-            "",
-            f"{'training step':22s} {'batch':>5s} {'seconds':>8s} {'GFLOP':>8s} {'GFLOP/s':>8s} {'of best':>7s}",
-        ]
+        lines += ["", network_head("training step")]
         for batch, c in result["training"].items():
             more = f"  {c['clips_per_second']:.2f} clips/s, peak {c['peak_memory_mb']:.0f} MB"
             lines.append(network_line(f"v2a, {TRAINED_S:g} s", batch, c) + more)
     return "\n".join(lines)
+
+
+def network_head(title: str) -> str:
+    return f"{title:22s} {'batch':>5s} {'seconds':>8s} {'GFLOP':>8s} {'GFLOP/s':>8s} {'of best':>7s}"
 
 
 def network_line(name: str, batch: str, c: dict[str, float]) -> str:

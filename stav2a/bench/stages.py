@@ -11,6 +11,7 @@ import torch
 
 from stav2a.bench.measure import Cost, cost, peak_memory
 from stav2a.condition import text
+from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, guided
 from stav2a.media import mux, read_frames
 from stav2a.sound import vae as mel_vae
@@ -91,16 +92,23 @@ def timed_way(pipe, seconds: float, settings: dict, runs: int = 2) -> dict:
 
 
 @torch.no_grad()
-def part_costs(pipe, seconds: float, batch: int = 1, guidance: Guidance | None = None) -> dict[str, Cost]:
-    """Cost of each network on `batch` clips of `seconds`: one call each, one guided step for the U-Net."""
-    timeline, device = pipe.timeline, str(pipe.device)
+def inputs(pipe, seconds: float, batch: int = 1) -> tuple[np.ndarray, Conditions, torch.Tensor]:
+    """Frames of a clip of `seconds`, up to one window, with the conditions and the noise of `batch` such clips."""
+    timeline = pipe.timeline
     count = round(min(seconds, timeline.video_window_s) * timeline.fps)
     frames = np.random.default_rng(0).integers(0, 255, (count, timeline.frame_size, timeline.frame_size, 3), np.uint8)
     video = pipe.encode_video(frames)
     conditions = pipe.extract(video, CAPTION).repeat(batch)
-    length = pipe.padded_length(video)
-    shape = (batch, timeline.latent_channels, length, timeline.latent_bins)
+    shape = (batch, timeline.latent_channels, pipe.padded_length(video), timeline.latent_bins)
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(pipe.device, pipe.unet.dtype)
+    return frames, conditions, latents
+
+
+@torch.no_grad()
+def part_costs(pipe, seconds: float, batch: int = 1, guidance: Guidance | None = None) -> dict[str, Cost]:
+    """Cost of each network on `batch` clips of `seconds`: one call each, one guided step for the U-Net."""
+    device = str(pipe.device)
+    frames, conditions, latents = inputs(pipe, seconds, batch)
     mel = mel_vae.decode(pipe.vae, latents)[:, 0]
     guidance = guidance or Guidance()
     parts = {

@@ -7,7 +7,7 @@ import copy
 import torch
 
 from stav2a.bench.measure import Cost, cost
-from stav2a.bench.stages import CAPTION
+from stav2a.bench.stages import inputs
 from stav2a.denoise.sample import Guidance, predict
 
 
@@ -16,24 +16,17 @@ def training_cost(pipe, batch: int, seconds: float, dtype: torch.dtype = torch.f
 
     What is computed once a clip (pictures, captions, latents) is left out, as cached features leave it out.
     """
-    timeline, device = pipe.timeline, pipe.device
-    multiple = pipe.latent_multiple
-    length = -(-timeline.latent_length(seconds) // multiple) * multiple
+    device = pipe.device
     networks = torch.nn.ModuleList([copy.deepcopy(pipe.unet), copy.deepcopy(pipe.controlnet)]).float().train()
     unet, controlnet = networks.requires_grad_(True)
     optimizer = torch.optim.AdamW(networks.parameters(), lr=1e-5)
-    frames = torch.zeros(
-        round(seconds * timeline.fps), timeline.frame_size, timeline.frame_size, 3, dtype=torch.uint8
-    ).numpy()
-    with torch.no_grad():
-        conditions = pipe.extract(pipe.encode_video(frames), CAPTION).repeat(batch).to(device, torch.float32)
-    shape = (batch, timeline.latent_channels, length, timeline.latent_bins)
-    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+    _, conditions, latents = inputs(pipe, seconds, batch)
+    conditions, latents = conditions.to(device, torch.float32), latents.float()
     timesteps = torch.full((batch,), 500, device=device)
 
     def step() -> None:
         with torch.enable_grad(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            prediction = predict(unet, controlnet, latents, timesteps, conditions.window(0, length), Guidance())
+            prediction = predict(unet, controlnet, latents, timesteps, conditions, Guidance())
             loss = (prediction.float() - latents).square().mean()
         loss.backward()
         optimizer.step()

@@ -1,7 +1,7 @@
 """A model on FoleyWorld's test clips, whose true event times and classes are known exactly.
 
 Clips are made of recordings, pictures and (where asked) wordings that no training has seen. Their real sound, and the
-same through VAE and vocoder, bound what a generator can reach: nothing made of latents is better than the latter.
+same through VAE and vocoder, tell what of timing and class is lost where.
 """
 
 from __future__ import annotations

@@ -44,6 +44,11 @@ def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return vae.decode(latents / vae.config.scaling_factor).sample
 
 
+def reconstructed(vae: AutoencoderKL, mel: Tensor) -> Tensor:
+    """log-mel Tensor[B, M, mel_bins] through the latents and back."""
+    return decode(vae, encode(vae, mel[:, None]))[:, 0]
+
+
 _RENAMES = (  # AudioLDM's original layout -> diffusers; the decoder's levels count the other way
     (r"^(encoder|decoder)\.norm_out\.", r"\1.conv_norm_out."),
     (r"^encoder\.down\.(\d)\.block\.(\d)\.", r"encoder.down_blocks.\1.resnets.\2."),

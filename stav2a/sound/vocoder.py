@@ -42,9 +42,9 @@ def vocode(vocoder: SpeechT5HifiGan, mel: Tensor, samples: int | None = None) ->
         for rate in vocoder.config.upsample_rates:
             hop *= rate
         samples = mel.shape[1] * hop
+    on_cpu = mel.device.type == "cpu" and mel.dtype == torch.float32 and not torch.is_grad_enabled()
     here = vocoder.conv_pre.weight.device == mel.device  # offloaded weights come with a module's own forward alone
-    plain = torch.is_grad_enabled() or mel.device.type != "cpu" or mel.dtype != torch.float32 or not here
-    waveform = vocoder(mel) if plain else channels_last.forward(vocoder, mel)
+    waveform = channels_last.forward(vocoder, mel) if on_cpu and here else vocoder(mel)
     return waveform[:, :samples]
 
 

@@ -99,6 +99,7 @@ class TAV2A(System):
             "control": dials.control,
             "mask_control": dials.mask_control,
             "guided_share": dials.guided_share,
+            "rescale": dials.rescale,
             "scales": getattr(dials, "scales", ()),
             "alignment": alignment or 0.0,
             "classifier": self.aligner,

@@ -74,10 +74,15 @@ class T2AStage(Stage):
     def latents(self, waveform: Tensor) -> Tensor:
         return mel_vae.encode(self.vae, log_mel(waveform, self.timeline)[:, None])
 
-    def text(self, batch: dict) -> Conditions:
-        """Captions, some dropped: the empty caption stands for none, as it does in guidance."""
-        chance = uniform_for(batch["index"], self.config.seed, "drop text")[:, 0]
-        kept = ["" if u < self.drop_text else c for u, c in zip(chance, batch["caption"], strict=True)]
+    def text(self, batch: dict, gone: Tensor | None = None) -> Conditions:
+        """Captions, some dropped and those in `gone`, bool Tensor[B], for certain.
+
+        The empty caption stands for none, as it does in guidance.
+        """
+        dropped = uniform_for(batch["index"], self.config.seed, "drop text")[:, 0] < self.drop_text
+        if gone is not None:
+            dropped |= gone.to(dropped.device)
+        kept = ["" if none else c for none, c in zip(dropped.tolist(), batch["caption"], strict=True)]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, kept)
         return Conditions(tokens, mask, tokens, mask)
 
@@ -182,8 +187,7 @@ class V2AStage(T2AStage):
         kept = ((chance[:, :3] >= self.drop_video) & seen[:, None]).to(latents.dtype)
         shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
         local = torch.stack([row.roll(shift, 0) for row, shift in zip(local, shifts, strict=True)])
-        captions = ["" if gone else c for gone, c in zip(both.tolist(), batch["caption"], strict=True)]
-        words = self.text({**batch, "caption": captions})
+        words = self.text(batch, gone=both)
         conditions = Conditions(
             words.text_tokens,
             words.text_mask,

@@ -107,10 +107,9 @@ class SystemStage(T2AStage):
         both = chance[:, 1] < self.drop_both
         seen = (chance[:, 0] >= self.drop_video) & ~both
         silent = ~seen if self.system.joint else both  # what guidance drops together, training drops together
-        captions = ["" if gone else c for c, gone in zip(batch["caption"], silent.tolist(), strict=True)]
-        batch, seen = {**batch, "caption": captions}, seen.to(features)
+        seen = seen.to(features)
         mel = log_mel(batch["waveform"], self.timeline)
-        learning = Learning(features, self.text(batch), mel, self.config.options)
+        learning = Learning(features, self.text(batch, gone=silent), mel, self.config.options)
         conditions, losses = self.system.learn(learning)
         if isinstance(conditions, FrameConditions):
             conditions = replace(conditions, seen=seen)

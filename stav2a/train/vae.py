@@ -64,13 +64,11 @@ class VAEStage(Stage):
     @torch.no_grad()
     def export(self, folder: Path) -> None:
         """Write the VAE with the scale that gives its latents unit variance over validation mixtures."""
-        if self.decoder_only:
-            self.vae.save_pretrained(folder / "vae")
-            return
-        waves = np.stack([self.mixtures("val", index) for index in range(32)])
-        mel = log_mel(torch.from_numpy(waves).to(self.vae.device), self.timeline)[:, None]
-        std = self.vae.encode(mel).latent_dist.mean.std()
-        self.vae.register_to_config(scaling_factor=round(float(1 / std), 5))
+        if not self.decoder_only:
+            waves = np.stack([self.mixtures("val", index) for index in range(32)])
+            mel = log_mel(torch.from_numpy(waves).to(self.vae.device), self.timeline)[:, None]
+            std = self.vae.encode(mel).latent_dist.mean.std()
+            self.vae.register_to_config(scaling_factor=round(float(1 / std), 5))
         self.vae.save_pretrained(folder / "vae")
 
 

@@ -79,7 +79,7 @@ class VocoderStage(Stage):
         """What the vocoder is to sound like `mel` from: Tensor[B, M, mel_bins], some of it coded and decoded."""
         if self.vae is None:
             return mel
-        coded = mel_vae.decode(self.vae, mel_vae.encode(self.vae, mel[:, None]))[:, 0]
+        coded = mel_vae.reconstructed(self.vae, mel)
         chosen = uniform_for(index, self.config.seed, "through vae")[:, 0].to(mel.device) < self.through_vae
         return torch.where(chosen[:, None, None], coded, mel)
 

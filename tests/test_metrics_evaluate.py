@@ -208,7 +208,7 @@ def test_compressed_sound_and_containers_are_read(tmp_path, suffix):
         run_ffmpeg(*black(duration_s=4.0), "-i", tmp_path / "a.wav", "-c:v", "mpeg4", tmp_path / "a.mp4")
     waveform, rate, remarks = read_sound(tmp_path / f"a.{suffix}")
     assert remarks == []
-    assert onset_f1(times_s, detect_onsets(waveform, rate), 0.05) == 1.0
+    assert onset_f1(times_s, detect_onsets(waveform, rate, "attack"), 0.05) == 1.0
 
 
 def test_a_clip_without_its_video_is_told(folders, tmp_path):

@@ -10,7 +10,7 @@ import soundfile
 
 from stav2a.data.onset_labels import labels_from_onsets, onset_labels, onsets_from_labels
 from stav2a.metrics.flow import flow_magnitude, flow_peaks
-from stav2a.metrics.onsets import as_mono, detect_onsets, onset_frame_s, onset_strength
+from stav2a.metrics.onsets import HEARD_AFTER_S, as_mono, detect_onsets, onset_frame_s, onset_strength
 from stav2a.timeline import COMPACT, TINY
 
 
@@ -29,7 +29,7 @@ def clicks(times_s, duration_s=4.0, sample_rate=16_000, noise=1e-3, seed=0):
 @pytest.mark.parametrize("sample_rate", [16_000, 22_050, 44_100])
 def test_attack_detector_is_within_30_ms(sample_rate):
     times_s = [0.0, 0.5, 1.3, 1.5, 2.9]
-    found_s = detect_onsets(clicks(times_s, sample_rate=sample_rate), sample_rate)
+    found_s = detect_onsets(clicks(times_s, sample_rate=sample_rate), sample_rate, "attack")
     assert mir_eval.onset.f_measure(np.array(times_s), found_s, window=0.03)[0] == 1.0
 
 
@@ -41,6 +41,14 @@ def test_librosa_detector_is_librosa_with_defaults_at_22050_hz():
     np.testing.assert_array_equal(detect_onsets(waveform, 22_050, "librosa"), expected_s)
     np.testing.assert_array_equal(onset_strength(waveform, 22_050), envelope)
     assert onset_frame_s() == 512 / 22_050
+
+
+def test_onsets_are_heard_a_known_time_after_the_attack():
+    """What labels add to true contacts is what the detector of all other onsets is late by."""
+    times_s = [0.5, 1.3, 1.7, 2.9]
+    heard_s = detect_onsets(clicks(times_s), 16_000)
+    late_s = [min(heard_s - time_s, key=abs) for time_s in times_s]
+    assert np.mean(late_s) == pytest.approx(HEARD_AFTER_S, abs=0.012)
 
 
 @pytest.mark.parametrize("detector", ["attack", "librosa"])
@@ -57,7 +65,7 @@ def test_no_sound_has_no_onsets(waveform, detector):
 def test_attack_detector_ignores_what_nobody_hears():
     quiet = 5e-4 * clicks([0.5, 1.0], noise=0.0)
     assert np.abs(quiet).max() < 1e-3  # -60 dB full scale, the documented limit
-    assert detect_onsets(quiet, 16_000).shape == (0,)
+    assert detect_onsets(quiet, 16_000, "attack").shape == (0,)
 
 
 def test_stereo_is_mixed_and_bad_input_refused():
@@ -72,7 +80,9 @@ def test_stereo_is_mixed_and_bad_input_refused():
 
 def test_level_does_not_move_onsets():
     waveform = clicks([0.5, 1.7])
-    np.testing.assert_allclose(detect_onsets(waveform, 16_000), detect_onsets(0.05 * waveform, 16_000))
+    for detector in ("librosa", "attack"):
+        quiet = detect_onsets(0.05 * waveform, 16_000, detector)
+        np.testing.assert_allclose(detect_onsets(waveform, 16_000, detector), quiet)
 
 
 def test_attack_detector_agrees_with_the_sound_bank(shared):
@@ -84,7 +94,7 @@ def test_attack_detector_agrees_with_the_sound_bank(shared):
     for row in rows:
         waveform, sample_rate = soundfile.read(folder / row["path"], dtype="float32")
         known_s = np.array([float(time_s) for time_s in row["onsets"].split(";")])
-        found_s = detect_onsets(waveform, sample_rate)
+        found_s = detect_onsets(waveform, sample_rate, "attack")
         scores.append(mir_eval.onset.f_measure(known_s, found_s, window=0.02)[0])
     assert np.mean(scores) > 0.75
 

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from stav2a.metrics.onsets import Detector, detect_onsets
 from stav2a.timeline import Timeline
 
-HEARD_AFTER_S = 0.03  # detected onsets of real sounds come that much after the visible contact
-
 
 def labels_from_onsets(onsets_s: ArrayLike, length: int, step_s: float) -> np.ndarray:
     """Onset times in seconds -> `onset_labels` int64 [length], 1 in the steps that hold an onset.
@@ -29,12 +27,12 @@ def onsets_from_labels(labels: ArrayLike, step_s: float) -> np.ndarray:
 
 
 def onset_labels(
-    waveform: np.ndarray, timeline: Timeline, length: int | None = None, detector: Detector = "attack"
+    waveform: np.ndarray, timeline: Timeline, length: int | None = None, detector: Detector = "librosa"
 ) -> np.ndarray:
     """`onset_labels` (y_a in eq. 1) of a sound: float [S] at the timeline's rate -> int64 [T].
 
     length: steps wanted, by default one window's `latent_frames`. The authors published no labelling code;
-    `detector="librosa"` is the algorithm that their AA-Align and the paper's references use.
+    `"librosa"` is the algorithm that their AA-Align and the paper's references use.
     """
     onsets_s = detect_onsets(waveform, timeline.sample_rate, detector)
     return labels_from_onsets(onsets_s, length or timeline.latent_frames, timeline.step_s)

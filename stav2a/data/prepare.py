@@ -23,7 +23,7 @@ from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_frames
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
-from stav2a.metrics.onsets import SILENCE_DB, detect_onsets
+from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
 from stav2a.metrics.pairs import read_flow
 from stav2a.presets import TIMELINES
 
@@ -31,7 +31,6 @@ from .encoder import FrameEncoder
 from .filters import LEAST_AV_ALIGN, clip_av_align, judge
 from .foleyworld.world import FoleyWorld
 from .listing import Source, fingerprint
-from .onset_labels import HEARD_AFTER_S
 from .shards import Clip, index_of, write_shard
 
 LONG = Limits(duration_s=24 * 3600.0, frames=10**7, file_mb=1e6)  # whole films are cut, not refused
@@ -46,7 +45,7 @@ class Settings:
     least_s: float = 1.0  # shorter rests of a video are left out
     least_av_align: float = LEAST_AV_ALIGN
     keep_filtered: bool = False  # keep what the filters refuse, marked: the row "w/o Filter" of Table III
-    detector: str = "attack"  # of the onset pseudo-labels; "librosa" is the authors' algorithm
+    detector: str = "librosa"  # of the onset pseudo-labels
     per_shard: int = 64  # sources, not clips
     world: dict | None = None  # options of FoleyWorld, where clips are rendered instead of read
 

@@ -24,7 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--least-s", type=float, default=1.0, help="shorter rests are left out, seconds")
     command.add_argument("--least-av-align", type=float, default=0.2, help="filter of the paper; 0 switches it off")
     command.add_argument("--keep-filtered", action="store_true", help="keep what the filters refuse, marked")
-    command.add_argument("--detector", choices=("attack", "librosa"), default="attack", help="of the onset labels")
+    command.add_argument("--detector", choices=("librosa", "attack"), default="librosa", help="of the onset labels")
     command.add_argument("--validation", type=float, default=0.05, help="share of videos without a split kept apart")
     world = command.add_argument_group("foleyworld")
     world.add_argument("--count", type=int, default=64, help="clips to render")

@@ -106,7 +106,7 @@ def score_sounds(
     for side, wave, rate in (("reference", wave_r, reference[1]), ("generated", wave_g, generated[1])):
         strength = series[f"strength_{side}"] = onset_strength(wave, rate)
         series[f"published_{side}"] = strength_onsets(strength)
-        series[f"attacks_{side}"] = detect_onsets(wave, rate)
+        series[f"attacks_{side}"] = detect_onsets(wave, rate, "attack")
         result.scores[f"onsets_{side}"] = float(len(series[f"attacks_{side}"]))
     if flow is not None:
         series |= {"motion_reference": flow[0], "motion_generated": series["published_generated"]}

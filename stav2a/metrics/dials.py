@@ -149,7 +149,7 @@ def judged(clips: TestClips, waves: list[list[np.ndarray]], rate: int) -> dict:
     from stav2a.metrics.bank_classifier import describe, rank_of
     from stav2a.metrics.distance import frechet_distance
     from stav2a.metrics.foley_test import gain
-    from stav2a.metrics.onsets import detect_onsets
+    from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s
 
     classifier = clips.classifier
     real = [describe(classifier, clip.waveform) for clip in clips.clips]
@@ -161,10 +161,10 @@ def judged(clips: TestClips, waves: list[list[np.ndarray]], rate: int) -> dict:
     ]
     timing = gain(
         [
-            (clip.onsets_s, detect_onsets(wave, rate), DURATION_S)
+            ([time + HEARD_AFTER_S for time in clip.onsets_s], detect_onsets(wave, rate), DURATION_S)
             for clip, wave in zip(clips.clips, waves[0], strict=True)
         ],
-        0.008,
+        onset_frame_s(),
     )
     levels = [
         (loudness_lufs(clip.waveform, rate), loudness_lufs(wave, rate))

@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 
 from stav2a.data.foleyworld.world import FoleyWorld
-from stav2a.data.onset_labels import HEARD_AFTER_S
+from stav2a.metrics.onsets import HEARD_AFTER_S
 from stav2a.timeline import Timeline
 
 from .clips import CachedClips

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lengths", type=float, nargs="*", default=[], help="more clip lengths: how cost grows")
     parser.add_argument("--step-counts", type=int, nargs="*", default=[], help="more step counts: how cost grows")
     parser.add_argument("--train", type=int, nargs="*", default=[], help="batch sizes of a training step, 2.56 s each")
+    parser.add_argument("--runs", type=int, default=3, help="timed runs, of which the median counts (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("A batch of the benchmark holds 1 to 256 clips.")
     if any(n is not None and not 1 <= n <= 1000 for n in (args.steps, *args.step_counts)):
         raise InputError("The benchmark takes 1 to 1000 steps.")
+    if not 1 <= args.runs <= 100:
+        raise InputError("The benchmark takes 1 to 100 runs.")
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     before = resident_mb()
     began = time.perf_counter()
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         "clip_seconds": args.seconds,
         "steps": steps,
         "load_seconds": loading,
-        **timed_way(pipe, args.seconds, settings),
+        **timed_way(pipe, args.seconds, settings, args.runs),
         "interpreter_memory_mb": before,  # torch is imported, no model is loaded
         "matrix_gflop_per_s": rate,
         "networks": {},
@@ -67,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
     }
     for batch in args.batch:
         with peak_memory(device) as memory:
-            costs = part_costs(pipe, args.seconds, batch)
+            costs = part_costs(pipe, args.seconds, batch, runs=args.runs)
         result["networks"][str(batch)] = {name: row(c, rate) for name, c in costs.items()}
         result["memory_mb"][str(batch)] = memory["mb"]
-    result["rivals"] = rivals(pipe, args.seconds)
+    result["rivals"] = rivals(pipe, args.seconds, args.runs)
     result["lengths"] = {f"{s:g}": timed_way(pipe, s, settings, runs=1) for s in args.lengths}
     result["step_counts"] = {
         str(n): timed_way(pipe, args.seconds, {"num_inference_steps": n}, runs=1) for n in args.step_counts
@@ -113,12 +116,12 @@ def load(name: str, dtype, device: str):
     return pipe.to(device=device, dtype=dtype), note
 
 
-def rivals(pipe, seconds: float) -> dict[str, float]:
+def rivals(pipe, seconds: float, runs: int) -> dict[str, float]:
     from stav2a.bench.rivals import denoising_rivals
     from stav2a.bench.stages import inputs
 
     frames, conditions, latents = inputs(pipe, seconds)
-    return {name: c.seconds for name, c in denoising_rivals(pipe, conditions, latents, frames).items()}
+    return {name: c.seconds for name, c in denoising_rivals(pipe, conditions, latents, frames, runs).items()}
 
 
 def device_name(device: str) -> str:

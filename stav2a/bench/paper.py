@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from diffusers import DDPMScheduler
+from torch import nn
 from transformers import AutoTokenizer, MT5Config, MT5EncoderModel
 
 from stav2a import presets
@@ -24,7 +25,19 @@ def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STA
             for name in ("video_encoder", "local_features", "attentive_pool", "unet", "vae", "vocoder")
         }
         parts["controlnet"] = build_controlnet(parts["unet"], "paper")
-        large = MT5Config(  # google/mt5-large
+        parts["text_encoder"] = mt5_large_encoder()
+    return STAV2APipeline(
+        **{name: nn.Module.to(part, dtype).eval().requires_grad_(False) for name, part in parts.items()},
+        tokenizer=AutoTokenizer.from_pretrained(text.minilm_source()),
+        scheduler=DDPMScheduler(**presets.SCHEDULER["paper"]),
+        timeline=presets.TIMELINES["paper"].to_dict(),
+    )
+
+
+def mt5_large_encoder() -> MT5EncoderModel:
+    """The encoder of google/mt5-large, untrained."""
+    return MT5EncoderModel(
+        MT5Config(
             vocab_size=250_112,
             d_model=1024,
             d_kv=64,
@@ -33,10 +46,4 @@ def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STA
             num_heads=16,
             feed_forward_proj="gated-gelu",
         )
-        parts["text_encoder"] = MT5EncoderModel(large)
-    return STAV2APipeline(
-        **{name: part.to(dtype).eval().requires_grad_(False) for name, part in parts.items()},
-        tokenizer=AutoTokenizer.from_pretrained(text.minilm_source()),
-        scheduler=DDPMScheduler(**presets.SCHEDULER["paper"]),
-        timeline=presets.TIMELINES["paper"].to_dict(),
     )

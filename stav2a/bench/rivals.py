@@ -12,7 +12,7 @@ from stav2a.denoise.sample import Guidance, guided, predict
 
 
 @torch.no_grad()
-def denoising_rivals(pipe, conditions: Conditions, latents: torch.Tensor, frames) -> dict[str, Cost]:
+def denoising_rivals(pipe, conditions: Conditions, latents: torch.Tensor, frames, runs: int) -> dict[str, Cost]:
     """Seconds of one guided step: ours; the naive loop; and without ControlNet, as AudioLDM's pipeline works.
 
     The naive loop is what a first script does: two passes a step, text and video encoded again at each.
@@ -39,4 +39,4 @@ def denoising_rivals(pipe, conditions: Conditions, latents: torch.Tensor, frames
         "naive loop": naive,
         "AudioLDM-class U-Net alone": lambda: guided(pipe.unet, None, latents, timestep, plain, guidance),
     }
-    return {name: cost(work, device, count=False) for name, work in works.items()}
+    return {name: cost(work, device, runs, count=False) for name, work in works.items()}

@@ -71,7 +71,7 @@ def whole_way(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]:
     return stages
 
 
-def timed_way(pipe, seconds: float, settings: dict, runs: int = 2) -> dict:
+def timed_way(pipe, seconds: float, settings: dict, runs: int) -> dict:
     """{"rtf", "seconds", "stages", "first_seconds", "peak_memory_mb"} of a clip of `seconds`; the median run."""
     with tempfile.TemporaryDirectory() as folder:
         clip = test_clip(Path(folder), seconds)
@@ -105,7 +105,9 @@ def inputs(pipe, seconds: float, batch: int = 1) -> tuple[np.ndarray, Conditions
 
 
 @torch.no_grad()
-def part_costs(pipe, seconds: float, batch: int = 1, guidance: Guidance | None = None) -> dict[str, Cost]:
+def part_costs(
+    pipe, seconds: float, batch: int = 1, guidance: Guidance | None = None, runs: int = 3
+) -> dict[str, Cost]:
     """Cost of each network on `batch` clips of `seconds`: one call each, one guided step for the U-Net."""
     device = str(pipe.device)
     frames, conditions, latents = inputs(pipe, seconds, batch)
@@ -120,4 +122,4 @@ def part_costs(pipe, seconds: float, batch: int = 1, guidance: Guidance | None =
         "VAE": lambda: mel_vae.decode(pipe.vae, latents),
         "vocoder": lambda: vocode(pipe.vocoder, mel),
     }
-    return {name: cost(work, device) for name, work in parts.items()}
+    return {name: cost(work, device, runs) for name, work in parts.items()}

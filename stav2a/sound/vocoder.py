@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
@@ -21,7 +23,7 @@ def vocoder_config(name: str, timeline: Timeline = COMPACT) -> SpeechT5HifiGanCo
         normalize_before=False,
         **VOCODER[name],
     )
-    hop = torch.tensor(config.upsample_rates).prod().item()
+    hop = math.prod(config.upsample_rates)
     assert hop == timeline.hop_length, f"{hop=} {timeline.hop_length=}"
     return config
 
@@ -38,10 +40,7 @@ def vocode(vocoder: SpeechT5HifiGan, mel: Tensor, samples: int | None = None) ->
     cut from the end. `samples` defaults to M hops.
     """
     if samples is None:
-        hop = 1
-        for rate in vocoder.config.upsample_rates:
-            hop *= rate
-        samples = mel.shape[1] * hop
+        samples = mel.shape[1] * math.prod(vocoder.config.upsample_rates)
     on_cpu = mel.device.type == "cpu" and mel.dtype == torch.float32 and not torch.is_grad_enabled()
     here = vocoder.conv_pre.weight.device == mel.device  # offloaded weights come with a module's own forward alone
     waveform = channels_last.forward(vocoder, mel) if on_cpu and here else vocoder(mel)

@@ -14,13 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stav2a.denoise.conditions import Conditions
+from stav2a.bench.weightless import conditions, latents, networks
 from stav2a.denoise.sample import Guidance, predict
-from stav2a.presets import ONSET_CHANNELS, TIMELINES, UNET
+from stav2a.presets import TIMELINES
 
-from .parts import build, build_controlnet
-
-TOKENS = 32  # of a caption
 REACHED = 0.3
 DEVICES = {"V100 fp16": 125e12, "A100 bf16": 312e12, "H100 bf16": 990e12}  # FLOP/s, dense, by their makers
 # fp32 weight, its gradient, AdamW's two moments and the average: 4 bytes each
@@ -47,23 +44,16 @@ def v2a_cost(model: str, crop_s: float | None = None) -> Cost:
     """Stage `v2a` (U-Net and ControlNet forwards and backwards, the VAE's encoder forwards)."""
     timeline = TIMELINES[model]
     steps = timeline.latent_length(crop_s or timeline.window_s)
-    with torch.device("meta"):
-        unet, vae = build("unet", model), build("vae", model).requires_grad_(False)
-        controlnet = build_controlnet(unet, model)
-        latents = torch.empty(1, timeline.latent_channels, steps, timeline.latent_bins)
-        text = torch.empty(1, TOKENS, UNET[model]["cross_attention_dim"])
-        mask = torch.ones(1, TOKENS, dtype=torch.bool)
-        local = torch.empty(1, steps, controlnet.config.conditioning_channels - ONSET_CHANNELS[model])
-        curve = torch.empty(1, steps) if ONSET_CHANNELS[model] else None
-        tokens = torch.empty(1, 4, text.shape[-1])
-        mel = torch.empty(1, 1, steps * timeline.mel_per_latent, timeline.mel_bins)
-        timesteps = torch.zeros(1, dtype=torch.long)
-    conditions = Conditions(text, mask, text, mask, tokens, local, curve)
+    parts = networks(model)
+    unet, controlnet, vae = parts["unet"], parts["controlnet"], parts["vae"].requires_grad_(False)
+    mel = torch.empty(1, 1, steps * timeline.mel_per_latent, timeline.mel_bins, device="meta")
+    timesteps = torch.zeros(1, dtype=torch.long, device="meta")
+    steering = conditions(model, 1, steps, controlnet.config.conditioning_channels)
     kept = Kept(nn.ModuleList([unet, controlnet]))
     with FlopCounterMode(display=False) as counter:
         vae.encode(mel)
         with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda packed: packed):
-            loss = predict(unet, controlnet, latents, timesteps, conditions, Guidance()).square().mean()
+            loss = predict(unet, controlnet, latents(model, 1, steps), timesteps, steering, Guidance()).square().mean()
         loss.backward()
     parameters = sum(p.numel() for module in (unet, controlnet) for p in module.parameters())
     return Cost(counter.get_total_flops(), kept.bytes, parameters)

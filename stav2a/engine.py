@@ -16,11 +16,21 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Pipelines by name on one device. Safe to use from many threads; hold `lock` while a pipeline works."""
+    """Pipelines by name on one device. Safe to use from many threads; hold `lock` while a pipeline works.
 
-    def __init__(self, default_model: str = "compact", device: str | None = None):
+    dtype: name of a torch type for the networks, such as "bfloat16"; compiled: `torch.compile` them.
+    """
+
+    def __init__(
+        self,
+        default_model: str = "compact",
+        device: str | None = None,
+        dtype: str = "float32",
+        compiled: bool = False,
+    ):
         self.default_model = default_model
         self.lock = threading.Lock()
+        self.dtype, self.compiled = dtype, compiled
         self._device = device
         self._loading = threading.Lock()
         self._pipelines: dict[str, object] = {}
@@ -93,17 +103,22 @@ class Engine:
     def _load(self, name: str):
         if (sentence := self._known(name)) is not None:
             raise InputError(sentence)
+        import torch
+
         from stav2a.pipeline import STAV2APipeline
 
         threading.Thread(target=_warm_measures, daemon=True).start()
         try:
-            pipeline = STAV2APipeline.from_pretrained(name)
+            pipeline = STAV2APipeline.from_pretrained(name, dtype=getattr(torch, self.dtype))
         except (OSError, ValueError) as error:
             log.error("the model %r cannot be loaded", name, exc_info=error)
             first = str(error).strip().split("\n")[0][:300]
             raise InputError(f"The model {name} cannot be loaded: {first}") from error
         pipeline.set_progress_bar_config(disable=True)
-        return pipeline.to(self.device)
+        pipeline = pipeline.to(self.device)
+        if self.compiled:
+            pipeline.compile()
+        return pipeline
 
 
 def present_systems() -> list[str]:

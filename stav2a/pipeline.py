@@ -178,7 +178,8 @@ class STAV2APipeline(DiffusionPipeline):
         `dtype` (fp32 unless given), `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
-            return tiny()
+            dtype = options.get("dtype", options.get("torch_dtype"))
+            return tiny() if dtype in (None, torch.float32) else tiny().to(dtype=dtype)
         if not {"dtype", "torch_dtype"} & set(options):
             options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
         folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
@@ -264,6 +265,15 @@ class STAV2APipeline(DiffusionPipeline):
 
     def predict_onsets(self, frames: np.ndarray | Tensor) -> OnsetPrediction:
         return self.encode_video(frames).onset
+
+    def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
+        """`torch.compile` what a clip spends its time in, in place; the first clip of a length then takes minutes.
+
+        mode: torch's, such as "reduce-overhead", which runs the steps as CUDA graphs.
+        """
+        for part in (self.unet, self.controlnet, self.vae.decoder):
+            if part is not None:
+                part.compile(backend=backend, mode=mode)
 
     # ---- 2. features and caption -> conditions ----------------------------------------------------
 

@@ -16,6 +16,7 @@ from stav2a import batch as batches
 from stav2a.__main__ import main
 from stav2a.batch import Task, run_batch
 from stav2a.engine import Engine
+from stav2a.pipeline import STAV2APipeline
 from stav2a.settings import Settings
 
 FAST = Settings(model="tiny", steps=2, prompt="a dog barks")
@@ -55,6 +56,23 @@ def sounds(out: Path) -> dict[str, np.ndarray]:
 def alone(engine, clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("alone")
     return out, list(run_batch(engine, tasks_of(clips, out)))
+
+
+def test_networks_of_another_type_make_nearly_the_same_sound(clips, tmp_path):
+    clip = clips / "a.mp4"
+    words = [str(clip), "--model", "tiny", "--steps", "2", "--device", "cpu", "--dtype"]
+    for name in ("fp32", "bf16"):
+        assert main(["generate", *words, name, "--out", str(tmp_path / name)]) == 0
+    exact, rough = (soundfile.read(next((tmp_path / name).rglob("*.wav")))[0] for name in ("fp32", "bf16"))
+    assert 0.9 < np.corrcoef(exact, rough)[0, 1] < 0.999999
+
+
+def test_compiling_is_asked_of_the_pipeline_once(clips, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(STAV2APipeline, "compile", lambda self: asked.append(self))
+    words = ["--model", "tiny", "--steps", "2", "--device", "cpu", "--out", str(tmp_path)]
+    assert main(["generate", str(clips / "a.mp4"), *words, "--compile"]) == 0
+    assert len(asked) == 1
 
 
 def test_one_failure_never_stops_the_rest(alone):

@@ -98,6 +98,18 @@ def test_round_trip_is_exact(pipe, frames, tmp_path):
     assert np.array_equal(pipe(frames, "rain").waveforms, again(frames, "rain").waveforms)
 
 
+def test_compiled_networks_are_whole_graphs_and_sound_the_same(frames):
+    pipe = STAV2APipeline.from_pretrained("tiny")
+    pipe.set_progress_bar_config(disable=True)
+    plain = pipe(frames, "a drum", num_inference_steps=2).waveforms
+    torch._dynamo.utils.counters.clear()
+    pipe.compile(backend="eager")  # traces as the real compiler does, which would take minutes
+    np.testing.assert_allclose(pipe(frames, "a drum", num_inference_steps=2).waveforms, plain, atol=1e-5)
+    assert (
+        torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 3 and not torch._dynamo.utils.counters["graph_break"]
+    )
+
+
 def test_untrained_controlnet_changes_nothing(pipe):
     from stav2a.denoise.control import TemporalControlNet
     from stav2a.denoise.sample import predict

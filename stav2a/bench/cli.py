@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="denoising steps (default: the checkpoint's)")
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes of the network table")
     parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the networks of the loop and the VAE")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument("--lengths", type=float, nargs="*", default=[], help="more clip lengths: how cost grows")
     parser.add_argument("--step-counts", type=int, nargs="*", default=[], help="more step counts: how cost grows")
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     before = resident_mb()
     began = time.perf_counter()
     pipe, note = load(args.model, DTYPES[args.dtype], device)
+    if args.compile:
+        pipe.compile()
     loading = time.perf_counter() - began
     settings = {} if args.steps is None else {"num_inference_steps": args.steps}
     steps = args.steps or pipe.defaults["steps"]
@@ -58,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "dtype": args.dtype,
+        "compiled": args.compile,
         "clip_seconds": args.seconds,
         "steps": steps,
         "load_seconds": loading,
@@ -136,7 +140,8 @@ def device_name(device: str) -> str:
 
 def table(result: dict) -> str:
     lines = [
-        f"{result['model']} ({result['weights']}), {result['dtype']}, {result['device']}, {result['threads']} threads",
+        f"{result['model']} ({result['weights']}), {result['dtype']}{', compiled' if result['compiled'] else ''}, "
+        f"{result['device']}, {result['threads']} threads",
         f"{result['clip_seconds']:g} s clip, {result['steps']} steps: {result['seconds']:.2f} s "
         f"(real-time factor {result['rtf']:.2f}; first run {result['first_seconds']:.2f} s; "
         f"loading {result['load_seconds']:.1f} s)",

@@ -437,3 +437,20 @@ def test_a_system_on_another_base_is_refused(pipes, tmp_path, tiny_pipeline):
         STAV2APipeline.from_pretrained(tmp_path / "vta-ldm")
     with pytest.raises(WeightsError, match="not the one this system was trained with"):
         write_lean(copy.copy(pipes["vta-ldm"]), tmp_path / "again", "../base")
+
+
+@pytest.mark.parametrize("name", ["t2a", "ta-v2a", "tiva", "vta-ldm"])
+def test_weights_that_are_shipped_are_small_and_make_sound(name):
+    folder = checkpoint_folder(name)
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 30e6
+    assert (folder / "README.md").is_file() and not any(folder.rglob("*.bin"))
+    pipe = STAV2APipeline.from_pretrained(name)
+    pipe.set_progress_bar_config(disable=True)
+    size = pipe.timeline.frame_size
+    moving = np.random.default_rng(0).integers(0, 255, (25, size, size, 3), np.uint8)
+    first, again, other = (
+        pipe(moving, word, seed=0, num_inference_steps=2).waveforms[0] for word in ("rain", "rain", "")
+    )
+    np.testing.assert_array_equal(first, again)
+    assert first.shape == (16_000,) and np.isfinite(first).all() and first.std() > 1e-4
+    assert (name == "tiva") == np.array_equal(first, other)  # it hears no caption

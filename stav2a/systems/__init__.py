@@ -8,6 +8,7 @@ add one.
 from __future__ import annotations
 
 import ast
+import json
 import pkgutil
 from functools import cache
 from importlib import import_module
@@ -42,6 +43,15 @@ def unavailable(name: str) -> str | None:
         return None
     where = place.relative_to(FOLDER.parents[1]).as_posix()
     return f"The system {name} has no weights here: there is no {where}. docs/systems.md says how to train it."
+
+
+def base(name: str) -> str | None:
+    """The model that the weights of a system lean on; None where they are whole or not here."""
+    index = folder(name) / "model_index.json"
+    if not index.is_file():
+        return None
+    provenance = json.loads(index.read_text(encoding="utf-8")).get("provenance") or {}
+    return (provenance.get("base") or {}).get("model")
 
 
 def about(name: str) -> str:

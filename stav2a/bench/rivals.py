@@ -22,7 +22,11 @@ def denoising_rivals(pipe, conditions: Conditions, latents: torch.Tensor, frames
     guidance, timestep = Guidance(), torch.tensor(500, device=device)
     # as a peer has it: the residuals of a ControlNet are the price of temporal control
     plain = Conditions(
-        conditions.text_tokens, conditions.text_mask, conditions.null_text_tokens, conditions.null_text_mask
+        conditions.text_tokens,
+        conditions.text_mask,
+        conditions.null_text_tokens,
+        conditions.null_text_mask,
+        layout=conditions.layout,  # TiVA's U-Net has a channel for it
     )
 
     def naive() -> torch.Tensor:

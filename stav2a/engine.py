@@ -131,7 +131,7 @@ def unavailable(name: str) -> str | None:
     if name == "compact" and not (COMPACT / "model_index.json").is_file():
         return "The built-in model is not installed: assets/compact is missing."
     if name in systems.names():
-        return systems.unavailable(name) or (unavailable("compact") if systems.base(name) == "compact" else None)
+        return systems.unavailable(name) or (unavailable("compact") if systems.leans_on(name) == "compact" else None)
     if name == "paper":
         from stav2a.weights import unavailable as paper_unavailable
 

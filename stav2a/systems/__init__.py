@@ -45,7 +45,7 @@ def unavailable(name: str) -> str | None:
     return f"The system {name} has no weights here: there is no {where}. docs/systems.md says how to train it."
 
 
-def base(name: str) -> str | None:
+def leans_on(name: str) -> str | None:
     """The model that the weights of a system lean on; None where they are whole or not here."""
     index = folder(name) / "model_index.json"
     if not index.is_file():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from stav2a import systems
 from stav2a.defaults import COMPACT, model_defaults
 from stav2a.media.limits import InputError
+from stav2a.precision import dtype_for
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +19,14 @@ log = logging.getLogger(__name__)
 class Engine:
     """Pipelines by name on one device. Safe to use from many threads; hold `lock` while a pipeline works.
 
-    dtype: name of a torch type for the networks, such as "bfloat16"; compiled: `torch.compile` them.
+    dtype: of the networks, a word of `precision.CHOICES`; compiled: `torch.compile` them.
     """
 
     def __init__(
         self,
         default_model: str = "compact",
         device: str | None = None,
-        dtype: str = "float32",
+        dtype: str = "auto",
         compiled: bool = False,
     ):
         self.default_model = default_model
@@ -103,13 +104,11 @@ class Engine:
     def _load(self, name: str):
         if (sentence := self._known(name)) is not None:
             raise InputError(sentence)
-        import torch
-
         from stav2a.pipeline import STAV2APipeline
 
         threading.Thread(target=_warm_measures, daemon=True).start()
         try:
-            pipeline = STAV2APipeline.from_pretrained(name, dtype=getattr(torch, self.dtype))
+            pipeline = STAV2APipeline.from_pretrained(name, dtype=dtype_for(self.device, self.dtype))
         except (OSError, ValueError) as error:
             log.error("the model %r cannot be loaded", name, exc_info=error)
             first = str(error).strip().split("\n")[0][:300]

@@ -178,8 +178,11 @@ class STAV2APipeline(DiffusionPipeline):
         `dtype` (fp32 unless given), `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
-            dtype = options.get("dtype", options.get("torch_dtype"))
-            return tiny() if dtype in (None, torch.float32) else tiny().to(dtype=dtype)
+            pipe, dtype = tiny(), options.get("dtype", options.get("torch_dtype"))
+            for part in pipe.components.values():
+                if dtype is not None and isinstance(part, torch.nn.Module):
+                    torch.nn.Module.to(part, dtype)  # diffusers' own warns of parts to be kept in fp32, of none
+            return pipe
         if not {"dtype", "torch_dtype"} & set(options):
             options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
         folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
@@ -418,11 +421,11 @@ class STAV2APipeline(DiffusionPipeline):
         mel = in_chunks(to_mel, sequence, timeline.latent_frames, DECODE_HALO, per_latent)
         wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
         samples = samples or wave.shape[0]
-        waves, mels = wave.transpose(0, 1), mel.transpose(0, 1)
+        waves, mels = wave.transpose(0, 1).float(), mel.transpose(0, 1).float()
         waves = equalised(waves, mels, timeline, self.defaults["equaliser_rounds"])
-        waveforms = waves.float().clamp(-1, 1).cpu().numpy()[:, :samples]
+        waveforms = waves.clamp(-1, 1).cpu().numpy()[:, :samples]
         frames = -(-samples // hop)
-        return waveforms, mels.float().cpu().numpy()[:, :frames]
+        return waveforms, mels.cpu().numpy()[:, :frames]
 
     # ---- the whole way ----------------------------------------------------------------------------
 

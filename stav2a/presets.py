@@ -23,9 +23,9 @@ VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get
         "feature_dim": 512,
     },
     "compact": {
-        "base_channels": 16,
+        "base_channels": 24,
         "expansion": 2,
-        "stage_blocks": (1, 1, 2, 1),
+        "stage_blocks": (1, 2, 2, 2),
         "stem_temporal_kernel": 1,
         "stem_spatial_kernel": 5,
         "temporal_kernels": (3, 3, 3, 3),
@@ -136,6 +136,9 @@ VAE = {  # paper: AudioLDM's (channels 128, multipliers 1-2-4, one attention in 
     "compact": {
         "block_out_channels": (16, 32, 64),
         "layers_per_block": 1,
+        "decoder_block_out_channels": (32, 64, 128),
+        "decoder_layers_per_block": 1,
+        "decoder_norm_num_groups": 16,
         "norm_num_groups": 8,
         "mid_block_add_attention": False,
     },

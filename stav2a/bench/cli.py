@@ -10,6 +10,8 @@ import re
 import time
 from pathlib import Path
 
+from stav2a import precision
+
 TRAINED_S = 2.56  # seconds of a stretch in the training table
 
 
@@ -18,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip (default: 10)")
     parser.add_argument("--steps", type=int, help="denoising steps (default: the checkpoint's)")
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes of the network table")
-    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument(
+        "--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: what `generate` takes)"
+    )
     parser.add_argument("--compile", action="store_true", help="torch.compile the networks of the loop and the VAE")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     parser.add_argument("--lengths", type=float, nargs="*", default=[], help="more clip lengths: how cost grows")
@@ -31,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from stav2a.bench.measure import DTYPES, matrix_rate, peak_memory, resident_mb
+    from stav2a.bench.measure import matrix_rate, peak_memory, resident_mb
     from stav2a.bench.stages import part_costs, timed_way
     from stav2a.bench.training import training_cost
     from stav2a.media.limits import InputError
@@ -47,20 +51,21 @@ def run(args: argparse.Namespace) -> int:
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     before = resident_mb()
     began = time.perf_counter()
-    pipe, note = load(args.model, DTYPES[args.dtype], device)
+    dtype = precision.dtype_for(device, args.dtype)
+    pipe, note = load(args.model, dtype, device)
     if args.compile:
         pipe.compile()
     loading = time.perf_counter() - began
     settings = {} if args.steps is None else {"num_inference_steps": args.steps}
     steps = args.steps or pipe.defaults["steps"]
-    rate = matrix_rate(device, DTYPES[args.dtype])
+    rate = matrix_rate(device, dtype)
 
     result = {
         "model": args.model,
         "weights": note,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "dtype": args.dtype,
+        "dtype": next(name for name, kind in precision.DTYPES.items() if kind in str(dtype)),
         "compiled": args.compile,
         "clip_seconds": args.seconds,
         "steps": steps,
@@ -84,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     }
     for batch in args.train:
         with peak_memory(device) as memory:
-            step = training_cost(pipe, batch, TRAINED_S, DTYPES[args.dtype])
+            step = training_cost(pipe, batch, TRAINED_S, dtype)
         result["training"][str(batch)] = {
             **row(step, rate),
             "clips_per_second": batch / step.seconds,
@@ -109,7 +114,7 @@ def load(name: str, dtype, device: str):
     from stav2a.pipeline import STAV2APipeline
 
     try:
-        pipe, note = STAV2APipeline.from_pretrained(name), "random" if name == "tiny" else "trained"
+        pipe, note = STAV2APipeline.from_pretrained(name, dtype=dtype), "random" if name == "tiny" else "trained"
     except (ValueError, OSError):
         if name != "paper":
             raise
@@ -117,7 +122,7 @@ def load(name: str, dtype, device: str):
 
         pipe, note = random_paper(device, dtype), "random, of the paper's shapes"
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device=device, dtype=dtype), note
+    return pipe.to(device), note
 
 
 def rivals(pipe, seconds: float, runs: int) -> dict[str, float]:

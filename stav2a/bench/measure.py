@@ -22,7 +22,6 @@ def attention_flop(query, key, value, *args, out_shape=None, **kwargs) -> int:
 
 # torch's counter knows the attention of GPUs alone
 COUNTED = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop}
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from stav2a import precision
 from stav2a.batch import Outcome, Task, run_batch
 from stav2a.commands.clips import collect, folder_names, number, shown
 from stav2a.commands.processes import Processes
@@ -39,8 +40,6 @@ FLAGS = {  # flag: (field of Settings, type, help)
     "--loudness": ("loudness_lufs", number, "level of the new sound in LUFS"),
 }
 
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clips", nargs="+", metavar="CLIP", help="video file, or a folder of them")
@@ -56,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="vision-language model of the hub that captions clips without a caption; out of reach, they go on without",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; without: the best there is")
-    parser.add_argument("--dtype", choices=tuple(DTYPES), default="fp32", help="of the networks (default: fp32)")
+    parser.add_argument(
+        "--dtype",
+        choices=precision.CHOICES,
+        default="auto",
+        help="of the networks; auto: bf16 where the device has it, else fp32",
+    )
     parser.add_argument("--compile", action="store_true", help="torch.compile: minutes at first, then faster on a GPU")
     parser.add_argument(
         "--batch", type=int, default=1, metavar="N", help="clips of one length that share a pass of the model (1 to 64)"
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     processes = Processes()
     from stav2a.engine import Engine
 
-    engine = Engine(settings.model, args.device or processes.device, DTYPES[args.dtype], args.compile)
+    engine = Engine(settings.model, args.device or processes.device, args.dtype, args.compile)
     live = sys.stderr.isatty() and not args.json and processes.count == 1
     failed = 0
     mine = processes.share(tasks)

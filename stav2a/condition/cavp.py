@@ -120,6 +120,7 @@ class CAVPVideoEncoder(ModelMixin, ConfigMixin):
         assert frames.ndim == 5 and frames.shape[1] == 3, f"{frames.shape=}"
         if self.config.frame_differences:
             frames = with_differences(frames)
+        frames = frames.contiguous(memory_format=torch.channels_last_3d)  # a third to half of the time on CPU
         features = self.video_project_head(self.video_encoder(frames).transpose(1, 2))
         return functional.normalize(features, dim=-1) if normalize else features
 

@@ -1,11 +1,13 @@
-"""What tells vocoded from real sound: convolutions on complex spectrograms at several resolutions.
+"""What tells made from real sound: convolutions on complex spectrograms at several resolutions (the vocoder's), or on
+patches of log-mels (the VAE's, as in AudioLDM's own training).
 
-The multi-scale STFT discriminator of EnCodec (Défossez et al. 2022), narrow; hinge-free least-squares loss and
-feature matching as in HiFi-GAN (Kong et al. 2020).
+The multi-scale STFT discriminator of EnCodec (Défossez et al. 2022), narrow; the patch discriminator of pix2pix (Isola
+et al. 2017); hinge-free least-squares loss and feature matching as in HiFi-GAN (Kong et al. 2020).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -13,7 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from stav2a.sound.vae import MEL_MEAN, MEL_SCALE
+
 RESOLUTIONS = (1024, 512, 256)  # FFT sizes; the hop is a quarter
+MEL_STRIDES = ((2, 2), (4, 1))  # of the first layer in time and frequency: square patches, and long narrow ones
 
 
 class SpectrogramDiscriminator(nn.Module):
@@ -43,13 +48,43 @@ class SpectrogramDiscriminator(nn.Module):
         return self.out(x), features
 
 
-class Discriminators(nn.Module):
-    def __init__(self, channels: int = 12):
+class MelDiscriminator(nn.Module):
+    """log-mel Tensor[B, 1, M, mel_bins] -> scores of patches Tensor[B, 1, ., .] and the features of each layer."""
+
+    def __init__(self, stride: tuple[int, int], channels: int):
         super().__init__()
-        self.each = nn.ModuleList(SpectrogramDiscriminator(n_fft, channels) for n_fft in RESOLUTIONS)
+        widths = (1, channels, 2 * channels, 4 * channels)
+        self.layers = nn.ModuleList(
+            weight_norm(nn.Conv2d(n_in, n_out, 4, stride if n_in == 1 else 2, 1)) for n_in, n_out in pairwise(widths)
+        )
+        self.out = weight_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
+
+    def forward(self, mel: Tensor) -> tuple[Tensor, list[Tensor]]:
+        x = ((mel - MEL_MEAN) / MEL_SCALE).contiguous(memory_format=torch.channels_last)
+        features = []
+        for layer in self.layers:
+            x = functional.leaky_relu(layer(x), 0.2)
+            features.append(x)
+        return self.out(x), features
+
+
+class Discriminators(nn.Module):
+    """Several, each of which gives scores and its layers' features; real and made are what they take."""
+
+    def __init__(self, each: Iterable[nn.Module]):
+        super().__init__()
+        self.each = nn.ModuleList(each)
+
+    @classmethod
+    def of_waveforms(cls, channels: int = 12) -> Discriminators:
+        return cls(SpectrogramDiscriminator(n_fft, channels) for n_fft in RESOLUTIONS)
+
+    @classmethod
+    def of_mels(cls, channels: int = 32) -> Discriminators:
+        return cls(MelDiscriminator(stride, channels) for stride in MEL_STRIDES)
 
     def loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Real towards 1, vocoded towards 0."""
+        """Real towards 1, made towards 0."""
         terms = []
         for one in self.each:
             scores, _ = one(torch.cat([real, fake]))
@@ -58,7 +93,7 @@ class Discriminators(nn.Module):
         return torch.stack(terms).mean()
 
     def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """-> the vocoder's adversarial loss and the distance of features between real and vocoded."""
+        """-> the maker's adversarial loss and the distance of features between real and made."""
         adversarial, matching = [], []
         for one in self.each:
             with torch.no_grad():

@@ -1,7 +1,8 @@
-"""Stage `vae`: mel-spectrogram auto-encoder (paper §II-A), L1 and KL on crops of real recordings.
+"""Stage `vae`: mel-spectrogram auto-encoder (paper §II-A), L1, KL and, where asked for, discriminators of patches.
 
 The L1 of log-mels alone is content with the median, and loud bins, which are peaks, come out 4 dB too quiet. The
-distance of amplitudes in proportion to the whole (spectral convergence, Arık et al. 2019) weighs what is loud.
+distance of amplitudes in proportion to the whole (spectral convergence, Arık et al. 2019) weighs what is loud. Both
+blur what they cannot know; discriminators ask for texture there (Esser et al. 2021, as AudioLDM's VAE was trained).
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
 
 from stav2a.presets import TIMELINES
 from stav2a.sound.mel import log_mel
 from stav2a.sound.vae import build_vae
 
 from .config import TrainConfig
+from .discriminators import Discriminators
 from .mixtures import Mixtures
 from .parts import trained
 from .stage import Stage, noise_for
@@ -25,6 +28,9 @@ from .stage import Stage, noise_for
 class VAEStage(Stage):
     """Options: `kl_weight` (1e-4), `convergence_weight` (0.3), `decoder_only` (false): go on with the decoder of the
     VAE in `parts` alone. Latents keep their meaning then, and networks that were trained on them stay valid.
+    `widen` (false): with `decoder_only`, that decoder grows to the configuration's size first.
+    `adversarial_weight` (0: none), of patch discriminators and of their features; `adversarial_after` (steps; 0);
+    `discriminator_channels` (32). A second phase of each step then trains the discriminators.
     """
 
     name = "vae"
@@ -36,30 +42,55 @@ class VAEStage(Stage):
         self.convergence_weight = float(config.options.get("convergence_weight", 0.3))
         self.decoder_only = bool(config.options.get("decoder_only", False))
         self.vae = trained(config.parts, "vae") if self.decoder_only else build_vae(config.model)
+        if self.decoder_only and config.options.get("widen", False):
+            self.vae = with_wider_decoder(self.vae, config.model)
         if self.decoder_only:
             self.freeze(self.vae.encoder)
             self.freeze(self.vae.quant_conv)
+        self.vae.to(memory_format=torch.channels_last)
+        self.adversarial_weight = float(config.options.get("adversarial_weight", 0.0))
+        self.adversarial_after = int(config.options.get("adversarial_after", 0))
+        if self.adversarial_weight:
+            self.phases = ("main", "discriminators")
+            self.discriminators = Discriminators.of_mels(int(config.options.get("discriminator_channels", 32)))
+        self._made: tuple[Tensor, Tensor] | None = None
         self.mixtures = Mixtures(config, self.timeline)
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        module = self.discriminators if phase == "discriminators" else self.vae
+        return [p for p in module.parameters() if p.requires_grad]
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         return {"waveform": torch.from_numpy(self.mixtures(split, index))}
 
     def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
+        judged = int(batch["index"].min()) >= self.adversarial_after * self.config.batch_size
+        if phase == "discriminators":
+            if not judged:  # nothing to learn yet: no gradient, no cost
+                return {"loss": 0 * next(self.discriminators.parameters()).sum()}
+            return {"loss": self.discriminators.loss(*self._made)}
         mel = log_mel(batch["waveform"], self.timeline)[:, None]
         posterior = self.vae.encode(mel).latent_dist
         noise = noise_for(batch["index"], posterior.mean.shape[1:], self.config.seed, "vae").to(mel)
         latents = posterior.mean + posterior.std * noise
-        made = self.vae.decode(latents).sample
+        made = self.vae.decode(latents).sample.float()  # amplitudes of a lower precision would be steps
         reconstruction = (made - mel).abs().mean()
         convergence = spectral_convergence(made, mel)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        return {
-            "loss": reconstruction + self.convergence_weight * convergence + self.kl_weight * kl,
+        loss = reconstruction + self.convergence_weight * convergence + self.kl_weight * kl
+        out = {
             "l1": reconstruction.detach(),
             "convergence": convergence.detach(),
             "kl": kl.detach(),
             "latent_std": posterior.mean.detach().std(),
         }
+        if self.adversarial_weight and self.training:
+            self._made = (mel, made.detach())
+            if judged:
+                fooling, matching = self.discriminators.judge(mel, made)
+                loss = loss + self.adversarial_weight * (fooling + matching)
+                out |= {"adversarial": fooling.detach(), "matching": matching.detach()}
+        return {"loss": loss, **out}
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:
@@ -70,6 +101,27 @@ class VAEStage(Stage):
             std = self.vae.encode(mel).latent_dist.mean.std()
             self.vae.register_to_config(scaling_factor=round(float(1 / std), 5))
         self.vae.save_pretrained(folder / "vae")
+
+
+def with_wider_decoder(vae: AutoencoderKL, model: str) -> AutoencoderKL:
+    """`vae` with a decoder of the configuration's size that begins as the narrower one: it decodes the same.
+
+    What the narrow decoder has keeps its weights and hears nothing of the new channels, which start untrained
+    (function-preserving growth, Chen et al. 2016, "Net2Net"). Groups of the norms must stay as many channels wide.
+    """
+    wide = build_vae(model)
+    wide.encoder.load_state_dict(vae.encoder.state_dict())
+    wide.quant_conv.load_state_dict(vae.quant_conv.state_dict())
+    wide.post_quant_conv.load_state_dict(vae.post_quant_conv.state_dict())
+    wide.register_to_config(scaling_factor=vae.config.scaling_factor)
+    given = vae.decoder.state_dict()
+    with torch.no_grad():
+        for name, weight in wide.decoder.named_parameters():
+            narrow = given[name]
+            if weight.ndim > 1:
+                weight[: narrow.shape[0]] = 0
+            weight[tuple(map(slice, narrow.shape))] = narrow
+    return wide
 
 
 def spectral_convergence(made: Tensor, real: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class VocoderStage(Stage):
         self.vocoder.train()
         if not found:
             enliven(self.vocoder)
-        self.discriminators = Discriminators(int(config.options.get("discriminator_channels", 12)))
+        self.discriminators = Discriminators.of_waveforms(int(config.options.get("discriminator_channels", 12)))
         self.through_vae = float(config.options.get("through_vae", 0.0))
         self.vae = self.freeze(trained(config.parts, "vae")) if self.through_vae else None
         self.mixtures = Mixtures(config, self.timeline)

@@ -5,8 +5,9 @@ U-Net that no system trains in one folder beside them.
     assets/systems/shared/unet/  tensors of the U-Net that all systems have in common, where there are any
     assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ (its own tensors), system/
 
-`provenance.base` in model_index.json says where the rest lies, and digests of the files that a system was trained on:
-with another VAE its latents would mean something else, which nobody would see.
+`provenance.base` in model_index.json says where the rest lies, and digests of the weights that a system was trained on:
+with latents of another encoder its sounds would be something else, which nobody would see. A VAE's decoder may improve.
+A system with a video encoder of its own has it, and its local features, in its folder.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .errors import WeightsError
 from .load import load_strict
 
 UNET_FILE = WEIGHT_NAMES[0]
+TRAINED_ON = {"vae": ("encoder.", "quant_conv."), "video_encoder": ("",)}  # beginnings of the tensors that count
 
 
 def base_of(folder: Path) -> dict | None:
@@ -50,11 +52,19 @@ def write_lean(
     folder.mkdir(parents=True, exist_ok=True)
     source = base_folder(folder, base)
     dtype = torch.float16 if half else torch.float32
-    pinned = {}
-    for part in ("vae", *(["video_encoder"] if pipeline.way.uses_encoder else [])):
-        file = weights_of(source, part)
-        _must_agree(getattr(pipeline, part).state_dict(), load_file(file), f"{part} of {source.name}")
-        pinned[part] = digest(file)
+    pinned = {"vae": digest(weights_of(source, "vae"), TRAINED_ON["vae"])}
+    _must_agree(
+        counting(pipeline.vae.state_dict(), "vae"),
+        counting(load_file(weights_of(source, "vae")), "vae"),
+        f"vae of {source.name}",
+    )
+    if pipeline.way.uses_encoder:
+        if _differing(pipeline.video_encoder.state_dict(), load_file(weights_of(source, "video_encoder"))):
+            for part in ("video_encoder", "local_features"):
+                copied = copy.deepcopy(getattr(pipeline, part))
+                (copied.half() if half else copied).save_pretrained(folder / part)
+        else:
+            pinned["video_encoder"] = digest(weights_of(source, "video_encoder"), TRAINED_ON["video_encoder"])
     own = {name: value.to(dtype).contiguous() for name, value in pipeline.unet.state_dict().items()}
     common = {name: own.pop(name) for name in list(own) if shared and name.startswith(shared)}
     if common:
@@ -80,7 +90,7 @@ def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
     """The components of a checkpoint that do not lie in its folder, by name, and its U-Net."""
     source = base_folder(folder, str(base.get("model", "")))
     for part, wanted in base.get("files", {}).items():
-        if digest(weights_of(source, part)) != wanted:
+        if digest(weights_of(source, part), TRAINED_ON.get(part, ("",))) != wanted:
             raise WeightsError(
                 f"{folder.name} was trained on another {part} than that of {source.name}; train or fetch it anew."
             )
@@ -123,13 +133,24 @@ def weights_of(folder: Path, part: str) -> Path:
     raise WeightsError(f"{folder / part} has no weights ({' or '.join(WEIGHT_NAMES)}).")
 
 
-def digest(file: Path) -> str:
-    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+def digest(file: Path, beginnings: tuple[str, ...] = ("",)) -> str:
+    """Of a weights file's tensors whose names begin so, bit by bit."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(load_file(file).items()):
+        if name.startswith(beginnings):
+            found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
-def _must_agree(given: dict, kept: dict, what: str) -> None:
-    """The same tensors up to what fp16 keeps of them."""
-    differing = [
+def counting(state: dict, part: str) -> dict:
+    """The tensors of a part that a system's training has seen."""
+    return {name: tensor for name, tensor in state.items() if name.startswith(TRAINED_ON[part])}
+
+
+def _differing(given: dict, kept: dict) -> list[str]:
+    """Tensors that are not the same up to what fp16 keeps of them."""
+    return [
         name
         for name in given.keys() | kept.keys()
         if name not in given
@@ -137,7 +158,10 @@ def _must_agree(given: dict, kept: dict, what: str) -> None:
         or given[name].shape != kept[name].shape
         or not torch.allclose(given[name].half().float(), kept[name].half().float(), rtol=2e-3, atol=1e-4)
     ]
-    if differing:
+
+
+def _must_agree(given: dict, kept: dict, what: str) -> None:
+    if differing := _differing(given, kept):
         raise WeightsError(
             f"The {what} is not the one this system was trained with: {min(differing)} and {len(differing) - 1} more "
             "tensors differ."

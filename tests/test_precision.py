@@ -8,6 +8,7 @@ import torch
 
 from stav2a import precision
 from stav2a.engine import Engine
+from stav2a.train.config import TrainConfig
 
 ABLE = {
     "amx": {"amx_bf16": True, "avx512_bf16": False},
@@ -41,3 +42,11 @@ def test_an_engine_loads_in_it_and_makes_sound(name, kind):
     assert {pipe.unet.dtype, pipe.vae.dtype, pipe.video_encoder.dtype} == {kind}
     made = pipe(np.random.default_rng(0).integers(0, 255, (25, 32, 32, 3), np.uint8), "a knock", num_inference_steps=2)
     assert made.waveforms.dtype == np.float32 and np.isfinite(made.waveforms).all() and made.waveforms.std() > 0
+
+
+@pytest.mark.parametrize("kind, wanted", [("avx512", "bf16"), ("avx2", "no")])
+def test_training_takes_what_the_processor_has(monkeypatch, kind, wanted):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: ABLE[kind])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert TrainConfig.load(None, ["mixed_precision=auto"]).precision == wanted
+    assert TrainConfig.load(None, ["mixed_precision=fp16"]).precision == "fp16"

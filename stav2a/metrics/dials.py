@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stav2a import precision
+
 DURATION_S = 5.12
 BATCH = 8
 
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", type=float, nargs="+", help=f"share of the steps that is guided ({own})")
     parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
     parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
+    parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a row")
 
 
@@ -63,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.count < 2:
         raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
     try:
-        pipe = STAV2APipeline.from_pretrained(args.model)
+        pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
         clips = TestClips(pipe, args.bank, args.sprites, args.count)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import yaml
 
+from stav2a.precision import has_bf16
+
 CHOICES = {
     "model": ("compact", "paper", "tiny"),
     "optimizer": ("adamw", "adamw8bit"),
-    "mixed_precision": ("no", "fp16", "bf16", "fp8"),
+    "mixed_precision": ("no", "auto", "fp16", "bf16", "fp8"),
 }
 
 
@@ -40,7 +42,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     grad_clip: float = 1.0
     ema_decay: float = 0.999
-    mixed_precision: str = "no"
+    mixed_precision: str = "no"  # auto: bf16 where the device has instructions for it
     gradient_checkpointing: bool = False  # activations are computed twice instead of kept
     compile: bool = False
     seed: int = 0
@@ -102,6 +104,15 @@ class TrainConfig:
             if getattr(config, name) not in known:
                 raise ValueError(f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(known)}.")
         return config
+
+    @property
+    def precision(self) -> str:
+        """`mixed_precision` as accelerate takes it."""
+        if self.mixed_precision != "auto":
+            return self.mixed_precision
+        import torch
+
+        return "bf16" if has_bf16("cuda" if torch.cuda.is_available() else "cpu") else "no"
 
     def to_dict(self) -> dict:
         return asdict(self)

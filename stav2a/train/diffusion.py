@@ -137,7 +137,8 @@ class V2AStage(T2AStage):
     def stored_features(self, world: ClipSource) -> Callable[[Any], dict[str, Tensor]] | None:
         """plan -> features of a source that keeps those of this encoder."""
         if isinstance(world, CachedClips):
-            features = ClipFeatures(world, self.video_encoder, self.local_features)
+            in_bf16 = self.config.precision == "bf16"
+            features = ClipFeatures(world, self.video_encoder, self.local_features, in_bf16)
 
             def of(plan) -> dict[str, Tensor]:
                 cavp, local = features(plan.clip, plan.first, world.frames_wanted)

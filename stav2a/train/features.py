@@ -14,14 +14,17 @@ from .clips import CachedClips
 class ClipFeatures:
     """`cavp_features` float16 [n, T_v, D] and `local_features` float16 [n, T, C] of a cache's clips.
 
-    Files carry a digest of the weights, so that a newly trained encoder never meets old features.
+    Files carry a digest of the weights, so that a newly trained encoder never meets old features. `in_bf16`: computed
+    as a training in mixed precision computes them.
     """
 
-    def __init__(self, clips: CachedClips, video_encoder, local_features):
+    def __init__(self, clips: CachedClips, video_encoder, local_features, in_bf16: bool = False):
         folder = clips.world.folder / f"features-{digest(video_encoder, local_features)}"
         done = folder / "local.npy"
         if not done.is_file() or len(np.load(done, mmap_mode="r")) < len(clips):
-            self._write(folder, clips, video_encoder, local_features)
+            device = next(video_encoder.parameters()).device
+            with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
+                self._write(folder, clips, video_encoder, local_features)
         self.cavp = np.load(folder / "cavp.npy", mmap_mode="r")
         self.local = np.load(folder / "local.npy", mmap_mode="r")
 

@@ -40,7 +40,7 @@ def start(stage: Stage, config: TrainConfig, folder: Path) -> tuple[Accelerator,
         if not TRACKERS[name]():
             raise InputError(f"trackers names {name}, which is not installed: pip install {name}.")
     accelerator = Accelerator(
-        mixed_precision=config.mixed_precision,
+        mixed_precision=config.precision,
         log_with=config.trackers or None,
         project_config=ProjectConfiguration(project_dir=str(folder), automatic_checkpoint_naming=False),
         # of a stage with several phases each phase leaves the others' parameters unused

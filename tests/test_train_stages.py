@@ -24,6 +24,7 @@ from stav2a.sound.vae import build_vae
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
+from stav2a.train.parts import trained
 from stav2a.train.vae import spectral_convergence, with_wider_decoder
 from stav2a.train.video import info_nce, unit
 
@@ -247,6 +248,15 @@ def test_discriminators_of_patches_join_when_asked(work, tmp_path):
         batch["index"] = torch.arange(start, start + stage.config.batch_size)
         losses, verdict = stage(batch), stage(batch, "discriminators")["loss"]
         assert ("adversarial" in losses) == joined and (verdict.item() > 0) == joined
+
+
+def test_parts_stored_in_half_precision_are_trained_in_single(work, tmp_path):
+    words = [f"parts={work}/parts", f"out={tmp_path}/half", "options.half=true"]
+    assert main(["train", "assemble", "model=tiny", *words]) == 0
+    for name in ("vocoder", "vae", "unet", "video_encoder"):
+        stored = next((tmp_path / "half" / name).glob("*.safetensors"))
+        assert {value.dtype for value in load_file(stored).values()} <= {torch.float16, torch.int64}
+        assert trained(tmp_path / "half", name).dtype == torch.float32
 
 
 def test_amplitudes_that_are_lost_cost_more_where_it_is_loud():

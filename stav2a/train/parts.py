@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import SpeechT5HifiGan
 
@@ -70,7 +71,8 @@ def trained(folder: str | Path, name: str):
         raise ValueError(f"{folder} has no {name} yet: train the stage that makes it first.")
     if name == "vae":
         return open_vae(Path(folder) / name)
-    return CLASSES[name].from_pretrained(Path(folder) / name)
+    single = {"dtype": torch.float32} if name == "vocoder" else {}  # transformers would keep a stored fp16
+    return CLASSES[name].from_pretrained(Path(folder) / name, **single)
 
 
 def note_default(folder: str | Path, name: str, value: float | int | str) -> None:

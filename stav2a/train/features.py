@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ class ClipFeatures:
     @torch.no_grad()
     def _write(folder: Path, clips: CachedClips, video_encoder, local_features) -> None:
         folder.mkdir(exist_ok=True)
+        mine = os.getpid()  # several processes of a training may come here at once; each writes the same
         device = next(video_encoder.parameters()).device
         writers: dict[str, np.memmap] = {}
         for k in range(len(clips)):
@@ -46,13 +48,13 @@ class ClipFeatures:
             for name, values in (("cavp", cavp[0]), ("local", local[0])):
                 if name not in writers:
                     shape = (len(clips), *values.shape)
-                    writers[name] = np.lib.format.open_memmap(folder / f"{name}.part.npy", "w+", np.float16, shape)
+                    writers[name] = np.lib.format.open_memmap(folder / f"{name}-{mine}.part", "w+", np.float16, shape)
                 writers[name][k] = values.half().cpu().numpy()
             if k % 500 == 0:
                 print(f"features: {k} of {len(clips)} clips", flush=True)
         for name, writer in writers.items():  # the one that is looked for comes last
             writer.flush()
-            (folder / f"{name}.part.npy").rename(folder / f"{name}.npy")
+            (folder / f"{name}-{mine}.part").replace(folder / f"{name}.npy")
 
 
 def digest(*modules: torch.nn.Module) -> str:

@@ -153,12 +153,16 @@ def test_page_values_become_settings():
 
 def test_generate_endpoint_gives_clip_audio_and_facts(page, clip):
     client, _, _ = page
-    video, audio, facts = client.predict(video={"video": handle_file(clip)}["video"], **QUICK, api_name="/generate")
+    settings = {**QUICK, "takes": 2}
+    video, audio, facts, files = client.predict(video=handle_file(clip), **settings, api_name="/generate")
     path = video["video"] if isinstance(video, dict) else video
     assert Path(path).stat().st_size > 1000
     assert soundfile.info(audio).duration == pytest.approx(2.0, abs=0.05)
     assert facts["seed"] == 7
     assert facts["settings"]["steps"] == 2
+    assert [Path(file).suffix for file in files] == [".mp4", ".wav"] * 2
+    first, second = (soundfile.read(file)[0] for file in files[1::2])
+    assert (first == soundfile.read(audio)[0]).all() and (first != second).any()
     assert "/" not in json.dumps({k: v for k, v in facts.items() if k != "label"}), "a path of this machine leaks"
 
 

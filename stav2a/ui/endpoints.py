@@ -48,7 +48,8 @@ def build(shared: Shared) -> None:
             onsets_s: list of onset times in seconds to follow; empty, they are predicted.
 
         Returns:
-            The clip with sound, the audio alone of the first take, and the facts of the run.
+            The clip with sound and the audio alone of the first take, the facts of the run, and the clips and
+            audios of all takes in their order.
         """
         values = {
             "prompt": prompt, "negative_prompt": negative_prompt, "model": model,
@@ -65,7 +66,8 @@ def build(shared: Shared) -> None:
             run = _last(work(lambda: False))
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
-        return run.takes[0].video, run.takes[0].audio, facts(run)
+        files = [file for take in run.takes for file in (take.video, take.audio)]
+        return run.takes[0].video, run.takes[0].audio, facts(run), files
 
     def predict_onsets(video, model, start_s, length_s):
         """Find the onsets of a video clip, the moments when things sound, from its pictures alone.
@@ -112,6 +114,7 @@ def build(shared: Shared) -> None:
             times("onsets_s"),
         ]
         outputs = [gr.Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
+        outputs.append(gr.File(label="files", file_count="multiple"))
         gr.Button().click(generate, inputs, outputs, api_name="generate", **MODEL)
         gr.Button().click(
             predict_onsets,

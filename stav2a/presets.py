@@ -136,9 +136,6 @@ VAE = {  # paper: AudioLDM's (channels 128, multipliers 1-2-4, one attention in 
     "compact": {
         "block_out_channels": (16, 32, 64),
         "layers_per_block": 1,
-        "decoder_block_out_channels": (32, 64, 128),
-        "decoder_layers_per_block": 1,
-        "decoder_norm_num_groups": 16,
         "norm_num_groups": 8,
         "mid_block_add_attention": False,
     },

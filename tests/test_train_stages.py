@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from tone_bank import write_bank
 from torch.utils.data import default_collate
@@ -19,13 +18,11 @@ from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.data.foleyworld.cache import write_cache
 from stav2a.data.listing import Source
 from stav2a.data.prepare import Rendered, Settings, prepare
-from stav2a.sound import vae as mel_vae
-from stav2a.sound.vae import build_vae
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
 from stav2a.train.parts import trained
-from stav2a.train.vae import spectral_convergence, with_wider_decoder
+from stav2a.train.vae import spectral_convergence
 from stav2a.train.video import info_nce, unit
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "tiny"
@@ -221,21 +218,6 @@ def test_a_decoder_learns_alone_and_latents_stay_what_they_are(work, tmp_path):
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert changed and all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)
     assert json.loads((tmp_path / "parts" / "vae" / "config.json").read_text())["scaling_factor"] == scale
-
-
-def test_a_wider_decoder_begins_as_the_narrow_one_and_goes_on_alone():
-    narrow = AutoencoderKL(**{**build_vae("tiny").config, "block_out_channels": (16, 32, 64), "norm_num_groups": 8})
-    wide = with_wider_decoder(narrow, "compact")
-    mel = torch.randn(2, 1, 64, 64) * 3 - 6
-    latents = mel_vae.encode(narrow, mel)
-    torch.testing.assert_close(mel_vae.encode(wide, mel), latents, rtol=0, atol=0)
-    torch.testing.assert_close(mel_vae.decode(wide, latents), mel_vae.decode(narrow, latents))
-    optimizer = torch.optim.SGD(wide.decoder.parameters(), lr=1e-3)
-    for _ in range(2):  # the new channels are heard after the first step and learn in the second
-        optimizer.zero_grad()
-        (mel_vae.decode(wide, latents.detach()) - mel).abs().mean().backward()
-        optimizer.step()
-    assert wide.decoder.conv_in.weight.grad[narrow.decoder.conv_in.out_channels :].abs().max() > 0
 
 
 def test_discriminators_of_patches_join_when_asked(work, tmp_path):

@@ -16,7 +16,7 @@ from stav2a.condition.onset import LocalFeatures
 from stav2a.condition.text import load_minilm
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.pipeline import STAV2APipeline, tiny
-from stav2a.sound.vae import build_vae, open_vae
+from stav2a.sound.vae import build_vae
 from stav2a.sound.vocoder import build_vocoder
 from stav2a.weights.card import card
 
@@ -69,8 +69,6 @@ def trained(folder: str | Path, name: str):
     """A part that an earlier stage wrote; `ValueError` says which stage must run first."""
     if not (Path(folder) / name / "config.json").is_file():
         raise ValueError(f"{folder} has no {name} yet: train the stage that makes it first.")
-    if name == "vae":
-        return open_vae(Path(folder) / name)
     single = {"dtype": torch.float32} if name == "vocoder" else {}  # transformers would keep a stored fp16
     return CLASSES[name].from_pretrained(Path(folder) / name, **single)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from stav2a.presets import TIMELINES
@@ -28,7 +27,6 @@ from .stage import Stage, noise_for
 class VAEStage(Stage):
     """Options: `kl_weight` (1e-4), `convergence_weight` (0.3), `decoder_only` (false): go on with the decoder of the
     VAE in `parts` alone. Latents keep their meaning then, and networks that were trained on them stay valid.
-    `widen` (false): with `decoder_only`, that decoder grows to the configuration's size first.
     `adversarial_weight` (0: none), of patch discriminators and of their features; `adversarial_after` (steps; 0);
     `discriminator_channels` (32). A second phase of each step then trains the discriminators.
     """
@@ -42,8 +40,6 @@ class VAEStage(Stage):
         self.convergence_weight = float(config.options.get("convergence_weight", 0.3))
         self.decoder_only = bool(config.options.get("decoder_only", False))
         self.vae = trained(config.parts, "vae") if self.decoder_only else build_vae(config.model)
-        if self.decoder_only and config.options.get("widen", False):
-            self.vae = with_wider_decoder(self.vae, config.model)
         if self.decoder_only:
             self.freeze(self.vae.encoder)
             self.freeze(self.vae.quant_conv)
@@ -101,27 +97,6 @@ class VAEStage(Stage):
             std = self.vae.encode(mel).latent_dist.mean.std()
             self.vae.register_to_config(scaling_factor=round(float(1 / std), 5))
         self.vae.save_pretrained(folder / "vae")
-
-
-def with_wider_decoder(vae: AutoencoderKL, model: str) -> AutoencoderKL:
-    """`vae` with a decoder of the configuration's size that begins as the narrower one: it decodes the same.
-
-    What the narrow decoder has keeps its weights and hears nothing of the new channels, which start untrained
-    (function-preserving growth, Chen et al. 2016, "Net2Net"). Groups of the norms must stay as many channels wide.
-    """
-    wide = build_vae(model)
-    wide.encoder.load_state_dict(vae.encoder.state_dict())
-    wide.quant_conv.load_state_dict(vae.quant_conv.state_dict())
-    wide.post_quant_conv.load_state_dict(vae.post_quant_conv.state_dict())
-    wide.register_to_config(scaling_factor=vae.config.scaling_factor)
-    given = vae.decoder.state_dict()
-    with torch.no_grad():
-        for name, weight in wide.decoder.named_parameters():
-            narrow = given[name]
-            if weight.ndim > 1:
-                weight[: narrow.shape[0]] = 0
-            weight[tuple(map(slice, narrow.shape))] = narrow
-    return wide
 
 
 def spectral_convergence(made: Tensor, real: Tensor) -> Tensor:

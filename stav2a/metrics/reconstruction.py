@@ -43,9 +43,10 @@ def reconstructions(pipe, bank: str | Path, count: int, seconds: float = 2.56) -
         wave[: len(sound)] = sound
         real = torch.from_numpy(wave)[None]
         mel = log_mel(real, timeline)
-        coded = mel_vae.reconstructed(pipe.vae, mel)
-        vocoded = vocode(pipe.vocoder, mel, samples)
-        both = vocode(pipe.vocoder, coded, samples)
+        given = mel.to(pipe.vae.dtype)
+        coded = mel_vae.reconstructed(pipe.vae, given)
+        vocoded = vocode(pipe.vocoder, given, samples).float()
+        both, coded = vocode(pipe.vocoder, coded, samples).float(), coded.float()
         as_used = equalised(both, coded, timeline, pipe.defaults["equaliser_rounds"])
         for name, value in (
             ("VAE, log-mel distance", float((coded - mel).abs().mean())),

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from stav2a import precision
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="name, folder or repository (default: compact)")
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance", type=float, help="text guidance (default: the checkpoint's)")
     parser.add_argument("--video-guidance", type=float, help="video guidance (default: the checkpoint's)")
     parser.add_argument("--edited", type=int, default=50, help="clips also run with edited onsets and other words")
+    parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
     parser.add_argument("--out", type=Path, default=Path("out/report"), help="folder to write to")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -36,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if args.count < 2:
         raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
     try:
-        pipe = STAV2APipeline.from_pretrained(args.model)
+        pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
         settings = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
         settings["video_guidance_scale"] = args.video_guidance
         settings = {name: value for name, value in settings.items() if value is not None}

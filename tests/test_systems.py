@@ -439,6 +439,25 @@ def test_a_system_on_another_base_is_refused(pipes, tmp_path, tiny_pipeline):
         write_lean(copy.copy(pipes["vta-ldm"]), tmp_path / "again", "../base")
 
 
+def test_a_better_decoder_or_encoder_of_the_base_leaves_a_system_as_it_is(pipes, frames, tmp_path):
+    from stav2a.pipeline import tiny
+
+    base, other = tiny(), tiny(seed=1)
+    base.register_modules(video_encoder=other.video_encoder, local_features=other.local_features)
+    vae = copy.deepcopy(base.vae)
+    vae.decoder.load_state_dict(other.vae.decoder.state_dict())
+    base.register_modules(vae=vae)
+    base.save_pretrained(tmp_path / "better")
+    own = pipes["vta-ldm"]
+    folder = write_lean(copy.copy(own), tmp_path / "vta-ldm", "../better", half=False)
+    assert (folder / "video_encoder").is_dir() and (folder / "local_features").is_dir()
+    opened = STAV2APipeline.from_pretrained(folder)
+    for part, kept in (("video_encoder", own), ("local_features", own), ("vae", base)):
+        wanted = getattr(kept, part).state_dict()
+        assert all(torch.equal(value, wanted[name]) for name, value in getattr(opened, part).state_dict().items())
+    assert not np.array_equal(sound(own, frames), sound(opened, frames))  # what the other decoder makes of it
+
+
 @pytest.mark.parametrize("name", ["t2a", "ta-v2a", "tiva", "vta-ldm"])
 def test_weights_that_are_shipped_are_small_and_make_sound(name):
     folder = checkpoint_folder(name)

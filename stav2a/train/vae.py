@@ -43,7 +43,6 @@ class VAEStage(Stage):
         if self.decoder_only:
             self.freeze(self.vae.encoder)
             self.freeze(self.vae.quant_conv)
-        self.vae.to(memory_format=torch.channels_last)
         self.adversarial_weight = float(config.options.get("adversarial_weight", 0.0))
         self.adversarial_after = int(config.options.get("adversarial_after", 0))
         if self.adversarial_weight:

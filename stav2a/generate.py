@@ -246,6 +246,7 @@ def _result(job: Job, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
         sample_rate=rate,
         step_s=timeline.step_s,
         bundle=out_dir / f"{stem}.zip",
+        dtype=output.dtype,
         layout=None if output.layout is None else np.asarray(output.layout, np.float32),
         predicted_layout=output.predicted_layout,
     )

@@ -40,9 +40,9 @@ class Result:
     """A finished run. Times count from the start of the used part; `measures` holds one dict a take.
 
     `settings` are complete: the checkpoint's defaults are filled in. `stages` are seconds by stage; `seconds`
-    leaves out loading the model and waiting for the device. `original_…` is None where the clip's own sound
-    was not asked for or is not there. `layout` and `predicted_layout`: float32 [rows, bands], the
-    audio layout that was followed, and the predicted one (TiVA).
+    leaves out loading the model and waiting for the device. `dtype`: what the networks computed in. `original_…`
+    is None where the clip's own sound was not asked for or is not there. `layout` and `predicted_layout`: float32
+    [rows, bands], the audio layout that was followed, and the predicted one (TiVA).
     """
 
     clip: Path
@@ -62,6 +62,7 @@ class Result:
     stages: dict[str, float] = field(default_factory=dict)
     measures: list[dict[str, float]] = field(default_factory=list)
     bundle: Path | None = None
+    dtype: str = "float32"
     layout: np.ndarray | None = None
     predicted_layout: np.ndarray | None = None
 
@@ -95,6 +96,7 @@ class Result:
             "measures": self.measures[0],
             "takes": takes,
             "bundle": None if self.bundle is None else str(self.bundle),
+            "dtype": self.dtype,
             "settings": asdict(self.settings),
         }
 

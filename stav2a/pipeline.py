@@ -80,8 +80,8 @@ class VideoFeatures:
 class STAV2AOutput:
     """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
 
-    layout, predicted_layout: float32 [rows, bands], the audio layout that was followed, and the predicted one, where
-    the system has such a thing (TiVA).
+    dtype: what the networks computed in. layout, predicted_layout: float32 [rows, bands], the audio layout that was
+    followed, and the predicted one, where the system has such a thing (TiVA).
     """
 
     waveforms: np.ndarray
@@ -93,6 +93,7 @@ class STAV2AOutput:
     seeds: list[int]
     duration_s: float
     settings: dict = field(default_factory=dict)
+    dtype: str = "float32"
     layout: np.ndarray | None = None
     predicted_layout: np.ndarray | None = None
 
@@ -540,6 +541,7 @@ class STAV2APipeline(DiffusionPipeline):
             seeds=seeds,
             duration_s=video.duration_s,
             settings=settings,
+            dtype=str(self.unet.dtype).removeprefix("torch."),
             layout=video.layout if layout is None else np.asarray(layout, np.float32),
             predicted_layout=video.layout,
         )

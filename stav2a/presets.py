@@ -30,6 +30,7 @@ VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get
         "stem_spatial_kernel": 5,
         "temporal_kernels": (3, 3, 3, 3),
         "frame_differences": True,
+        "temporal_dilations": (1, 2, 4, 8),
         "feature_dim": 256,
     },
     "tiny": {

@@ -60,11 +60,17 @@ def contrast(rank: int, processes: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+
+    def leave() -> None:
+        """Together: a process that goes first takes the connections away from under the other."""
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
     if "fsdp" in sys.argv[3:]:
         split_weights(machine)
         changes = dict(word.split("=") for word in sys.argv[4:])
         train_vae(*sys.argv[1:3], **{name: int(value) for name, value in changes.items()})
-        torch.distributed.destroy_process_group()
+        leave()
         sys.exit()
     train_vae(*sys.argv[1:3])
     rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
@@ -72,4 +78,4 @@ if __name__ == "__main__":
     torch.distributed.all_reduce(mean)  # the mean over processes, as DDP takes it of gradients
     if rank == 0:
         torch.save(mean, Path(sys.argv[1]) / "contrast.pt")
-    torch.distributed.destroy_process_group()
+    leave()

@@ -80,11 +80,12 @@ def test_progress_tells_stages_in_order(plain):
     assert [(p.step, p.total) for p in progress if p.stage == "denoise"] == [(0, 2), (1, 2), (2, 2)]
 
 
-def test_result_is_told_in_full(plain):
+def test_result_is_told_in_full(plain, engine):
     result, _ = plain
     told = json.loads(json.dumps(result.to_json()))
     assert {"clip", "out_video", "out_audio", "duration_s", "sample_rate", "seed", "steps", "guidance"} <= set(told)
     assert {"onsets_s", "seconds", "rtf", "stages", "measures"} <= set(told)
+    assert f"torch.{told['dtype']}" == str(engine.pipeline().unet.dtype)
     assert told["steps"] == 2 and told["guidance"] == 3.0 and told["duration_s"] == 1.2
     assert told["rtf"] == pytest.approx(told["seconds"] / 1.2, abs=1e-3)
     assert {"read", "video", "denoise", "decode", "mux", "measure", "figure"} <= set(told["stages"])

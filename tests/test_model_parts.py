@@ -57,6 +57,23 @@ def test_a_far_frame_changes_nothing():
     assert torch.equal(one[:, :15], other[:, :15]) and not torch.equal(one[:, -2], other[:, -2])
 
 
+def test_temporal_blocks_change_nothing_at_first_and_then_see_far():
+    sizes = presets.VIDEO_ENCODER["tiny"]
+    plain = CAVPVideoEncoder(**sizes).eval()
+    grown = CAVPVideoEncoder(**sizes, temporal_dilations=(2, 8)).eval()
+    missing, unexpected = grown.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected and missing and all(name.startswith("temporal.") for name in missing)
+    frames = torch.rand(1, 3, 30, 32, 32)
+    changed = frames.clone()
+    changed[:, :, -1] = 0
+    torch.testing.assert_close(grown(frames), plain(frames))
+    for block in grown.temporal:
+        torch.nn.init.normal_(block.conv2.weight)
+    one, other = grown(frames), grown(changed)
+    assert torch.equal(one[:, :9], other[:, :9])  # 10 steps further than the convolutions on pictures
+    assert not torch.equal(one[:, 15], other[:, 15])
+
+
 def test_compact_video_encoder_stays_cheap():
     from torch.utils.flop_counter import FlopCounterMode
 

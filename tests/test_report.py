@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from stav2a.condition.onset import onset_curve
-from stav2a.metrics.foley_test import average_precision, gain, judged_peaks, micro_f1
+from stav2a.metrics.dynamics import attack_times_s, noise_floor_db
+from stav2a.metrics.foley_figures import average_precision, gain, median, micro_f1
+from stav2a.metrics.foley_test import judged_peaks
 from stav2a.metrics.real_clips import flow_deceleration, strength_of_curve
 from stav2a.metrics.reconstruction import stft_distance
 from stav2a.metrics.report import markdown
@@ -32,6 +34,34 @@ def test_f1_counts_events_of_all_clips_together():
     found = micro_f1([([1.0, 2.0], [1.02, 3.0], 4.0), ([], [1.0], 4.0)])
     assert found["value"] == pytest.approx(2 * 1 / (2 + 3))
     assert found["ci95"][0] <= found["value"] <= found["ci95"][1]
+
+
+@pytest.mark.parametrize("ramp_ms", [5, 12, 40])
+def test_an_attack_lasts_from_10_to_90_percent_of_its_rise(ramp_ms):
+    rate, time = 16000, np.arange(16000) / 16000
+    rising = np.clip((time - 0.4) / (ramp_ms / 1000), 0, 1) * np.exp(-np.clip(time - 0.4, 0, None))
+    wave = rising * np.sin(2 * np.pi * 1000 * time)
+    found = attack_times_s(wave, rate, [0.43, 0.9])  # heard 30 ms late; at 0.9 s nothing begins
+    assert found * 1000 == pytest.approx([0.8 * ramp_ms], abs=2.5)
+    assert not len(attack_times_s(np.zeros(16000), rate, [0.5])) and not len(attack_times_s(wave, rate, []))
+
+
+def test_the_noise_floor_is_what_sounds_while_the_real_one_is_silent():
+    rate, rng = 16000, np.random.default_rng(0)
+    real = np.zeros(2 * rate, np.float32)
+    real[:rate] = 0.1
+    hiss = 0.01 * rng.standard_normal(2 * rate).astype(np.float32)
+    hiss[:rate] *= 30  # loud where the real sound is: no noise
+    hiss[-rate // 10 :] = 0.5  # one sound in the wrong place does not count either
+    assert noise_floor_db(hiss, real, rate) == pytest.approx(-40, abs=0.3)
+    assert noise_floor_db(0 * hiss, real, rate) == -120
+    assert noise_floor_db(hiss, np.ones_like(real), rate) is None
+
+
+def test_a_median_has_an_interval():
+    found = median([1.0, 2.0, 3.0, 4.0, 100.0])
+    assert found["value"] == 3 and found["n"] == 5
+    assert 1 <= found["ci95"][0] < 3 < found["ci95"][1] <= 100
 
 
 def test_gain_is_high_for_the_true_times_and_nothing_for_others():

@@ -18,9 +18,11 @@ from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.data.foleyworld.cache import write_cache
 from stav2a.data.listing import Source
 from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.presets import VIDEO_ENCODER
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
+from stav2a.train.onset import with_temporal_blocks
 from stav2a.train.parts import trained
 from stav2a.train.vae import spectral_convergence
 from stav2a.train.video import info_nce, unit
@@ -134,6 +136,27 @@ def test_a_model_without_onset_task_opens_and_predicts_none(work, tmp_path):
     pipe = STAV2APipeline.from_pretrained(tmp_path / "model")
     assert not pipe.has_onset_channel
     assert pipe(np.zeros((16, 32, 32, 3), np.uint8), "", num_inference_steps=1).predicted_onsets_s == []
+
+
+def test_the_onset_stage_goes_on_from_what_it_finds(work, tmp_path):
+    """The video encoder always, the local features where asked: else their head starts anew."""
+    kept = load_file(work / "parts/local_features/diffusion_pytorch_model.safetensors")
+    for fine_tune in (True, False):
+        stage, _ = stage_of("onset", work, tmp_path, fine_tune=fine_tune)
+        now = stage.local_features.state_dict()
+        assert torch.equal(now["pre_onset.l2.weight"], kept["pre_onset.l2.weight"]) == fine_tune
+
+
+def test_an_encoder_without_temporal_blocks_is_given_those_of_its_size():
+    sizes = {name: value for name, value in VIDEO_ENCODER["compact"].items() if name != "temporal_dilations"}
+    trained = CAVPVideoEncoder(**sizes).eval()
+    grown = with_temporal_blocks(trained, "compact").eval()
+    assert len(grown.temporal) == len(VIDEO_ENCODER["compact"]["temporal_dilations"]) > 0
+    frames = torch.rand(1, 3, 4, 32, 32)
+    torch.testing.assert_close(grown(frames), trained(frames))
+    assert with_temporal_blocks(grown, "compact") is grown
+    debug = CAVPVideoEncoder(**VIDEO_ENCODER["tiny"])
+    assert with_temporal_blocks(debug, "tiny") is debug
 
 
 @pytest.mark.parametrize("name", ["vae", "video", "onset", "t2a", "v2a"])

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
     parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
     parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
+    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the rows as curves over the dial that turns")
     parser.add_argument("--json", action="store_true", help="print one JSON object a row")
 
 
@@ -67,14 +68,23 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
     try:
         pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
+        wanted = combinations(args, pipe.defaults)
+        if args.figure and len(wanted) < 2:
+            raise InputError("A figure needs a dial with two values at least, for example --guidance 1 3 5.")
         clips = TestClips(pipe, args.bank, args.sprites, args.count)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     if not args.json:
         print(HEAD)
-    for dials in combinations(args, pipe.defaults):
-        row = measured(pipe, clips, dials)
-        print(json.dumps(row) if args.json else line(row), flush=True)
+    rows = []
+    for dials in wanted:
+        rows.append(measured(pipe, clips, dials))
+        print(json.dumps(rows[-1]) if args.json else line(rows[-1]), flush=True)
+    if args.figure:
+        from stav2a.metrics.dials_figure import figure
+
+        args.figure.parent.mkdir(parents=True, exist_ok=True)
+        figure(rows).savefig(args.figure, dpi=110)
     return 0
 
 
@@ -150,8 +160,9 @@ def measured(pipe, clips: TestClips, dials: Dials) -> dict:
 def judged(clips: TestClips, waves: list[list[np.ndarray]], rate: int) -> dict:
     from stav2a.media.audio import loudness_lufs
     from stav2a.metrics.bank_classifier import describe, rank_of
+    from stav2a.metrics.chance import bootstrap_ci
     from stav2a.metrics.distance import frechet_distance
-    from stav2a.metrics.foley_test import gain
+    from stav2a.metrics.foley_figures import gain
     from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s
 
     classifier = clips.classifier
@@ -183,6 +194,7 @@ def judged(clips: TestClips, waves: list[list[np.ndarray]], rate: int) -> dict:
         "onset_gain_ci95": list(timing.ci95) if timing.ci95 else None,
         "top1": float(np.mean(np.array(ranks) <= 1)),
         "top5": float(np.mean(np.array(ranks) <= 5)),
+        "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)),
         "fd_bank": frechet_distance(
             np.concatenate([found.embeddings for found in real]),
             np.concatenate([found.embeddings for found in made[0]]),

@@ -14,7 +14,7 @@ from stav2a.media.frames import read_frames
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.chance import pooled_gain, rolled_scores, shifted_scores
 from stav2a.metrics.envelope import envelope_correlation
-from stav2a.metrics.foley_test import as_row
+from stav2a.metrics.foley_figures import as_row
 from stav2a.metrics.onsets import detect_onsets, onset_frame_s, onset_strength
 from stav2a.metrics.pairs import VIDEO_SUFFIXES
 

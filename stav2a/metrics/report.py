@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 
+    from .foley_figures import summary
     from .foley_test import run as foley_test
-    from .foley_test import summary
     from .real_clips import real_clips
     from .reconstruction import reconstructions
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability, pick_onsets
-from stav2a.presets import TIMELINES
+from stav2a.presets import TIMELINES, VIDEO_ENCODER
 
 from .clip_source import clip_sources, label_delay_s
 from .clips import varied
@@ -25,7 +26,8 @@ class OnsetStage(Stage):
     """Trains the local features, and the video encoder with them unless `options.freeze_encoder` is set.
 
     Options besides those of `clip_source.py`: `label_delay_s`, `onset_weight` (3; of the rare class), `heard_clips`
-    (64; validation clips for the onset F1).
+    (64; validation clips for the onset F1), `fine_tune` (go on from the local features in `parts`; false: they start
+    anew). A video encoder in `parts` is always gone on from; temporal blocks that it lacks join it.
     """
 
     name = "onset"
@@ -40,10 +42,13 @@ class OnsetStage(Stage):
         if options.get("freeze_encoder", False):
             self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         elif (Path(config.parts) / "video_encoder").is_dir():
-            self.video_encoder = trained(config.parts, "video_encoder")
+            self.video_encoder = with_temporal_blocks(trained(config.parts, "video_encoder"), config.model)
         else:
             self.video_encoder = build("video_encoder", config.model)
-        self.local_features = awakened(build("local_features", config.model))
+        if options.get("fine_tune", False):
+            self.local_features = trained(config.parts, "local_features")
+        else:
+            self.local_features = awakened(build("local_features", config.model))
         self.onset_weight = float(options.get("onset_weight", 3.0))
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
@@ -103,6 +108,16 @@ class OnsetStage(Stage):
         self.video_encoder.save_pretrained(folder / "video_encoder")
         self.local_features.save_pretrained(folder / "local_features")
         note_default(folder, "onset_threshold", self.threshold)
+
+
+def with_temporal_blocks(encoder: CAVPVideoEncoder, model: str) -> CAVPVideoEncoder:
+    """The encoder, with the temporal blocks of its size's preset where it was trained without any."""
+    wanted = VIDEO_ENCODER[model].get("temporal_dilations", ())
+    if encoder.config.temporal_dilations or not wanted:
+        return encoder
+    grown = CAVPVideoEncoder(**{**encoder.config, "temporal_dilations": wanted})
+    grown.load_state_dict({**grown.state_dict(), **encoder.state_dict()})
+    return grown
 
 
 def awakened(local_features: LocalFeatures, prior: float = 0.06) -> LocalFeatures:

@@ -1,0 +1,68 @@
+"""Curves of a table of dials: what the class, the timing, the likeness and the spread do as one dial turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+NAMES = {
+    "text": "guidance of the caption",
+    "steps": "denoising steps",
+    "video": "guidance of the picture",
+    "guided_share": "share of the steps that is guided",
+    "timestep_power": "crowding of the timesteps",
+    "rescale": "rescaling of the guided prediction",
+}
+PANELS = (  # key of a row, title
+    ("top5", "asked class among the first five"),
+    ("onset_gain", "onset gain over chance, ±50 ms"),
+    ("fd_bank", "FD_bank (lower is better)"),
+    ("diversity", "diversity of two seeds"),
+)
+
+
+def figure(rows: Sequence[dict]) -> Figure:
+    """Rows of `dials` -> four panels over the first dial (in the order of `NAMES`) that was turned.
+
+    `ValueError` where all rows have the same dials.
+    """
+    turned = [name for name in NAMES if len({row[name] for row in rows}) > 1]
+    if not turned:
+        raise ValueError("A figure needs a dial with two values at least, for example --guidance 1 3 5.")
+    x = turned[0]
+    drawn, axes = plt.subplots(1, len(PANELS), figsize=(3.2 * len(PANELS), 3), layout="constrained")
+    for label, line in lines(rows, x, turned[1:]):
+        for panel, (key, title) in zip(axes, PANELS, strict=True):
+            at, values = [row[x] for row in line], [row[key] for row in line]
+            (curve,) = panel.plot(at, values, marker="o", markersize=3, label=label)
+            bounds = [row.get(f"{key}_ci95") for row in line]
+            if all(bounds):
+                panel.fill_between(at, *zip(*bounds, strict=True), color=curve.get_color(), alpha=0.15, linewidth=0)
+            panel.set(title=title, xlabel=NAMES[x])
+            panel.title.set_fontsize(9)
+    if len(turned) > 1:
+        axes[0].legend(fontsize=8)
+    plt.close(drawn)
+    return drawn
+
+
+def lines(rows: Sequence[dict], x: str, others: Sequence[str]) -> list[tuple[str, list[dict]]]:
+    """(label, rows by rising `x`) of each curve: one for each setting of the other dials that were turned.
+
+    A picture's guidance that follows the caption's is one setting, whatever its value.
+    """
+
+    def settings(row: dict) -> list[dict[str, str]]:
+        plain = {name: f"{row[name]:g}" for name in others}
+        follows = x == "text" and "video" in others and row["text"] == row["video"]
+        return [plain, {**plain, "video": "as the caption"}] if follows else [plain]
+
+    found: dict[str, list[dict]] = {}
+    for row in rows:
+        for setting in settings(row):
+            label = ", ".join(f"{NAMES[name]} {value}" for name, value in setting.items())
+            found.setdefault(label, []).append(row)
+    curves = [(label, sorted(own, key=lambda row: row[x])) for label, own in found.items()]
+    return [curve for curve in curves if len(curve[1]) > 1] or curves

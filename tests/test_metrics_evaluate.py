@@ -259,6 +259,8 @@ def test_captions_from_csv_and_json(tmp_path):
     (tmp_path / "a.csv").write_text("file,caption,class\nclip0.mp4,a dog barks,dog_bark\n")
     (tmp_path / "a.json").write_text('{"clip0": "a dog barks"}')
     assert read_captions(tmp_path / "a.csv") == {"clip0": ("a dog barks", "dog_bark")}
+    (tmp_path / "a.jsonl").write_text('{"file": "clip0.mp4", "caption": "a dog barks", "cls": "dog_bark"}\n\n')
+    assert read_captions(tmp_path / "a.jsonl") == {"clip0": ("a dog barks", "dog_bark")}
     assert read_captions(tmp_path / "a.json") == {"clip0": ("a dog barks", None)}
     (tmp_path / "b.csv").write_text("x\n1\n")
     with pytest.raises(ValueError, match="column"):

@@ -66,7 +66,10 @@ def by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def read_captions(path: str | Path) -> dict[str, tuple[str | None, str | None]]:
-    """stem -> (caption, class) from JSON {stem: caption} or from a CSV with `file` or `stem`, `caption`, `class`."""
+    """stem -> (caption, class) from JSON {stem: caption}, or CSV or JSONL with `file` or `stem`, `caption`, `class`.
+
+    The manifest of `data render` is such a JSONL; its class is called `cls`.
+    """
     path = Path(path)
     if path.suffix.lower() == ".json":
         texts = json.loads(path.read_text(encoding="utf-8"))
@@ -74,11 +77,12 @@ def read_captions(path: str | Path) -> dict[str, tuple[str | None, str | None]]:
             raise ValueError(f"{path.name} must hold an object of captions by file stem.")
         return {Path(stem).stem: (str(text), None) for stem, text in texts.items()}
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        lines = path.suffix.lower() == ".jsonl"
+        rows = [json.loads(line) for line in file if line.strip()] if lines else list(csv.DictReader(file))
     key = next((name for name in ("stem", "file", "path") if rows and name in rows[0]), None)
     if key is None:
         raise ValueError(f"{path.name} needs a column `stem` or `file`.")
-    return {Path(row[key]).stem: (row.get("caption") or None, row.get("class") or None) for row in rows}
+    return {Path(row[key]).stem: (row.get("caption") or None, row.get("class") or row.get("cls")) for row in rows}
 
 
 def read_sound(path: Path) -> tuple[np.ndarray, int, list[str]]:

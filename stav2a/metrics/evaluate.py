@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", help="folder of the real sounds or clips")
     parser.add_argument("--generated", help="folder of the generated ones, paired by file name without suffix")
     parser.add_argument("--videos", help="folder of the videos, for AV-Align")
-    parser.add_argument("--captions", help="CSV (file, caption, class) or JSON, for CLAP score and caption control")
+    parser.add_argument("--captions", help="CSV, JSONL (file, caption, class) or JSON, for CLAP score and class")
     parser.add_argument("--out", help="folder of results and stored parts (default: GENERATED_evaluation)")
     parser.add_argument("--networks", nargs="*", default=["bank"], choices=list(LOADERS), help="for FD, KL and IS")
     parser.add_argument("--clap", action="store_true", help="CLAP score; downloads its weights")

@@ -58,14 +58,14 @@ def contrast(rank: int, processes: int) -> tuple[torch.Tensor, torch.Tensor]:
     return loss.detach(), weight.grad
 
 
+def leave() -> None:
+    """Together: a process that goes first takes the connections away from under the other."""
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-
-    def leave() -> None:
-        """Together: a process that goes first takes the connections away from under the other."""
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-
     if "fsdp" in sys.argv[3:]:
         split_weights(machine)
         changes = dict(word.split("=") for word in sys.argv[4:])

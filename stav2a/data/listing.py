@@ -46,7 +46,7 @@ def list_sources(given: str | Path, videos: str | Path | None = None) -> list[So
     if not given.is_file():
         raise ValueError(f"There is no folder or table {given}.")
     folder = Path(videos) if videos else given.parent
-    rows = _rows(given)
+    rows = read_rows(given)
     if not rows:
         raise ValueError(f"{given} lists no videos.")
     return [_source(row, folder, given, number) for number, row in enumerate(rows, 1)]
@@ -76,7 +76,8 @@ def _beside(video: Path) -> str:
     return note.read_text(encoding="utf-8").strip() if note.is_file() else ""
 
 
-def _rows(table: Path) -> list[dict]:
+def read_rows(table: Path) -> list[dict]:
+    """Rows of a CSV (names lower-case; the public tables without a header get theirs), JSON or JSONL table."""
     text = table.read_text(encoding="utf-8-sig")
     if table.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         try:

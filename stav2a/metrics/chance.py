@@ -205,14 +205,16 @@ def pooled_gain(
     )
 
 
-def bootstrap_ci(values: ArrayLike, *, draws: int = 2_000, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `values` [n]."""
+def bootstrap_ci(
+    values: ArrayLike, *, draws: int = 2_000, level: float = 0.95, seed: int = 0, statistic=np.mean
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values` [n], or of another `statistic` that takes an `axis`."""
     values = np.asarray(values, float)
     rng = np.random.default_rng(seed)
-    means = np.concatenate(
-        [values[rng.integers(0, len(values), size=(part, len(values)))].mean(axis=1) for part in _parts(draws)]
+    found = np.concatenate(
+        [statistic(values[rng.integers(0, len(values), size=(part, len(values)))], axis=1) for part in _parts(draws)]
     )
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from stav2a.media.limits import InputError
+    from stav2a.metrics.dials_figure import figure, turned
     from stav2a.pipeline import STAV2APipeline
 
     if args.count < 2:
@@ -69,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
         wanted = combinations(args, pipe.defaults)
-        if args.figure and len(wanted) < 2:
-            raise InputError("A figure needs a dial with two values at least, for example --guidance 1 3 5.")
+        if args.figure:
+            turned([vars(dials) for dials in wanted])  # refuses at once what could not be drawn in the end
         clips = TestClips(pipe, args.bank, args.sprites, args.count)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
@@ -81,8 +82,6 @@ def run(args: argparse.Namespace) -> int:
         rows.append(measured(pipe, clips, dials))
         print(json.dumps(rows[-1]) if args.json else line(rows[-1]), flush=True)
     if args.figure:
-        from stav2a.metrics.dials_figure import figure
-
         args.figure.parent.mkdir(parents=True, exist_ok=True)
         figure(rows).savefig(args.figure, dpi=110)
     return 0

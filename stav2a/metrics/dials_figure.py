@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 NAMES = {
@@ -24,16 +23,11 @@ PANELS = (  # key of a row, title
 
 
 def figure(rows: Sequence[dict]) -> Figure:
-    """Rows of `dials` -> four panels over the first dial (in the order of `NAMES`) that was turned.
-
-    `ValueError` where all rows have the same dials.
-    """
-    turned = [name for name in NAMES if len({row[name] for row in rows}) > 1]
-    if not turned:
-        raise ValueError("A figure needs a dial with two values at least, for example --guidance 1 3 5.")
-    x = turned[0]
-    drawn, axes = plt.subplots(1, len(PANELS), figsize=(3.2 * len(PANELS), 3), layout="constrained")
-    for label, line in lines(rows, x, turned[1:]):
+    """Rows of `dials` -> four panels over the first dial (in the order of `NAMES`) that was turned."""
+    x, *others = turned(rows)
+    drawn = Figure(figsize=(3.2 * len(PANELS), 3), layout="constrained")
+    axes = drawn.subplots(1, len(PANELS))
+    for label, line in lines(rows, x, others):
         for panel, (key, title) in zip(axes, PANELS, strict=True):
             at, values = [row[x] for row in line], [row[key] for row in line]
             (curve,) = panel.plot(at, values, marker="o", markersize=3, label=label)
@@ -42,10 +36,17 @@ def figure(rows: Sequence[dict]) -> Figure:
                 panel.fill_between(at, *zip(*bounds, strict=True), color=curve.get_color(), alpha=0.15, linewidth=0)
             panel.set(title=title, xlabel=NAMES[x])
             panel.title.set_fontsize(9)
-    if len(turned) > 1:
+    if others:
         axes[0].legend(fontsize=8)
-    plt.close(drawn)
     return drawn
+
+
+def turned(rows: Sequence[dict]) -> list[str]:
+    """The dials that differ among the rows, in the order of `NAMES`; `ValueError` where none does."""
+    found = [name for name in NAMES if len({row[name] for row in rows}) > 1]
+    if not found:
+        raise ValueError("A figure needs a dial with two values at least, for example --guidance 1 3 5.")
+    return found
 
 
 def lines(rows: Sequence[dict], x: str, others: Sequence[str]) -> list[tuple[str, list[dict]]]:

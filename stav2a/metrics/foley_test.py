@@ -26,25 +26,25 @@ SILENT = "silence"
 SOUNDS = ("generated", "real sound", "real sound through VAE and vocoder")
 
 
+def by_sound() -> dict[str, list]:
+    return {name: [] for name in SOUNDS}
+
+
 @dataclass
 class FoleyTest:
-    """What was found on each clip; `foley_figures.summary` makes the table."""
+    """What was found on each clip, of each of `SOUNDS` where it has a dict; `foley_figures.summary` makes the table."""
 
     predicted: list[tuple] = field(default_factory=list)
-    heard: list[tuple] = field(default_factory=list)
+    heard: dict[str, list[tuple]] = field(default_factory=by_sound)
     moved: list[tuple] = field(default_factory=list)
     halved: list[tuple] = field(default_factory=list)
-    ranks: list[int] = field(default_factory=list)
+    ranks: dict[str, list[int]] = field(default_factory=by_sound)
     ranks_reworded: list[int] = field(default_factory=list)
-    ranks_real: list[int] = field(default_factory=list)
-    ranks_coded: list[int] = field(default_factory=list)
-    heard_real: list[tuple] = field(default_factory=list)
-    heard_coded: list[tuple] = field(default_factory=list)
     precision: list[tuple[float, bool]] = field(default_factory=list)
     events: int = 0
     asked_silent_db: list[float] = field(default_factory=list)
-    floors_db: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SOUNDS})
-    attacks_s: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SOUNDS})
+    floors_db: dict[str, list[float]] = field(default_factory=by_sound)
+    attacks_s: dict[str, list[float]] = field(default_factory=by_sound)
     levels_lu: list[float] = field(default_factory=list)
 
 
@@ -83,25 +83,22 @@ def run(
         result.precision += judged_peaks(true_s, video.onset.curve, timeline.step_s)
         made = pipe(video, clip.caption, seed=index, **settings)
         wave, rate = made.waveforms[0], made.sample_rate
-        coded = coded_and_decoded(pipe, clip.waveform)
-        rows = (result.heard, result.heard_real, result.heard_coded)
-        for name, sound, row in zip(SOUNDS, (wave, clip.waveform, coded), rows, strict=True):
+        asked = clip.cls
+        sounds = (wave, clip.waveform, coded_and_decoded(pipe, clip.waveform))
+        for name, sound in zip(SOUNDS, sounds, strict=True):
             heard_s = detect_onsets(sound, rate)
-            row.append((true_s, heard_s, duration_s))
+            result.heard[name].append((true_s, heard_s, duration_s))
             followed = [t for t in heard_s if np.abs(np.subtract(true_s, t)).min(initial=np.inf) <= 0.05]
             result.attacks_s[name] += list(attack_times_s(sound, rate, followed))
             floor = noise_floor_db(sound, clip.waveform, rate)
             if floor is not None:
                 result.floors_db[name].append(floor)
-        asked = clip.cls
+            if asked in classifier.classes:
+                result.ranks[name].append(rank(classifier, sound, asked))
         level = loudness_lufs(wave, rate) - loudness_lufs(clip.waveform, rate)
         if np.isfinite(level):  # neither of them is silent
             result.levels_lu.append(level)
-        if asked in classifier.classes:
-            result.ranks.append(rank(classifier, wave, asked))
-            result.ranks_real.append(rank(classifier, clip.waveform, asked))
-            result.ranks_coded.append(rank(classifier, coded, asked))
-        elif asked == SILENT:
+        if asked == SILENT:
             result.asked_silent_db.append(float(levels_db(wave[None])[0]))
         if write is not None and index < 10:
             write.mkdir(parents=True, exist_ok=True)

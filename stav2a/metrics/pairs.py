@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.data.listing import read_rows
+
 SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 CONTAINER_RATE = 44_100  # Hz that the sound of a video container is decoded at
@@ -76,13 +78,17 @@ def read_captions(path: str | Path) -> dict[str, tuple[str | None, str | None]]:
         if not isinstance(texts, dict):
             raise ValueError(f"{path.name} must hold an object of captions by file stem.")
         return {Path(stem).stem: (str(text), None) for stem, text in texts.items()}
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = path.suffix.lower() == ".jsonl"
-        rows = [json.loads(line) for line in file if line.strip()] if lines else list(csv.DictReader(file))
-    key = next((name for name in ("stem", "file", "path") if rows and name in rows[0]), None)
+    if path.suffix.lower() == ".jsonl":
+        rows = read_rows(path)
+    else:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    key = next((name for name in ("stem", "file", "path") if rows and all(name in row for row in rows)), None)
     if key is None:
         raise ValueError(f"{path.name} needs a column `stem` or `file`.")
-    return {Path(row[key]).stem: (row.get("caption") or None, row.get("class") or row.get("cls")) for row in rows}
+    return {
+        Path(row[key]).stem: (row.get("caption") or None, row.get("class") or row.get("cls") or None) for row in rows
+    }
 
 
 def read_sound(path: Path) -> tuple[np.ndarray, int, list[str]]:

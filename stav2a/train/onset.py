@@ -115,7 +115,7 @@ def with_temporal_blocks(encoder: CAVPVideoEncoder, model: str) -> CAVPVideoEnco
     wanted = VIDEO_ENCODER[model].get("temporal_dilations", ())
     if encoder.config.temporal_dilations or not wanted:
         return encoder
-    grown = CAVPVideoEncoder(**{**encoder.config, "temporal_dilations": wanted})
+    grown = CAVPVideoEncoder.from_config(encoder.config, temporal_dilations=wanted)
     grown.load_state_dict({**grown.state_dict(), **encoder.state_dict()})
     return grown
 

@@ -8,8 +8,8 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "STAV2APipeline": "stav2a.pipeline",
-    "STAV2AOutput": "stav2a.pipeline",
-    "Progress": "stav2a.pipeline",
+    "STAV2AOutput": "stav2a.output",
+    "Progress": "stav2a.output",
     "Timeline": "stav2a.timeline",
 }
 __all__ = ["Progress", "STAV2AOutput", "STAV2APipeline", "Timeline", "__version__"]

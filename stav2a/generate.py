@@ -33,7 +33,7 @@ from stav2a.settings import Settings, check_onsets, check_system
 
 if TYPE_CHECKING:
     from stav2a.engine import Engine
-    from stav2a.pipeline import Progress, STAV2AOutput
+    from stav2a.output import Progress, STAV2AOutput
 
 
 def never() -> bool:
@@ -70,7 +70,7 @@ def generate(
     Raises `InputError` with one sentence for unusable input and `Cancelled` once `cancelled()` is true; in
     both cases, and when the generator is closed, nothing of this run stays in `out_dir`.
     """
-    from stav2a.pipeline import Progress
+    from stav2a.output import Progress
 
     settings = settings.validated()
     job = Job(Path(clip_path), settings)
@@ -112,7 +112,7 @@ def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callabl
 
 def compute(job: Job, engine: Engine, cancelled: Callable[[], bool] = never) -> Iterator[Progress]:
     """Run the model on a job that was read; yields progress and returns the pipeline's output."""
-    from stav2a.pipeline import Progress
+    from stav2a.output import Progress
 
     settings = job.settings
     pipeline = engine.pipeline(settings.model)
@@ -171,7 +171,7 @@ def write(
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Progress | Result]:
     """Level, measure, draw and write all takes into `out_dir`; the last item is the `Result`."""
-    from stav2a.pipeline import Progress
+    from stav2a.output import Progress
 
     start, before_s = time.perf_counter(), sum(job.stages.values())
     before_s -= sum(job.stages.get(stage, 0.0) for stage in ("load", "wait"))

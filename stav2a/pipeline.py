@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +14,15 @@ from torch import Tensor
 import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
 import stav2a.denoise.control  # noqa: F401
-from stav2a import systems
+from stav2a.checkpoints import checkpoint_folder
+from stav2a.chunks import in_chunks
 from stav2a.condition import text
 from stav2a.condition.onset import onset_probability, pick_onsets
-from stav2a.defaults import DEFAULTS, TINY_DEFAULTS
+from stav2a.defaults import DEFAULTS
 from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
+from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, VideoFeatures
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
 from stav2a.sound.vocoder import vocode
@@ -32,70 +32,10 @@ from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
 from stav2a.weights.lean import base_of, open_lean
 
-ASSETS = Path(__file__).parents[1] / "assets"
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 UPLOAD_OPTIONS = ("repo_id", "token", "private", "commit_message", "create_pr")
-VIDEO_HALO = 12  # frames of context on either side of a chunk of video; more than the compact encoder sees
+VIDEO_HALO = 24  # frames of context on either side of a chunk of video; the compact encoder sees 23
 DECODE_HALO = 8  # latent steps of context on either side of a chunk of sound
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of the work: `stage` is video, text, denoise or decode; `latents` while denoising."""
-
-    stage: str
-    step: int
-    total: int
-    latents: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class OnsetPrediction:
-    """Onset probability per latent step, float32 [T], and the picked times in seconds."""
-
-    curve: np.ndarray
-    onsets_s: list[float]
-    step_s: float
-
-
-@dataclass(frozen=True)
-class VideoFeatures:
-    """What the video says: computed once, reused for every setting.
-
-    cavp_features: Tensor[1, T_v, D]   local_features: Tensor[1, T, C]   onset: the prediction
-    features: Tensor[1, T, C'], what the system itself sees, where the model is of another system than STA-V2A
-    layout: float32 [rows, bands], the predicted audio layout, where the system has one
-    """
-
-    cavp_features: Tensor
-    local_features: Tensor
-    onset: OnsetPrediction
-    duration_s: float
-    features: Tensor | None = None
-    layout: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class STAV2AOutput:
-    """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
-
-    dtype: what the networks computed in. layout, predicted_layout: float32 [rows, bands], the audio layout that was
-    followed, and the predicted one, where the system has such a thing (TiVA).
-    """
-
-    waveforms: np.ndarray
-    sample_rate: int
-    mels: np.ndarray
-    onset_curve: np.ndarray
-    predicted_onsets_s: list[float]
-    onsets_s: list[float]
-    seeds: list[int]
-    duration_s: float
-    settings: dict = field(default_factory=dict)
-    dtype: str = "float32"
-    layout: np.ndarray | None = None
-    predicted_layout: np.ndarray | None = None
 
 
 class STAV2APipeline(DiffusionPipeline):
@@ -179,6 +119,8 @@ class STAV2APipeline(DiffusionPipeline):
         `dtype` (fp32 unless given), `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
+            from stav2a.tiny import tiny
+
             pipe, dtype = tiny(), options.get("dtype", options.get("torch_dtype"))
             for part in pipe.components.values():
                 if dtype is not None and isinstance(part, torch.nn.Module):
@@ -552,105 +494,3 @@ class STAV2APipeline(DiffusionPipeline):
         for result in self.stream(frames, prompt, negative_prompt, **settings):  # noqa: B007
             pass
         return result
-
-
-def checkpoint_folder(name: str | Path, **hub_options) -> Path:
-    """The folder of a model by name, path or hub repository (fetched by huggingface_hub where reachable)."""
-    if name == "paper":
-        from stav2a.weights import resolve
-
-        return resolve("paper")
-    if name in systems.names():
-        if (missing := systems.unavailable(name)) is not None:
-            raise ValueError(missing)
-        return systems.folder(name)
-    if name == "compact":
-        if not (ASSETS / "compact" / "model_index.json").is_file():
-            raise ValueError("The built-in model is missing: there is no assets/compact. Choose another model.")
-        return ASSETS / "compact"
-    if Path(name).is_dir():
-        if not (Path(name) / "model_index.json").is_file():
-            raise ValueError(f"{name} is no checkpoint: model_index.json is missing.")
-        return Path(name)
-    if not REPOSITORY.fullmatch(str(name)):
-        known = ", ".join(["compact", "paper", "tiny", *systems.names()])
-        raise ValueError(f"There is no model {str(name)!r}: give {known}, a folder or a hub repository.")
-    from stav2a.weights.fetch import fetch_checkpoint
-
-    return fetch_checkpoint(str(name), **hub_options)
-
-
-def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int, halo: int, scale: int) -> Tensor:
-    """Apply `function` along the first axis in chunks of `size`, each seen with `halo` rows on both sides.
-
-    `function` makes `scale` output rows of every input row; rows that belong to the halo are dropped.
-    """
-    if len(x) <= size + 2 * halo:
-        return function(x)
-    parts = []
-    for start in range(0, len(x), size):
-        left = min(halo, start)
-        part = function(x[start - left : start + size + halo])
-        kept = min(size, len(x) - start)
-        parts.append(part[left * scale : (left + kept) * scale])
-    return torch.cat(parts)
-
-
-def tiny(seed: int = 0) -> STAV2APipeline:
-    """The debug model: every part, small, with random weights that are the same everywhere."""
-    from diffusers import DDPMScheduler, UNet2DConditionModel
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    from stav2a import presets
-    from stav2a.condition.attentive_pool import AttentivePooling
-    from stav2a.condition.cavp import CAVPVideoEncoder
-    from stav2a.condition.onset import LocalFeatures
-    from stav2a.denoise.control import TemporalControlNet
-    from stav2a.sound.vocoder import build_vocoder
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        tokenizer = AutoTokenizer.from_pretrained(text.minilm_source())
-        unet = UNet2DConditionModel(**presets.UNET["tiny"])
-        controlnet = TemporalControlNet.from_unet(
-            unet,
-            conditioning_channels=presets.LOCAL_FEATURES["tiny"]["local_dim"] + presets.ONSET_CHANNELS["tiny"],
-        )
-        for (
-            name,
-            parameter,
-        ) in controlnet.named_parameters():  # zero weights would make its control a dead one
-            if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond")) and parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=0.3)
-        vocoder = build_vocoder("tiny")
-        for (
-            name,
-            parameter,
-        ) in vocoder.named_parameters():  # transformers' initial weights are near zero: silence
-            if name.endswith("weight"):
-                torch.nn.init.kaiming_uniform_(parameter)
-        parts = {
-            "video_encoder": CAVPVideoEncoder(**presets.VIDEO_ENCODER["tiny"]),
-            "local_features": LocalFeatures(**presets.LOCAL_FEATURES["tiny"]),
-            "attentive_pool": AttentivePooling(**presets.ATTENTIVE_POOL["tiny"]),
-            "text_encoder": BertModel(
-                BertConfig(
-                    vocab_size=len(tokenizer),
-                    hidden_size=presets.UNET["tiny"]["cross_attention_dim"],
-                    num_hidden_layers=1,
-                    num_attention_heads=2,
-                    intermediate_size=32,
-                )
-            ),
-            "unet": unet,
-            "controlnet": controlnet,
-            "vae": mel_vae.build_vae("tiny"),
-            "vocoder": vocoder,
-        }
-    return STAV2APipeline(
-        **{name: part.eval() for name, part in parts.items()},
-        tokenizer=tokenizer,
-        scheduler=DDPMScheduler(**presets.SCHEDULER["tiny"]),
-        timeline=presets.TIMELINES["tiny"].to_dict(),
-        defaults=TINY_DEFAULTS,
-    )

@@ -31,6 +31,7 @@ VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get
         "temporal_kernels": (3, 3, 3, 3),
         "frame_differences": True,
         "temporal_dilations": (1, 2, 4, 8),
+        "spatial_peaks": True,
         "feature_dim": 256,
     },
     "tiny": {

@@ -13,7 +13,8 @@ from stav2a.settings import Settings
 
 if TYPE_CHECKING:
     from stav2a.engine import Engine
-    from stav2a.pipeline import STAV2AOutput, STAV2APipeline
+    from stav2a.output import STAV2AOutput
+    from stav2a.pipeline import STAV2APipeline
 
 SHARED = (  # of the settings: all but what each clip of a batch may have of its own
     "model",

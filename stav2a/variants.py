@@ -24,7 +24,8 @@ from stav2a.settings import RANGES, Settings
 
 if TYPE_CHECKING:
     from stav2a.engine import Engine
-    from stav2a.pipeline import Progress, STAV2APipeline
+    from stav2a.output import Progress
+    from stav2a.pipeline import STAV2APipeline
 
 LIMITS = Limits()
 MOST_AT_ONCE = 8  # variants in one batch: guidance doubles them
@@ -124,7 +125,7 @@ def render(
 
     All variants use one part of one clip. Raises `Cancelled` within a step once `cancelled()` is true.
     """
-    from stav2a.pipeline import Progress
+    from stav2a.output import Progress
 
     indexed = list(enumerate(variants))
     defaults = {}
@@ -208,7 +209,7 @@ def _finished(pipe: STAV2APipeline, video, index: int, variant: Variant, latent)
 
 def _wait(engine: Engine, cancelled: Callable[[], bool]) -> Iterator[Progress]:
     """Take the engine's lock, saying that it is waited for."""
-    from stav2a.pipeline import Progress
+    from stav2a.output import Progress
 
     while not engine.lock.acquire(timeout=0.1):
         stop_if(cancelled)

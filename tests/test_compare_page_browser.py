@@ -206,9 +206,16 @@ def test_blind_the_page_holds_no_name_until_the_answer_is_given(visitor, site):
 def test_back_to_the_names_a_reload_and_deletion(visitor, site, tmp_path):
     visitor.click("#blind-done")
     visitor.wait_for_selector("#compare-player .lp-sound >> nth=2")
+    visitor.click("#compare-chosen input")
+    visitor.click("#compare-chosen [role=option][aria-selected=false] >> nth=-1")  # the oldest result
+    visitor.wait_for_function(f"{COMPARE}.value?.sounds.length === 4")
+    names = f"{COMPARE}.value.sounds.map((sound) => sound.name + sound.note)"
+    before = visitor.evaluate(names)
     visitor.reload()
     visitor.wait_for_selector("#generate")
     tab(visitor, "Compare")
+    visitor.wait_for_function(f"{COMPARE}.value?.sounds.length === 4")  # not the newest two
+    assert visitor.evaluate(names) == before
     visitor.wait_for_selector("#compare-source video", state="attached")  # the form is folded
     visitor.wait_for_function(
         "document.querySelector('#compare-values textarea, #compare-values input').value === '2, 9'"
@@ -233,7 +240,7 @@ def test_back_to_the_names_a_reload_and_deletion(visitor, site, tmp_path):
 
 
 def test_both_tabs_fit_a_phone_with_what_was_made(visitor):
-    """The grid is back after the reload before; Compare holds a set of three sounds."""
+    """The grid is back after the reload before; Compare holds four sounds."""
     visitor.set_viewport_size({"width": 390, "height": 844})
     for name, filled in (("Compare", "#compare-player .lp-sound"), ("Explore", ".eg-cell")):
         tab(visitor, name)

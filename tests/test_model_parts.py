@@ -13,7 +13,7 @@ from diffusers import UNet2DConditionModel
 from stav2a import presets
 from stav2a.condition import text
 from stav2a.condition.attentive_pool import AttentivePooling
-from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.cavp import CAVPVideoEncoder, max_pooled, with_differences
 from stav2a.condition.onset import LocalFeatures, onset_curve, pick_onsets
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.sound.vocoder import build_vocoder, vocode
@@ -72,6 +72,29 @@ def test_temporal_blocks_change_nothing_at_first_and_then_see_far():
     one, other = grown(frames), grown(changed)
     assert torch.equal(one[:, :9], other[:, :9])  # 10 steps further than the convolutions on pictures
     assert not torch.equal(one[:, 15], other[:, 15])
+
+
+def test_spatial_peaks_change_nothing_at_first_and_then_are_added_to_the_mean():
+    sizes = presets.VIDEO_ENCODER["tiny"]
+    plain = CAVPVideoEncoder(**sizes).eval()
+    grown = CAVPVideoEncoder(**sizes, spatial_peaks=True).eval()
+    missing, unexpected = grown.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected and missing and all(name.startswith("peaks.") for name in missing)
+    frames = torch.rand(1, 3, 6, 64, 64)
+    torch.testing.assert_close(grown(frames), plain(frames))
+    mean, peaks = plain.video_encoder(with_differences(frames), peaks=True)
+    assert peaks.shape == (1, grown.peaks.project.in_channels, 6)
+    assert torch.equal(mean, plain.video_encoder(with_differences(frames))[0])
+    torch.nn.init.normal_(grown.peaks.project.weight)
+    assert not torch.allclose(grown(frames), plain(frames), atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pooling_frame_by_frame_is_pooling_in_three_dimensions(dtype):
+    x = torch.randn(2, 3, 5, 12, 14, dtype=dtype).contiguous(memory_format=torch.channels_last_3d)
+    expected = torch.nn.functional.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+    assert torch.equal(max_pooled(x, 3, 2, 1), expected)
+    assert torch.equal(max_pooled(x, (12, 14), (12, 14))[..., 0, 0], x.amax((3, 4)))
 
 
 def test_compact_video_encoder_stays_cheap():

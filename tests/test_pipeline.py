@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from stav2a import presets
+from stav2a.chunks import in_chunks
+from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import SAMPLERS, Guidance, ramp, windows
-from stav2a.pipeline import STAV2AOutput, STAV2APipeline, in_chunks
+from stav2a.output import STAV2AOutput
+from stav2a.pipeline import VIDEO_HALO, STAV2APipeline
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +155,21 @@ def test_chunks_with_context_equal_the_whole():
         return torch.nn.functional.conv1d(part[None, None], kernel, padding=1)[0, 0]
 
     torch.testing.assert_close(in_chunks(smooth, x, 16, 2, 1), smooth(x))
+
+
+def test_the_halo_covers_what_the_compact_video_encoder_sees():
+    """Features of a long video in chunks are those of the whole."""
+    torch.manual_seed(0)
+    encoder = CAVPVideoEncoder(**presets.VIDEO_ENCODER["compact"]).eval()
+    for block in encoder.temporal:
+        torch.nn.init.normal_(block.conv2.weight)
+    frames = torch.rand(1, 3, 4 * VIDEO_HALO, 32, 32)
+    changed = frames.clone()
+    changed[:, :, 0] = 1 - changed[:, :, 0]
+    with torch.no_grad():
+        differs = (encoder(frames)[0] != encoder(changed)[0]).any(-1)
+    reach = int(differs.nonzero().max())
+    assert VIDEO_HALO / 2 < reach < VIDEO_HALO
 
 
 @pytest.mark.parametrize(

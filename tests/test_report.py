@@ -10,9 +10,9 @@ import pytest
 from stav2a.condition.onset import onset_curve
 from stav2a.metrics.dynamics import attack_times_s, noise_floor_db
 from stav2a.metrics.foley_figures import average_precision, gain, median, micro_f1
-from stav2a.metrics.foley_test import judged_peaks
+from stav2a.metrics.foley_test import SOUNDS, judged_peaks
 from stav2a.metrics.real_clips import flow_deceleration, strength_of_curve
-from stav2a.metrics.reconstruction import stft_distance
+from stav2a.metrics.reconstruction import stft_distance, vocoded
 from stav2a.metrics.report import markdown
 
 
@@ -104,6 +104,7 @@ def test_a_report_of_the_tiny_model(shared, tmp_path, capsys):
     tables = json.loads(capsys.readouterr().out)
     rows = tables["FoleyWorld test"]
     assert rows["onset predictor F1 ±50 ms"]["n"] == 3
+    assert {f"the same, {name}" for name in SOUNDS[1:]} <= set(rows)
     assert {"chance", "p", "score"} <= set(rows["generated onsets gain over chance"])
     assert len(list((tmp_path / "pairs").glob("*_real.wav"))) == 3
     text = (tmp_path / "report.md").read_text()
@@ -115,3 +116,13 @@ def test_a_report_without_a_bank_is_one_sentence(tmp_path, capsys):
 
     assert main(["report", "--model", "tiny", "--bank", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()[-1].split(". ")) == 1
+
+
+def test_a_sound_through_the_vocoder_keeps_its_length_and_its_silence(tiny_pipeline):
+    rate = tiny_pipeline.timeline.sample_rate
+    wave = 0.3 * np.random.default_rng(0).standard_normal(rate + 77).astype(np.float32)
+    wave[rate // 2 :] = 0
+    through = vocoded(tiny_pipeline, wave)
+    assert through.shape == wave.shape and through.dtype == np.float32
+    loud, silent = through[: rate // 2], through[rate * 3 // 4 :]
+    assert np.square(silent).mean() < 0.01 * np.square(loud).mean()

@@ -165,7 +165,8 @@ def test_awakened_features_let_frames_through():
 
 
 def test_a_checkpoint_stored_in_half_opens_in_full_precision(tmp_path):
-    from stav2a.pipeline import STAV2APipeline, tiny
+    from stav2a.pipeline import STAV2APipeline
+    from stav2a.tiny import tiny
     from stav2a.train.parts import CLASSES, assemble
 
     whole = tiny()

@@ -22,7 +22,7 @@ from stav2a.presets import VIDEO_ENCODER
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
-from stav2a.train.onset import with_temporal_blocks
+from stav2a.train.onset import first_stages, grown
 from stav2a.train.parts import trained
 from stav2a.train.vae import spectral_convergence
 from stav2a.train.video import info_nce, unit
@@ -147,16 +147,35 @@ def test_the_onset_stage_goes_on_from_what_it_finds(work, tmp_path):
         assert torch.equal(now["pre_onset.l2.weight"], kept["pre_onset.l2.weight"]) == fine_tune
 
 
-def test_an_encoder_without_temporal_blocks_is_given_those_of_its_size():
-    sizes = {name: value for name, value in VIDEO_ENCODER["compact"].items() if name != "temporal_dilations"}
+def test_an_encoder_is_given_what_its_size_has_and_it_lacks():
+    preset = VIDEO_ENCODER["compact"]
+    sizes = {name: value for name, value in preset.items() if name not in ("temporal_dilations", "spatial_peaks")}
     trained = CAVPVideoEncoder(**sizes).eval()
-    grown = with_temporal_blocks(trained, "compact").eval()
-    assert len(grown.temporal) == len(VIDEO_ENCODER["compact"]["temporal_dilations"]) > 0
+    larger = grown(trained, "compact").eval()
+    assert len(larger.temporal) == len(preset["temporal_dilations"]) > 0 and larger.peaks is not None
     frames = torch.rand(1, 3, 4, 32, 32)
-    torch.testing.assert_close(grown(frames), trained(frames))
-    assert with_temporal_blocks(grown, "compact") is grown
+    torch.testing.assert_close(larger(frames), trained(frames))
+    assert grown(larger, "compact") is larger
+    blocks_alone = CAVPVideoEncoder(**sizes, temporal_dilations=(1, 2, 4, 8))
+    torch.nn.init.normal_(blocks_alone.temporal[0].conv2.weight)
+    kept = grown(blocks_alone, "compact").state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in blocks_alone.state_dict().items())
     debug = CAVPVideoEncoder(**VIDEO_ENCODER["tiny"])
-    assert with_temporal_blocks(debug, "tiny") is debug
+    assert grown(debug, "tiny") is debug
+
+
+def test_frozen_stages_stay_as_they_are_and_the_rest_learns(work, tmp_path):
+    stage, config = stage_of("onset", work, tmp_path, heard_clips=0, frozen_stages=2)
+    slow = stage.video_encoder.video_encoder
+    frozen = torch.nn.ModuleList([slow.conv1, slow.layer1, slow.layer2])
+    before = {name: value.clone() for name, value in frozen.state_dict().items()}
+    later = slow.layer3[0].conv1.conv.weight.detach().clone()
+    train(stage, config)
+    assert before and all(torch.equal(value, before[name]) for name, value in frozen.state_dict().items())
+    assert not torch.equal(slow.layer3[0].conv1.conv.weight, later)
+    assert first_stages(stage.video_encoder, 0) == []
+    with pytest.raises(ValueError, match="has 4 levels"):
+        first_stages(stage.video_encoder, 5)
 
 
 @pytest.mark.parametrize("name", ["vae", "video", "onset", "t2a", "v2a"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.engine import Engine
-from stav2a.pipeline import tiny
 from stav2a.settings import Settings
+from stav2a.tiny import tiny
 from stav2a.ui import entries
 from stav2a.ui.history import History
 from stav2a.ui.page import LIMITS

@@ -53,7 +53,7 @@ def median(values: Sequence[float]) -> dict:
 def summary(result: FoleyTest) -> dict[str, dict]:
     """{figure: {"value", "ci95", "n"}}; gains also carry the score, its chance level and p."""
     heard_s = onset_frame_s()
-    made, real, coded = SOUNDS
+    made, *others = SOUNDS
     rows = {
         "onset predictor F1 ±50 ms": micro_f1(result.predicted),
         "onset predictor gain over chance": as_row(gain(result.predicted, 0.008)),
@@ -64,8 +64,7 @@ def summary(result: FoleyTest) -> dict[str, dict]:
         },
         "generated onsets F1 ±50 ms": micro_f1(result.heard[made]),
         "generated onsets gain over chance": as_row(gain(result.heard[made], heard_s)),
-        "the same, real sound": as_row(gain(result.heard[real], heard_s)),
-        "the same, real sound through VAE and vocoder": as_row(gain(result.heard[coded], heard_s)),
+        **{f"the same, {name}": as_row(gain(result.heard[name], heard_s)) for name in others},
     }
     for name, pairs in (("onsets moved by 0.5 s", result.moved), ("half of the onsets removed", result.halved)):
         if pairs:
@@ -74,8 +73,7 @@ def summary(result: FoleyTest) -> dict[str, dict]:
     for name, ranks in (
         ("asked class, generated", result.ranks[made]),
         ("asked class, other wording", result.ranks_reworded),
-        ("asked class, real sound of the same clips", result.ranks[real]),
-        ("asked class, real sound through VAE and vocoder", result.ranks[coded]),
+        *((f"asked class, {name}", result.ranks[name]) for name in others),
     ):
         if ranks:
             rows[f"{name}: top-1"] = mean(np.array(ranks) <= 1)

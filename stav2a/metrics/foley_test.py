@@ -1,8 +1,8 @@
 """A model on FoleyWorld's test clips, whose true event times and classes are known exactly.
 
 Clips are made of recordings, pictures and (where asked) wordings that no training has seen. Their real sound, and the
-same through VAE and vocoder, tell what of timing and class is lost where. Events are timed by their visible contact;
-onsets are compared as heard, `HEARD_AFTER_S` later (`stav2a/metrics/onsets.py`).
+same through the vocoder alone and through VAE and vocoder, tell what of timing and class is lost where. Events are
+timed by their visible contact; onsets are compared as heard, `HEARD_AFTER_S` later (`stav2a/metrics/onsets.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from stav2a.media.audio import loudness_lufs
 from stav2a.metrics import bank_classifier
 from stav2a.metrics.dynamics import attack_times_s, levels_db, noise_floor_db
 from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets
-from stav2a.metrics.reconstruction import coded_and_decoded
+from stav2a.metrics.reconstruction import coded_and_decoded, vocoded
 
 MOVE_S = 0.5
 SILENT = "silence"
-SOUNDS = ("generated", "real sound", "real sound through VAE and vocoder")
+SOUNDS = ("generated", "real sound", "real sound through mel and vocoder", "real sound through VAE and vocoder")
 
 
 def by_sound() -> dict[str, list]:
@@ -84,7 +84,7 @@ def run(
         made = pipe(video, clip.caption, seed=index, **settings)
         wave, rate = made.waveforms[0], made.sample_rate
         asked = clip.cls
-        sounds = (wave, clip.waveform, coded_and_decoded(pipe, clip.waveform))
+        sounds = (wave, clip.waveform, vocoded(pipe, clip.waveform), coded_and_decoded(pipe, clip.waveform))
         for name, sound in zip(SOUNDS, sounds, strict=True):
             heard_s = detect_onsets(sound, rate)
             result.heard[name].append((true_s, heard_s, duration_s))

@@ -19,11 +19,24 @@ from stav2a.sound.vocoder import vocode
 @torch.no_grad()
 def coded_and_decoded(pipe, waveform: np.ndarray) -> np.ndarray:
     """float32 [S] through the VAE and back to sound as the pipeline makes it: [S]."""
-    timeline = pipe.timeline
-    whole = timeline.hop_length * timeline.mel_per_latent  # samples of a latent step
+    mel = whole_mel(pipe, waveform)[:, None]
+    return pipe.decode(mel_vae.encode(pipe.vae, mel), len(waveform))[0][0]
+
+
+@torch.no_grad()
+def vocoded(pipe, waveform: np.ndarray) -> np.ndarray:
+    """float32 [S] as a mel and back to sound, equalised as the pipeline does, without the VAE: [S]."""
+    mel = whole_mel(pipe, waveform)
+    wave = vocode(pipe.vocoder, mel).float()
+    wave = equalised(wave, mel.float(), pipe.timeline, pipe.defaults["equaliser_rounds"])
+    return wave.clamp(-1, 1).cpu().numpy()[0, : len(waveform)]
+
+
+def whole_mel(pipe, waveform: np.ndarray) -> torch.Tensor:
+    """Log-mel Tensor[1, M, mel_bins] of float32 [S], padded with silence to a whole latent step."""
+    whole = pipe.timeline.hop_length * pipe.timeline.mel_per_latent
     padded = np.pad(waveform, (0, -len(waveform) % whole))
-    mel = log_mel(torch.from_numpy(padded)[None].to(pipe.device), timeline)[:, None]
-    return pipe.decode(mel_vae.encode(pipe.vae, mel.to(pipe.vae.dtype)), len(waveform))[0][0]
+    return log_mel(torch.from_numpy(padded)[None].to(pipe.device), pipe.timeline).to(pipe.vae.dtype)
 
 
 @torch.no_grad()

@@ -80,7 +80,7 @@ class CachedClips:
     def frames(self, index: int, plan: CachedStretch | None = None) -> np.ndarray:
         """uint8 [T_v, H, W, 3]."""
         plan = plan or self.plan(index)
-        return np.asarray(self.world[plan.clip].frames[plan.first : plan.first + self.frames_wanted])
+        return np.asarray(self.world.frames(plan.clip)[plan.first : plan.first + self.frames_wanted])
 
     def sound(self, index: int, variant: int = 0, plan: CachedStretch | None = None) -> Heard:
         """Mixed by `live_world`; each pass has another take, `variant` passes on."""

@@ -15,9 +15,10 @@ from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.onset import LocalFeatures
 from stav2a.condition.text import load_minilm
 from stav2a.denoise.control import TemporalControlNet
-from stav2a.pipeline import STAV2APipeline, tiny
+from stav2a.pipeline import STAV2APipeline
 from stav2a.sound.vae import build_vae
 from stav2a.sound.vocoder import build_vocoder
+from stav2a.tiny import tiny
 from stav2a.weights.card import card
 
 CLASSES = {

@@ -39,6 +39,7 @@ def build(shared: Shared) -> After:
             fresh = compare_fresh.build(shared, box)
     blind = compare_blind.build(shared, chosen, open_part, player)
     compare_results.build(shared, blind)
+    remembered = gr.BrowserState([], storage_key="stav2a-compared")  # what is shown, for the page after a reload
 
     def choices(visit: str) -> list[tuple[str, str]]:
         listed = [entry for entry in entries.every(shared.history, visit).values() if entry.listed]
@@ -47,7 +48,7 @@ def build(shared: Shared) -> After:
     def shown(visit: str, ids: Sequence[str], sentence: str = "") -> dict:
         """The page with these results in the player, or with a sentence that says why not."""
         ids = list(ids or [])
-        update = {chosen: gr.update(choices=choices(visit), value=ids), **blind.offer([])}
+        update = {chosen: gr.update(choices=choices(visit), value=ids), remembered: ids, **blind.offer([])}
         try:
             picked = pick(entries.every(shared.history, visit), ids)
         except InputError as refusal:
@@ -56,18 +57,22 @@ def build(shared: Shared) -> After:
         said = gr.update(value=status.note(sentence), visible=bool(sentence))
         return {**update, player: listen(picked), note: said, box: gr.update(open=False), **blind.offer(picked)}
 
-    def latest(visit: str, ids: list[str]) -> dict:
-        """New results are offered; the newest two of one clip are shown where nothing was chosen."""
-        if not ids:
-            listed = [entry for entry in entries.every(shared.history, visit).values() if entry.listed]
-            same = [entry.id for entry in listed if entry.clip == listed[-1].clip]
-            ids = same[-FEWEST:] if len(same) >= FEWEST else []
-            return shown(visit, ids)
-        return {chosen: gr.update(choices=choices(visit))}
+    def latest(visit: str, ids: list[str], before: list[str]) -> dict:
+        """New results are offered. Where nothing is chosen, what was shown before a reload, as long as all of it is
+        kept, else the newest two of one clip, are shown."""
+        if ids:
+            return {chosen: gr.update(choices=choices(visit))}
+        known = entries.every(shared.history, visit)
+        before = [each for each in before if isinstance(each, str)] if isinstance(before, list) else []
+        if len(before) >= FEWEST and known.keys() >= set(before):
+            return shown(visit, before)
+        listed = [entry for entry in known.values() if entry.listed]
+        same = [entry.id for entry in listed if entry.clip == listed[-1].clip]
+        return shown(visit, same[-FEWEST:] if len(same) >= FEWEST else [])
 
-    outputs = [chosen, note, player, box, *blind.offered]
+    outputs = [chosen, note, player, box, remembered, *blind.offered]
     chosen.input(lambda ids, visit: shown(visit, ids), [chosen, shared.visit], outputs, **QUICK)
-    shared.runs.change(latest, [shared.visit, chosen], outputs, **QUICK)
+    shared.runs.change(latest, [shared.visit, chosen, remembered], outputs, **QUICK)
     resume = compare_fresh.connect(shared, fresh, shown, outputs)
     gr.on(
         [blind.back.click, blind.done.click],
@@ -78,7 +83,7 @@ def build(shared: Shared) -> After:
     )
 
     def entered(event: gr.events.Dependency) -> None:
-        resume(event.then(latest, [shared.visit, chosen], outputs, **QUICK))
+        resume(event.then(latest, [shared.visit, chosen, remembered], outputs, **QUICK))
         blind.resume(event)
 
     def sent(event: gr.events.Dependency) -> None:

@@ -15,7 +15,7 @@ from stav2a.settings import SAMPLERS, Settings
 from stav2a.ui import controls, entries, status
 from stav2a.ui.entries import FEWEST, MOST
 from stav2a.ui.jobs import NEWER, Job, explain, watch
-from stav2a.ui.recipe import QUICK, Recipe, clip_and_caption, more_settings
+from stav2a.ui.recipe import QUICK, Recipe, clip_and_caption, more_settings, on_reload
 from stav2a.ui.shared import WATCHING, Shared
 from stav2a.variants import AXES as VARIANT_AXES
 from stav2a.variants import PARTS, Variant, along, numbers
@@ -199,10 +199,7 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
     cancel.click(stop, shared.visit, [line, make, cancel], **QUICK)
     form = [line, *recipe.inputs(fresh.axis, fresh.values, fresh.options)]
 
-    def reloaded(entered: gr.events.Dependency) -> None:
-        entered.then(refill, shared.visit, form, **QUICK).then(resume, shared.visit, views, **WATCHING)
-
-    return reloaded
+    return on_reload(shared.visit, refill, form, resume, views)
 
 
 def _key(visit: str) -> str:

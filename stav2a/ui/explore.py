@@ -14,7 +14,7 @@ from stav2a.ui import entries, status
 from stav2a.ui.explore_curves import curves_html
 from stav2a.ui.explore_grid import ExploreGrid, grid_value
 from stav2a.ui.jobs import NEWER, Job, explain, watch
-from stav2a.ui.recipe import QUICK, clip_and_caption, more_settings
+from stav2a.ui.recipe import QUICK, clip_and_caption, more_settings, on_reload
 from stav2a.ui.shared import WATCHING, Shared
 from stav2a.variants import grid, numbers
 
@@ -152,10 +152,7 @@ def build(shared: Shared) -> Explore:
     sent = board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs, line], **QUICK)
     form = [line, *recipe.inputs(guidance, steps)]
 
-    def reloaded(entered: gr.events.Dependency) -> None:
-        entered.then(refill, shared.visit, form, **QUICK).then(resume, shared.visit, views, **WATCHING)
-
-    return Explore(fill, reloaded, sent)
+    return Explore(fill, on_reload(shared.visit, refill, form, resume, views), sent)
 
 
 def filling(

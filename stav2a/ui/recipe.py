@@ -5,7 +5,7 @@ The clip and the caption follow those of Generate: what is uploaded there is her
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from stav2a.media.probe import probe
 from stav2a.settings import MAX_PROMPT, Settings
 from stav2a.ui import controls
 from stav2a.ui.jobs import explain
-from stav2a.ui.shared import Shared
+from stav2a.ui.shared import WATCHING, Shared
 from stav2a.ui.upload import need, summary, uploaded_video
 
 QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
@@ -125,3 +125,17 @@ def more_settings(
         )  # fmt: skip
     recipe.fields |= made
     controls.follow_model(shared, made)
+
+
+def on_reload(
+    visit: gr.State, refill: Callable, form: list, resume: Callable, views: list
+) -> Callable[[gr.events.Dependency], None]:
+    """What to call with the event after which the visit is known: the form as it was, then its job, followed.
+
+    Two events, for the reason given at `Recipe.filled`.
+    """
+
+    def reloaded(entered: gr.events.Dependency) -> None:
+        entered.then(refill, visit, form, **QUICK).then(resume, visit, views, **WATCHING)
+
+    return reloaded

@@ -125,8 +125,12 @@ class CachedWorld:
         shard, k, clip = self.clips[i]
         waveform = self._map(shard / "waveforms.npy")[k].astype(np.float32) / 32767
         events = [Event(**e) for e in clip["events"]]
-        frames = self._map(shard / "frames.npy")[k]
-        return Sample(frames, waveform, events, clip["caption"], clip["cls"], clip["scene"])
+        return Sample(self.frames(i), waveform, events, clip["caption"], clip["cls"], clip["scene"])
+
+    def frames(self, i: int) -> np.ndarray:
+        """Pictures alone, uint8 [T_v, H, W, 3]; the clip's sound stays on the disk."""
+        shard, k, _ = self.clips[i]
+        return self._map(shard / "frames.npy")[k]
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_maps": {}}  # a loader's process opens its own

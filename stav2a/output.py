@@ -1,0 +1,66 @@
+"""What the pipeline hands out: progress, what the video says, and the finished sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of the work: `stage` is video, text, denoise or decode; `latents` while denoising."""
+
+    stage: str
+    step: int
+    total: int
+    latents: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class OnsetPrediction:
+    """Onset probability per latent step, float32 [T], and the picked times in seconds."""
+
+    curve: np.ndarray
+    onsets_s: list[float]
+    step_s: float
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """What the video says: computed once, reused for every setting.
+
+    cavp_features: Tensor[1, T_v, D]   local_features: Tensor[1, T, C]   onset: the prediction
+    features: Tensor[1, T, C'], what the system itself sees, where the model is of another system than STA-V2A
+    layout: float32 [rows, bands], the predicted audio layout, where the system has one
+    """
+
+    cavp_features: Tensor
+    local_features: Tensor
+    onset: OnsetPrediction
+    duration_s: float
+    features: Tensor | None = None
+    layout: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class STAV2AOutput:
+    """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
+
+    dtype: what the networks computed in. layout, predicted_layout: float32 [rows, bands], the audio layout that was
+    followed, and the predicted one, where the system has such a thing (TiVA).
+    """
+
+    waveforms: np.ndarray
+    sample_rate: int
+    mels: np.ndarray
+    onset_curve: np.ndarray
+    predicted_onsets_s: list[float]
+    onsets_s: list[float]
+    seeds: list[int]
+    duration_s: float
+    settings: dict = field(default_factory=dict)
+    dtype: str = "float32"
+    layout: np.ndarray | None = None
+    predicted_layout: np.ndarray | None = None

@@ -104,7 +104,7 @@ def test_a_report_of_the_tiny_model(shared, tmp_path, capsys):
     tables = json.loads(capsys.readouterr().out)
     rows = tables["FoleyWorld test"]
     assert rows["onset predictor F1 ±50 ms"]["n"] == 3
-    assert {f"the same, {name}" for name in SOUNDS[1:]} <= set(rows)
+    assert {f"{name}: onsets gain over chance" for name in SOUNDS[1:]} <= set(rows)
     assert {"chance", "p", "score"} <= set(rows["generated onsets gain over chance"])
     assert len(list((tmp_path / "pairs").glob("*_real.wav"))) == 3
     text = (tmp_path / "report.md").read_text()

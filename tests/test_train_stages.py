@@ -262,6 +262,24 @@ def test_a_decoder_learns_alone_and_latents_stay_what_they_are(work, tmp_path):
     assert json.loads((tmp_path / "parts" / "vae" / "config.json").read_text())["scaling_factor"] == scale
 
 
+def test_a_vae_goes_on_with_its_latents_held(work, tmp_path):
+    """Drift is counted from where the run began, also after a resume has found a later VAE in `parts`."""
+    stage, config = stage_of("vae", work, tmp_path, fine_tune=True, anchor_weight=10.0)
+    first = load_file(tmp_path / "parts" / "vae" / "diffusion_pytorch_model.safetensors")
+    batch = default_collate([{**stage.sample("train", i), "index": torch.tensor(i)} for i in range(2)])
+    start = stage.eval()(batch)
+    assert start["drift"] == 0
+    train(stage, config)
+    assert stage.eval()(batch)["drift"] > 0
+    assert all(torch.equal(stage.before.state_dict()[name], value) for name, value in first.items())
+    later, _ = stage_of("vae", work, tmp_path, fine_tune=True, anchor_weight=10.0)
+    assert not torch.equal(later.before.encoder.conv_in.weight, stage.before.encoder.conv_in.weight)
+    later.load_state_dict(stage.state_dict())
+    assert later.eval()(batch)["drift"] == stage(batch)["drift"]
+    with pytest.raises(ValueError, match="fine_tune goes on with"):
+        stage_of("vae", work, tmp_path, anchor_weight=10.0)
+
+
 def test_discriminators_of_patches_join_when_asked(work, tmp_path):
     stage, _ = stage_of("vae", work, tmp_path, adversarial_weight=0.1, adversarial_after=1, discriminator_channels=4)
     assert stage.phases == ("main", "discriminators")

@@ -27,6 +27,8 @@ from .stage import Stage, noise_for
 class VAEStage(Stage):
     """Options: `kl_weight` (1e-4), `convergence_weight` (0.3), `decoder_only` (false): go on with the decoder of the
     VAE in `parts` alone. Latents keep their meaning then, and networks that were trained on them stay valid.
+    `fine_tune` (false): go on with the whole of it; `anchor_weight` (0) then holds the latents to what they were, so
+    that those networks need little training to follow.
     `adversarial_weight` (0: none), of patch discriminators and of their features; `adversarial_after` (steps; 0);
     `discriminator_channels` (32). A second phase of each step then trains the discriminators.
     """
@@ -39,10 +41,18 @@ class VAEStage(Stage):
         self.kl_weight = float(config.options.get("kl_weight", 1e-4))
         self.convergence_weight = float(config.options.get("convergence_weight", 0.3))
         self.decoder_only = bool(config.options.get("decoder_only", False))
-        self.vae = trained(config.parts, "vae") if self.decoder_only else build_vae(config.model)
+        goes_on = self.decoder_only or bool(config.options.get("fine_tune", False))
+        self.vae = trained(config.parts, "vae") if goes_on else build_vae(config.model)
         if self.decoder_only:
             self.freeze(self.vae.encoder)
             self.freeze(self.vae.quant_conv)
+        self.anchor_weight = float(config.options.get("anchor_weight", 0.0))
+        if self.anchor_weight and (self.decoder_only or not goes_on):
+            raise ValueError("options.anchor_weight holds the latents of a VAE that options.fine_tune goes on with.")
+        if self.anchor_weight:
+            self.before = self.freeze(trained(config.parts, "vae"))
+            # kept with the weights, for a run that is resumed finds another VAE in `parts`
+            self.register_buffer("scale_before", torch.tensor(float(self.before.config.scaling_factor)))
         self.adversarial_weight = float(config.options.get("adversarial_weight", 0.0))
         self.adversarial_after = int(config.options.get("adversarial_after", 0))
         if self.adversarial_weight:
@@ -79,6 +89,10 @@ class VAEStage(Stage):
             "kl": kl.detach(),
             "latent_std": posterior.mean.detach().std(),
         }
+        if self.anchor_weight:
+            drift = (posterior.mean - self.before.encode(mel).latent_dist.mean) * self.scale_before
+            loss = loss + self.anchor_weight * drift.square().mean()
+            out["drift"] = drift.detach().square().mean()
         if self.adversarial_weight and self.training:
             self._made = (mel, made.detach())
             if judged:

@@ -7,7 +7,7 @@ U-Net that no system trains in one folder beside them.
 
 `provenance.base` in model_index.json says where the rest lies, and digests of the weights that a system was trained on:
 with latents of another encoder its sounds would be something else, which nobody would see. A VAE's decoder may improve.
-A system with a video encoder of its own has it, and its local features, in its folder.
+A system with a VAE of its own has it in its folder, one with a video encoder of its own that and its local features.
 """
 
 from __future__ import annotations
@@ -52,19 +52,17 @@ def write_lean(
     folder.mkdir(parents=True, exist_ok=True)
     source = base_folder(folder, base)
     dtype = torch.float16 if half else torch.float32
-    pinned = {"vae": digest(weights_of(source, "vae"), TRAINED_ON["vae"])}
-    _must_agree(
-        counting(pipeline.vae.state_dict(), "vae"),
-        counting(load_file(weights_of(source, "vae")), "vae"),
-        f"vae of {source.name}",
-    )
-    if pipeline.way.uses_encoder:
-        if _differing(pipeline.video_encoder.state_dict(), load_file(weights_of(source, "video_encoder"))):
-            for part in ("video_encoder", "local_features"):
-                copied = copy.deepcopy(getattr(pipeline, part))
-                (copied.half() if half else copied).save_pretrained(folder / part)
+    pinned = {}
+    for part, along in {"vae": (), "video_encoder": ("local_features",)}.items():
+        if part == "video_encoder" and not pipeline.way.uses_encoder:
+            continue
+        kept = weights_of(source, part)
+        if _differing(counting(getattr(pipeline, part).state_dict(), part), counting(load_file(kept), part)):
+            for own in (part, *along):
+                copied = copy.deepcopy(getattr(pipeline, own))
+                (copied.half() if half else copied).save_pretrained(folder / own)
         else:
-            pinned["video_encoder"] = digest(weights_of(source, "video_encoder"), TRAINED_ON["video_encoder"])
+            pinned[part] = digest(kept, TRAINED_ON[part])
     own = {name: value.to(dtype).contiguous() for name, value in pipeline.unet.state_dict().items()}
     common = {name: own.pop(name) for name in list(own) if shared and name.startswith(shared)}
     if common:

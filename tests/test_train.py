@@ -100,6 +100,25 @@ def test_sigterm_saves_and_the_rest_is_as_if_nothing_had_happened(tmp_path, bank
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
+class InAGroup(VAEStage):
+    """Ends its group, as torchrun and Ctrl-C do, from a loader's process; what else runs in that group is spared."""
+
+    def sample(self, split, index):
+        if split == "train" and index == 2:
+            training = os.getppid()
+            if os.getpgrp() == os.getpgid(training):
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(training, signal.SIGTERM)
+        return super().sample(split, index)
+
+
+def test_a_signal_to_the_group_saves_although_processes_load(tmp_path, bank):
+    chosen = config(tmp_path, bank, save_every=100, steps=1000, workers=1)
+    train(InAGroup(chosen), chosen)
+    (found,) = checkpoints(tmp_path / "runs" / "vae")
+    assert found.name != "checkpoint-00001000"
+
+
 def in_two_processes(folder, bank, *words) -> None:
     # `accelerate launch --cpu` would want an MPI; for GPUs it calls this very launcher
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import time
 from pathlib import Path
@@ -44,8 +45,16 @@ def loader(stage: Stage, split: str, indices, batch_size: int, workers: int) -> 
         batch_size=batch_size,
         num_workers=workers,
         collate_fn=default_collate,
+        worker_init_fn=apart,
         persistent_workers=False,
     )
+
+
+def apart(worker: int) -> None:
+    """A loader's process in a group of its own: Ctrl-C and torchrun signal a whole group, and would end it before the
+    training has been saved. It ends with the training's process."""
+    if hasattr(os, "setpgid"):  # not on Windows
+        os.setpgid(0, 0)
 
 
 def learning_rate(step: int, config: TrainConfig, progress: float) -> float:

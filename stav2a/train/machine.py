@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def learns(module: torch.nn.Module) -> bool:
 
 def make_optimizers(stage: Stage, config: TrainConfig) -> dict[str, torch.optim.Optimizer]:
     """AdamW for each phase, or bitsandbytes' with 8-bit moments (a quarter of the optimiser's memory)."""
-    kind = torch.optim.AdamW
+    kind = partial(torch.optim.AdamW, fused=True)  # a third of the time on CPUs as well
     if config.optimizer == "adamw8bit":
         if find_spec("bitsandbytes") is None:
             raise InputError("optimizer is adamw8bit, which needs bitsandbytes: pip install bitsandbytes.")

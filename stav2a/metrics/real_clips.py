@@ -5,6 +5,8 @@ Real clips have no exact event times: the onsets detected in their own sound sta
 
 from __future__ import annotations
 
+import csv
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,49 +45,76 @@ def flow_deceleration(frames: np.ndarray, fps: float) -> tuple[np.ndarray, list[
 
 
 def real_clips(pipe, folder: str | Path) -> dict[str, dict]:
-    """{figure: gain over circular shifts, with CI over clips and p} for the model and its rivals."""
-    timeline = pipe.timeline
-    found = []
-    for path in sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
-        wave, rate = read_audio(path, timeline.sample_rate), timeline.sample_rate
-        if wave is None:
-            continue
-        clip = read_frames(path, timeline.fps, timeline.frame_size)
-        onset = pipe.predict_onsets(clip.frames)
-        drop, peaks = flow_deceleration(clip.frames, timeline.fps)
-        length = min(len(wave) / rate, len(clip.frames) / timeline.fps)
-        strength = onset_strength(wave[: round(length * rate)], rate)
-        found.append(
-            {
-                "length": length,
-                "strength": strength,
-                "true": detect_onsets(wave[: round(length * rate)], rate),
-                "model": (strength_of_curve(onset.curve, onset.step_s, len(strength)), onset.onsets_s),
-                "optical flow": (strength_of_curve(drop, 1 / timeline.fps, len(strength)), peaks),
-            }
-        )
+    """{figure: gain over circular shifts, with CI over clips and p} for the model and its rivals.
+
+    Where the folder's `manifest.csv` names a `category` of each `file`, the model's figures of each are given as well.
+    """
+    categories = categories_of(Path(folder))
+    found = [
+        {**clip, "category": categories.get(path.name)}
+        for path in sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+        if (clip := seen_and_heard(pipe, path)) is not None
+    ]
     if len(found) < 2:
         raise ValueError(f"{folder} holds {len(found)} clips with sound; at least 2 are needed.")
     rows = {}
     for rival in ("model", "shuffled videos", "optical flow"):
-        for window_s in WINDOWS_S:
-            scored = []
-            for k, clip in enumerate(found):
-                other = found[(k + 1) % len(found)] if rival == "shuffled videos" else clip
-                times = other["model" if rival == "shuffled videos" else rival][1]
+        rows |= gains(found, rival, rival)
+    for category in sorted({clip["category"] for clip in found} - {None}):
+        chosen = [clip for clip in found if clip["category"] == category]
+        if 2 <= len(chosen) < len(found):
+            rows |= gains(chosen, "model", f"model, {category}")
+    return rows
 
-                def score(a, b, window_s=window_s):
-                    return onset_f1(a, b, window_s)
 
-                scored.append(shifted_scores(clip["true"], times, clip["length"], score, grid_s=0.008))
-            gained = pooled_gain([own for own, _ in scored], [trials for _, trials in scored])
-            rows[f"{rival}: onset F1 ±{round(1000 * window_s)} ms, gain"] = as_row(gained)
-        scored = []
-        for k, clip in enumerate(found):
-            other = found[(k + 1) % len(found)] if rival == "shuffled videos" else clip
-            curve = other["model" if rival == "shuffled videos" else rival][0]
-            scored.append(rolled_scores(clip["strength"], curve, onset_frame_s(), envelope_correlation))
-        rows[f"{rival}: envelope correlation, gain"] = as_row(
-            pooled_gain([own for own, _ in scored], [trials for _, trials in scored])
-        )
+def categories_of(folder: Path) -> dict[str, str]:
+    """{file: category} of a folder's manifest, where there is one."""
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        return {}
+    with manifest.open(encoding="utf-8", newline="") as lines:
+        return {
+            row["file"]: row["category"] for row in csv.DictReader(lines) if row.get("file") and row.get("category")
+        }
+
+
+def seen_and_heard(pipe, path: Path) -> dict | None:
+    """Onsets and strength of a clip's sound, and what the model and optical flow say of its picture; None if silent."""
+    timeline = pipe.timeline
+    wave, rate = read_audio(path, timeline.sample_rate), timeline.sample_rate
+    if wave is None:
+        return None
+    clip = read_frames(path, timeline.fps, timeline.frame_size)
+    onset = pipe.predict_onsets(clip.frames)
+    drop, peaks = flow_deceleration(clip.frames, timeline.fps)
+    length = min(len(wave) / rate, len(clip.frames) / timeline.fps)
+    strength = onset_strength(wave[: round(length * rate)], rate)
+    return {
+        "length": length,
+        "strength": strength,
+        "true": detect_onsets(wave[: round(length * rate)], rate),
+        "model": (strength_of_curve(onset.curve, onset.step_s, len(strength)), onset.onsets_s),
+        "optical flow": (strength_of_curve(drop, 1 / timeline.fps, len(strength)), peaks),
+    }
+
+
+def gains(found: list[dict], rival: str, name: str) -> dict[str, dict]:
+    """The rival's rows, called `name`. "shuffled videos" is the model on the picture of the next clip."""
+    seen = found[1:] + found[:1] if rival == "shuffled videos" else found
+    seen = [clip["model" if rival == "shuffled videos" else rival] for clip in seen]
+    rows = {}
+    for window_s in WINDOWS_S:
+        score = partial(onset_f1, window_s=window_s)
+        scored = [
+            shifted_scores(clip["true"], times, clip["length"], score, grid_s=0.008)
+            for clip, (_, times) in zip(found, seen, strict=True)
+        ]
+        gained = pooled_gain([own for own, _ in scored], [trials for _, trials in scored])
+        rows[f"{name}: onset F1 ±{round(1000 * window_s)} ms, gain"] = as_row(gained)
+    scored = [
+        rolled_scores(clip["strength"], curve, onset_frame_s(), envelope_correlation)
+        for clip, (curve, _) in zip(found, seen, strict=True)
+    ]
+    gained = pooled_gain([own for own, _ in scored], [trials for _, trials in scored])
+    rows[f"{name}: envelope correlation, gain"] = as_row(gained)
     return rows

@@ -148,8 +148,6 @@ def test_a_sound_through_the_vocoder_keeps_its_length_and_its_silence():
     wave[rate // 2 :] = 0
     through = vocoded(pipe, wave)
     assert through.shape == wave.shape and through.dtype == np.float32
-    level, silent = (
-        np.square(through[: rate // 2]).mean() / np.square(wave[: rate // 2]).mean(),
-        through[rate * 3 // 4 :],
-    )
-    assert 0.5 < level < 2 and np.square(silent).mean() < 1e-6
+    loud, silent = slice(rate // 2), slice(rate * 3 // 4, None)
+    assert 0.5 < np.square(through[loud]).mean() / np.square(wave[loud]).mean() < 2
+    assert np.square(through[silent]).mean() < 1e-6

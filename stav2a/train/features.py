@@ -42,7 +42,7 @@ class ClipFeatures:
         device = next(video_encoder.parameters()).device
         writers: dict[str, np.memmap] = {}
         for k in range(len(clips)):
-            frames = torch.from_numpy(np.array(clips.world[k].frames)).to(device)
+            frames = torch.from_numpy(np.array(clips.world.frames(k))).to(device)
             cavp = video_encoder(frames.permute(3, 0, 1, 2)[None].float() / 255)
             local = local_features(cavp)[0][:, : cavp.shape[1]]
             for name, values in (("cavp", cavp[0]), ("local", local[0])):

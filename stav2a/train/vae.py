@@ -91,8 +91,9 @@ class VAEStage(Stage):
         }
         if self.anchor_weight:
             drift = (posterior.mean - self.before.encode(mel).latent_dist.mean) * self.scale_before
-            loss = loss + self.anchor_weight * drift.square().mean()
-            out["drift"] = drift.detach().square().mean()
+            drift = drift.square().mean()
+            loss = loss + self.anchor_weight * drift
+            out["drift"] = drift.detach()
         if self.adversarial_weight and self.training:
             self._made = (mel, made.detach())
             if judged:

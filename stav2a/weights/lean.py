@@ -3,11 +3,12 @@ U-Net that no system trains in one folder beside them.
 
     assets/compact/              the base: a whole checkpoint
     assets/systems/shared/unet/  tensors of the U-Net that all systems have in common, where there are any
+    assets/systems/shared/vae/   the VAE that all were trained on, where it is no longer the base's
     assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ (its own tensors), system/
 
 `provenance.base` in model_index.json says where the rest lies, and digests of the weights that a system was trained on:
 with latents of another encoder its sounds would be something else, which nobody would see. A VAE's decoder may improve.
-A system with a VAE of its own has it in its folder, one with a video encoder of its own that and its local features.
+A system with a video encoder of its own has it, and its local features, in its folder.
 """
 
 from __future__ import annotations
@@ -53,16 +54,19 @@ def write_lean(
     source = base_folder(folder, base)
     dtype = torch.float16 if half else torch.float32
     pinned = {}
-    for part, along in {"vae": (), "video_encoder": ("local_features",)}.items():
-        if part == "video_encoder" and not pipeline.way.uses_encoder:
-            continue
-        kept = weights_of(source, part)
-        if _differing(counting(getattr(pipeline, part).state_dict(), part), counting(load_file(kept), part)):
-            for own in (part, *along):
-                copied = copy.deepcopy(getattr(pipeline, own))
-                (copied.half() if half else copied).save_pretrained(folder / own)
+    if _differs(pipeline, "vae", source):
+        if not (folder / "../shared/vae").is_dir():
+            _copy(pipeline, "vae", folder / "../shared", half)
+        elif _differs(pipeline, "vae", folder / "../shared"):
+            raise WeightsError("The VAE is neither the base's nor that of the systems beside this one (../shared/vae).")
+    else:
+        pinned["vae"] = digest(weights_of(source, "vae"), TRAINED_ON["vae"])
+    if pipeline.way.uses_encoder:
+        if _differs(pipeline, "video_encoder", source):
+            for part in ("video_encoder", "local_features"):
+                _copy(pipeline, part, folder, half)
         else:
-            pinned[part] = digest(kept, TRAINED_ON[part])
+            pinned["video_encoder"] = digest(weights_of(source, "video_encoder"), TRAINED_ON["video_encoder"])
     own = {name: value.to(dtype).contiguous() for name, value in pipeline.unet.state_dict().items()}
     common = {name: own.pop(name) for name in list(own) if shared and name.startswith(shared)}
     if common:
@@ -74,8 +78,7 @@ def write_lean(
             save_file(common, place)
     pipeline.unet.save_config(folder / "unet")
     save_file(own, folder / "unet" / UNET_FILE)
-    system = copy.deepcopy(pipeline.system)
-    (system.half() if half else system).save_pretrained(folder / "system")
+    _copy(pipeline, "system", folder, half)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     provenance = {**pipeline.config.provenance, "base": {"model": base, "files": pinned, "shared_unet": bool(common)}}
     pipeline.register_to_config(provenance=provenance)
@@ -94,14 +97,16 @@ def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
             )
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     found = {}
+    beside = folder.parent / "shared"
     for part, entry in index.items():
         lacking = isinstance(entry, list) and entry[0] and not (folder / part).is_dir()
-        if lacking and (source / part).is_dir():
+        place = beside if part == "vae" and part not in base.get("files", {}) and (beside / part).is_dir() else source
+        if lacking and (place / part).is_dir():
             kind = known_class(part, *entry)
             options = {}
             if issubclass(kind, torch.nn.Module):
                 options["torch_dtype" if hasattr(kind, "load_config") else "dtype"] = dtype
-            found[part] = kind.from_pretrained(source / part, **options)
+            found[part] = kind.from_pretrained(place / part, **options)
     found["unet"] = open_unet(folder, bool(base.get("shared_unet")), dtype)
     return found
 
@@ -144,6 +149,17 @@ def digest(file: Path, beginnings: tuple[str, ...] = ("",)) -> str:
 def counting(state: dict, part: str) -> dict:
     """The tensors of a part that a system's training has seen."""
     return {name: tensor for name, tensor in state.items() if name.startswith(TRAINED_ON[part])}
+
+
+def _differs(pipeline, part: str, folder: Path) -> bool:
+    """Whether what counts of a part is another one in `folder`."""
+    kept = load_file(weights_of(folder, part))
+    return bool(_differing(counting(getattr(pipeline, part).state_dict(), part), counting(kept, part)))
+
+
+def _copy(pipeline, part: str, folder: Path, half: bool) -> None:
+    copied = copy.deepcopy(getattr(pipeline, part))
+    (copied.half() if half else copied).save_pretrained(folder / part)
 
 
 def _differing(given: dict, kept: dict) -> list[str]:

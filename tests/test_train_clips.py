@@ -8,9 +8,10 @@ import torch
 from tone_bank import write_bank
 
 from stav2a.data.foleyworld.cache import write_cache
-from stav2a.train.clips import CachedClips, varied
+from stav2a.train.clips import CachedClips, side_by_side, varied
 from stav2a.train.config import TrainConfig
 from stav2a.train.features import ClipFeatures, digest
+from stav2a.train.onset import OnsetStage
 from stav2a.train.parts import build, note_default, noted_defaults
 
 CLIP_S, CROP_S = 1.28, 0.64
@@ -67,6 +68,38 @@ def test_other_light_keeps_the_happening():
     for one in lit:
         plain = one if _same_order(one, frames) else one[:, :, ::-1]
         assert _same_order(plain, frames)
+
+
+def test_two_clips_share_a_picture():
+    dark, bright = np.full((5, 20, 30, 3), 10, np.uint8), np.full((5, 20, 30, 3), 200, np.uint8)
+    layouts = set()
+    for seed in range(20):
+        both = side_by_side(dark, bright, np.random.default_rng(seed))
+        assert both.shape == dark.shape and both.dtype == np.uint8
+        assert set(np.unique(both)) == {10, 200}
+        assert 0.3 < (both == 10).mean() < 0.7
+        assert np.array_equal(both, side_by_side(dark, bright, np.random.default_rng(seed)))
+        layouts.add(("above" if len(set(both[0, :, 0, 0])) == 2 else "beside", int(both[0, 0, 0, 0])))
+    assert layouts == {("above", 10), ("above", 200), ("beside", 10), ("beside", 200)}
+    ramp = np.tile(np.arange(30, dtype=np.uint8)[:, None] * 8, (5, 20, 1, 3))
+    for seed in range(6):  # an end of a clip may be cut off, its middle never is
+        both = side_by_side(ramp, ramp, np.random.default_rng(seed)).astype(int)
+        assert both.min() <= 0.3 * 240 and both.max() >= 0.65 * 240
+
+
+def test_onsets_of_clips_beside_each_other_count_both(cache, tmp_path):
+    alone = OnsetStage(settings(tmp_path, options={"cache": str(cache)}))
+    beside = OnsetStage(settings(tmp_path, options={"cache": str(cache), "beside": 1.0}))
+    more = 0
+    for index in range(12):
+        one, two = alone.sample("train", index), beside.sample("train", index)
+        assert one["frames"].shape == two["frames"].shape
+        assert (two["labels"] >= one["labels"]).all()
+        more += float(two["labels"].sum() - one["labels"].sum())
+    assert more > 0
+    assert torch.equal(alone.sample("val", 3)["frames"], beside.sample("val", 3)["frames"])
+    with pytest.raises(ValueError, match=r"beside is 1\.5"):
+        OnsetStage(settings(tmp_path, options={"cache": str(cache), "beside": 1.5}))
 
 
 def _same_order(a: np.ndarray, b: np.ndarray) -> bool:

@@ -19,11 +19,12 @@ from stav2a.data.foleyworld.cache import write_cache
 from stav2a.data.listing import Source
 from stav2a.data.prepare import Rendered, Settings, prepare
 from stav2a.presets import VIDEO_ENCODER
+from stav2a.train.average import average
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
 from stav2a.train.onset import first_stages, grown
-from stav2a.train.parts import trained
+from stav2a.train.parts import build, trained
 from stav2a.train.vae import spectral_convergence
 from stav2a.train.video import info_nce, unit
 
@@ -176,6 +177,29 @@ def test_frozen_stages_stay_as_they_are_and_the_rest_learns(work, tmp_path):
     assert first_stages(stage.video_encoder, 0) == []
     with pytest.raises(ValueError, match="has 4 levels"):
         first_stages(stage.video_encoder, 5)
+
+
+def test_weights_of_several_trainings_are_averaged(tmp_path):
+    parts = [build("video_encoder", "tiny") for _ in range(3)]
+    for k, part in enumerate(parts):
+        part.video_encoder.conv1.bn.num_batches_tracked.fill_(k)
+        part.save_pretrained(tmp_path / str(k) / "video_encoder")
+    words = [f"parts={tmp_path}/mean", f"options.of=[{tmp_path}/0,{tmp_path}/1,{tmp_path}/2]"]
+    assert main(["train", "average", *words, "options.names=[video_encoder]"]) == 0
+    mean = CAVPVideoEncoder.from_pretrained(tmp_path / "mean" / "video_encoder").state_dict()
+    for name, value in mean.items():
+        wanted = sum(part.state_dict()[name].double() for part in parts) / 3
+        torch.testing.assert_close(value.double(), wanted, atol=1e-7, rtol=1e-6)
+    CAVPVideoEncoder(**{**VIDEO_ENCODER["tiny"], "base_channels": 8}).save_pretrained(tmp_path / "0" / "video_encoder")
+    for folders, names, sentence in (
+        ([tmp_path / "0"], ["video_encoder"], "two or more folders"),
+        ([tmp_path / "1", tmp_path / "2"], ["ear"], "no part"),
+        ([tmp_path / "1", tmp_path / "2"], ["vae"], "has no vae yet"),
+        ([tmp_path / "0", tmp_path / "1"], ["video_encoder"], "not the same shapes"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            average(folders, names, tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.mark.parametrize("name", ["vae", "video", "onset", "t2a", "v2a"])

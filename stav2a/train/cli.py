@@ -42,8 +42,8 @@ def systems_trained() -> list[str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "stage",
-        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "classifier", "assemble"],
-        help="what to train; assemble joins trained parts",
+        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "classifier", "average", "assemble"],
+        help="what to train; average: mean weights of several trainings; assemble: a checkpoint of trained parts",
     )
     parser.add_argument("--config", help="YAML file of settings")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that win over the file's")
@@ -58,6 +58,12 @@ def run(args: argparse.Namespace) -> int:
 
             return train_classifier(args.settings)
         config = TrainConfig.load(args.config, args.settings)
+        if args.stage == "average":
+            from .average import average
+
+            of, names = config.options.get("of") or (), config.options.get("names") or ()
+            print(*average(of, names, config.parts), sep="\n")
+            return 0
         if args.stage == "assemble":
             from .parts import assemble
 

@@ -118,3 +118,26 @@ def varied(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     tables = np.clip((grey[:, None] ** gamma * gain + lift) * 255, 0, 255).astype(np.uint8)
     flat = np.ascontiguousarray(frames).reshape(len(frames), -1, 3)
     return cv2.LUT(flat, tables[None]).reshape(frames.shape)
+
+
+def side_by_side(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Two clips of one size in one picture, uint8 [T_v, H, W, 3]: left and right, or above each other.
+
+    The mean over a picture tells little of which part moved: what is heard of two things at once must be learnt
+    from many pairs. Each keeps at least seven tenths of its own picture, squeezed into its share.
+    """
+    across = 2 if rng.random() < 0.7 else 1
+    if rng.random() < 0.5:
+        first, second = second, first
+    border = round(first.shape[across] * rng.uniform(0.35, 0.65))
+    parts = []
+    for frames, place in ((first, slice(None, border)), (second, slice(border, None))):
+        whole = frames.shape[across]
+        kept = round(whole * rng.uniform(0.7, 1.0))
+        start = int(rng.integers(0, whole - kept + 1))
+        window = [slice(None)] * 4
+        window[across] = slice(start, start + kept)
+        size = [frames.shape[1], frames.shape[2]]
+        size[across - 1] = len(range(whole)[place])
+        parts.append(np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames[tuple(window)]]))
+    return np.concatenate(parts, across)

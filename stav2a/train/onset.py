@@ -14,7 +14,7 @@ from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability
 from stav2a.presets import TIMELINES, VIDEO_ENCODER
 
 from .clip_source import clip_sources, label_delay_s
-from .clips import varied
+from .clips import side_by_side, varied
 from .config import TrainConfig
 from .parts import build, note_default, trained
 from .stage import Stage, seed_of
@@ -28,7 +28,8 @@ class OnsetStage(Stage):
     Options besides those of `clip_source.py`: `label_delay_s`, `onset_weight` (3; of the rare class), `heard_clips`
     (64; validation clips for the onset F1), `fine_tune` (go on from the local features in `parts`; false: they start
     anew), `frozen_stages` (0; as in mmaction: 1 keeps the stem and the first level of a trained video encoder as they
-    are, which saves a third of a step's time, 2 the second level too). A video encoder in `parts` is always gone
+    are, which saves a third of a step's time, 2 the second level too), `beside` (0; chance that a training clip shares
+    its picture with another one, whose onsets count too). A video encoder in `parts` is always gone
     on from; temporal blocks and spatial peaks that it lacks join it.
     """
 
@@ -54,14 +55,23 @@ class OnsetStage(Stage):
         else:
             self.local_features = awakened(build("local_features", config.model))
         self.onset_weight = float(options.get("onset_weight", 3.0))
+        self.beside = float(options.get("beside", 0.0))
+        if not 0 <= self.beside <= 1:
+            raise ValueError(f"options.beside is {self.beside}; it must be a chance in [0, 1].")
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         world = self.worlds[split]
         plan = world.plan(index)
-        frames = world.frames(index, plan)
+        frames, onsets_s = world.frames(index, plan), plan.score.onsets_s
         if split == "train":
+            rng = np.random.default_rng(seed_of(self.config.seed, "beside", index))
+            if rng.random() < self.beside:
+                other = int(rng.integers(2**31))
+                other_plan = world.plan(other)
+                frames = side_by_side(frames, world.frames(other, other_plan), rng)
+                onsets_s = sorted([*onsets_s, *other_plan.score.onsets_s])
             frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
-        labels = self.labels(plan.score.onsets_s, len(frames))
+        labels = self.labels(onsets_s, len(frames))
         return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "labels": torch.from_numpy(labels)}
 
     def labels(self, times_s: list[float], frames: int) -> np.ndarray:

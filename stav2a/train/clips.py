@@ -129,15 +129,14 @@ def side_by_side(first: np.ndarray, second: np.ndarray, rng: np.random.Generator
     across = 2 if rng.random() < 0.7 else 1
     if rng.random() < 0.5:
         first, second = second, first
-    border = round(first.shape[across] * rng.uniform(0.35, 0.65))
+    whole = first.shape[across]
+    border = round(whole * rng.uniform(0.35, 0.65))
     parts = []
-    for frames, place in ((first, slice(None, border)), (second, slice(border, None))):
-        whole = frames.shape[across]
+    for frames, share in ((first, border), (second, whole - border)):
         kept = round(whole * rng.uniform(0.7, 1.0))
         start = int(rng.integers(0, whole - kept + 1))
-        window = [slice(None)] * 4
-        window[across] = slice(start, start + kept)
-        size = [frames.shape[1], frames.shape[2]]
-        size[across - 1] = len(range(whole)[place])
-        parts.append(np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames[tuple(window)]]))
+        seen = frames.take(range(start, start + kept), across)
+        _, height, width, _ = frames.shape
+        size = (share, height) if across == 2 else (width, share)
+        parts.append(np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in seen]))
     return np.concatenate(parts, across)

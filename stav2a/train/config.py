@@ -116,3 +116,10 @@ class TrainConfig:
 
     def to_dict(self) -> dict:
         return asdict(self)
+
+
+def checked_chance(name: str, chance: float) -> float:
+    """`chance` of the option `name`; `ValueError` outside [0, 1]."""
+    if not 0 <= chance <= 1:
+        raise ValueError(f"options.{name} is {chance}; it must be a chance in [0, 1].")
+    return chance

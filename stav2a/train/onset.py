@@ -15,7 +15,7 @@ from stav2a.presets import TIMELINES, VIDEO_ENCODER
 
 from .clip_source import clip_sources, label_delay_s
 from .clips import side_by_side, varied
-from .config import TrainConfig
+from .config import TrainConfig, checked_chance
 from .parts import build, note_default, trained
 from .stage import Stage, seed_of
 
@@ -55,9 +55,7 @@ class OnsetStage(Stage):
         else:
             self.local_features = awakened(build("local_features", config.model))
         self.onset_weight = float(options.get("onset_weight", 3.0))
-        self.beside = float(options.get("beside", 0.0))
-        if not 0 <= self.beside <= 1:
-            raise ValueError(f"options.beside is {self.beside}; it must be a chance in [0, 1].")
+        self.beside = checked_chance("beside", float(options.get("beside", 0.0)))
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         world = self.worlds[split]
@@ -69,7 +67,7 @@ class OnsetStage(Stage):
                 other = int(rng.integers(2**31))
                 other_plan = world.plan(other)
                 frames = side_by_side(frames, world.frames(other, other_plan), rng)
-                onsets_s = sorted([*onsets_s, *other_plan.score.onsets_s])
+                onsets_s = [*onsets_s, *other_plan.score.onsets_s]
             frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
         labels = self.labels(onsets_s, len(frames))
         return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "labels": torch.from_numpy(labels)}

@@ -15,6 +15,7 @@ import numpy as np
 from stav2a.data.shards import Shards
 from stav2a.timeline import Timeline
 
+from .config import checked_chance
 from .stage import seed_of
 
 RATES = (0.7, 1.4)  # of time stretching: slower and faster
@@ -83,9 +84,7 @@ class PreparedWorld:
                     f"The clips of {folder} have a {what} of {getattr(made_for, what)}; this model needs "
                     f"{getattr(timeline, what)}: prepare them with its --model."
                 )
-        for name, chance in (("concat", concat), ("stretch", stretch)):
-            if not 0 <= chance <= 1:
-                raise ValueError(f"options.{name} is {chance}; it must be a chance in [0, 1].")
+        concat, stretch = checked_chance("concat", concat), checked_chance("stretch", stretch)
         self.split, self.timeline, self.seed = split, timeline, seed
         self.samples = round(crop_s * timeline.sample_rate)
         # the paper's video covers 10 s of its 10.24 s of sound

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .clips import CachedClips
+from .config import checked_chance
 from .stage import seed_of
 
 
@@ -21,9 +22,7 @@ class SystemClips:
     """
 
     def __init__(self, clips: CachedClips, look: Callable[[Tensor], Tensor], made_of: str, concat: float = 0.0):
-        if not 0 <= concat <= 1:
-            raise ValueError(f"options.concat is {concat}; it must be a chance in [0, 1].")
-        self.clips, self.look, self.concat = clips, look, concat
+        self.clips, self.look, self.concat = clips, look, checked_chance("concat", concat)
         self.file = clips.world.folder / f"seen-{made_of}-{len(clips)}.npy"
         self.made: np.ndarray | None = None
 

@@ -490,6 +490,8 @@ def test_saved_and_pushed_folders_load_elsewhere(paper, tiny_pipeline, tmp_path,
 @pytest.mark.slow
 def test_a_release_of_full_size_loads_strictly(tmp_path, shared):
     """Every key and shape of the authors' model and of AudioLDM's own file, 0.5 G parameters, none left over."""
+    if shutil.disk_usage(tmp_path).free < 4e9:
+        pytest.skip("writes 2 GB of weights; less than 4 GB are free on the disk")
     release, text, audioldm = synthetic.write_full(tmp_path, shared / "goldens")
     pipe = open_release(release, text, audioldm)
     for part in ("unet", "vae"):

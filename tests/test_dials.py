@@ -71,6 +71,9 @@ def test_one_table(tmp_path, capsys):
     assert rows[0]["fd_bank"] != rows[1]["fd_bank"]
     for row in rows:
         assert 0 <= row["top1"] <= row["top5"] <= 1 and row["diversity"] > 0 and row["denoise_seconds_per_clip"] > 0
+    assert main([*words[:9], "--split", "val", "--json"]) == 0
+    (chosen_on,) = (json.loads(row) for row in capsys.readouterr().out.splitlines())
+    assert chosen_on["fd_bank"] != rows[0]["fd_bank"], "other clips than those of the test"
 
 
 @pytest.mark.parametrize("count", ["0", "1"])

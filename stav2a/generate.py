@@ -96,6 +96,7 @@ def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callabl
             settings.length_s,
             limits,
             cancelled,
+            timeline.shown,
         )
         if settings.onsets_s is not None:
             check_onsets(settings.onsets_s, job.clip.duration_s)

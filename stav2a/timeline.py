@@ -36,6 +36,7 @@ class Timeline:
     fps: float = 25.0
     video_window_s: float = 10.24
     frame_size: int = 96  # pixels, both sides
+    shown: str = "latest"  # which picture stands for a moment (`media.frames.read_frames`)
 
     @property
     def samples(self) -> int:
@@ -92,5 +93,5 @@ class Timeline:
 
 
 COMPACT = Timeline()
-PAPER = Timeline(fps=4.0, video_window_s=10.0, frame_size=224)
+PAPER = Timeline(fps=4.0, video_window_s=10.0, frame_size=224, shown="nearest")  # as the authors' code reads
 TINY = Timeline(window_s=2.56, video_window_s=2.56, frame_size=32)

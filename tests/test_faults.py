@@ -153,7 +153,7 @@ def test_accepted(tmp_path, case):
     assert clip.duration_s == pytest.approx(duration_s, abs=frame_s)
     assert len(clip.frames) == round(clip.duration_s * 25)
     if duration_s > FLASH_S:
-        assert flash_frame(clip.frames) == pytest.approx(FLASH_S * 25, abs=max(1, 0.5 * 25 / clip.info.fps))
+        assert 0 <= flash_frame(clip.frames) - FLASH_S * 25 <= 2  # a picture is shown from its time on, 70 ms at most
         assert clip.frames.min() < 20 and clip.frames.max() > 200
 
     out = mux(path, np.zeros(round(clip.duration_s * RATE), np.float32), RATE, tmp_path / "out.mp4", mode="mix")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from stav2a.data import cli
-from stav2a.data.foleyworld import FoleyWorld
+from stav2a.data.foleyworld import FoleyWorld, captions
 from stav2a.data.foleyworld.art import sprite_split
 from stav2a.data.foleyworld.cache import CachedWorld, write_cache
 from stav2a.data.foleyworld.captions import HELD_OUT_SENTENCES, SENTENCES
@@ -21,6 +21,7 @@ from stav2a.data.foleyworld.plan import Event, Score, rhythm
 from stav2a.data.foleyworld.scenes import SCENES, SILENT
 from stav2a.data.foleyworld.sound import level, render
 from stav2a.data.foleyworld.sources import RELATED, ModalSource
+from stav2a.data.foleyworld.wordings import WORDINGS
 from stav2a.data.soundbank import SoundBank, is_open
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -227,6 +228,32 @@ def test_captions_held_out_for_tests():
     held = {small(held_out_captions=True).sound(i).caption.lower() for i in range(20)}
     assert len(normal) > 8
     assert not (normal & held)
+
+
+def test_wordings_are_for_training_alone(monkeypatch):
+    assert set(WORDINGS) == set(PHRASES)
+    for cls, wordings in WORDINGS.items():
+        assert len(wordings) == len(set(wordings)) >= 5, cls
+        subject, verb, ing = PHRASES[cls][-1].split("|")
+        told = " / ".join(wordings).lower()
+        assert f"{subject} {verb}" not in told and f"{subject} {ing}" not in told, cls
+    monkeypatch.setattr(captions, "LOOSE", 1.0)
+    always = {split: [small(split=split).sound(i).caption for i in range(20)] for split in ("train", "val", "test")}
+    monkeypatch.setattr(captions, "LOOSE", 0.0)
+    never = {split: [small(split=split).sound(i).caption for i in range(20)] for split in always}
+    assert sum(a != b for a, b in zip(always["train"], never["train"], strict=True)) > 12
+    assert always["val"] == never["val"]
+    assert always["test"] == never["test"]
+
+
+def test_wordings_leave_the_sound_as_it_is():
+    score = Score(2.0, [Event(0.5, "dog_bark"), Event(1.2, "dog_bark")]).finish()
+    takes = [
+        render(score, ModalSource(), np.random.default_rng(3), loose=loose)
+        for loose in (None, *(np.random.default_rng(k) for k in range(12)))
+    ]
+    assert all(np.array_equal(take.waveform, takes[0].waveform) for take in takes)
+    assert len({take.caption for take in takes}) > 2
 
 
 @needs_bank

@@ -74,6 +74,24 @@ def test_picture_shown_since_long_before_the_start_is_seen(tmp_path):
     assert clip.frames[:12].mean() > 200 > 50 > clip.frames[13:].mean()
 
 
+@pytest.mark.parametrize("source_fps", [12, 24, 25, 30, 50, 60])
+@pytest.mark.parametrize("start_s", [0.0, 0.4, 3.2])
+def test_the_picture_of_a_moment_is_the_one_a_screen_shows_then(tmp_path, source_fps, start_s):
+    """Each picture is as bright as its number; frame k must be the last picture up to k / 25 s."""
+    source = tmp_path / "counted.mkv"  # whose times are rounded to milliseconds
+    brightness = ("-vf", "geq=lum='16+mod(N,24)*9':cb=128:cr=128", "-c:v", "ffv1")
+    make(source, *brightness, rate=source_fps, duration_s=6, sound=False)
+    found = read_frames(source, 25.0, 16, start_s, 2.0).frames.mean((1, 2, 3))
+    times = np.round(np.arange(6 * source_fps) * 1000 / source_fps) / 1000
+    number = np.searchsorted(times, start_s + np.arange(50) / 25 + 0.00101, "right") - 1
+    wanted = number % 24 * 9 * 255 / 219
+    assert np.abs(found - wanted).max() < 4
+    near = read_frames(source, 25.0, 16, start_s, 2.0, shown="nearest").frames.mean((1, 2, 3))
+    assert np.array_equal(near, found) == (source_fps == 25)
+    with pytest.raises(ValueError, match="latest, nearest"):
+        read_frames(source, 25.0, 16, shown="newest")
+
+
 @pytest.mark.parametrize(
     ("start_s", "length_s", "sentence"),
     [

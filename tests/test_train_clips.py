@@ -179,6 +179,26 @@ def test_the_vocoder_learns_and_each_phase_trains_its_own(tones, tmp_path):
     assert (tmp_path / "parts" / "vocoder" / "model.safetensors").is_file()
 
 
+def test_the_vocoder_in_mixed_precision_hears_in_single(tones, tmp_path):
+    from stav2a.train.vocoder import VocoderStage
+
+    torch.manual_seed(0)
+    stage = VocoderStage(settings(tmp_path, bank=str(tones), options={"spectral_weight": 3.0}))
+    batch = {"waveform": torch.stack([stage.sample("train", k)["waveform"] for k in range(2)])}
+    batch["index"] = torch.tensor([0, 1])
+    stage.eval()
+    single = stage(batch, "vocoder")
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = stage(batch, "vocoder")
+        judged = stage(batch, "discriminators")["loss"]
+    assert single["loss"].item() == pytest.approx(3 * (4 * single["mel"] + single["stft"]).item())
+    for name, value in single.items():
+        assert mixed[name].dtype == torch.float32
+        assert mixed[name].item() == pytest.approx(value.item(), rel=0.02), name
+    (mixed["loss"] + judged).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in stage.parameters())
+
+
 def test_defaults_that_stages_find_are_kept_together(tmp_path):
     note_default(tmp_path, "onset_threshold", 0.4)
     note_default(tmp_path, "steps", 12)

@@ -49,7 +49,7 @@ def whole_way(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]:
         return now
 
     now = clock()
-    frames = read_frames(clip, pipe.timeline.fps, pipe.timeline.frame_size)
+    frames = read_frames(clip, pipe.timeline.fps, pipe.timeline.frame_size, shown=pipe.timeline.shown)
     now = done("decode", now)
     output, stage = None, None
     names = {

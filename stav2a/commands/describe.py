@@ -75,7 +75,7 @@ def pictures(clip: Path) -> list:
     """PIL pictures of a clip, evenly spaced."""
     from PIL import Image
 
-    frames = read_frames(clip, PICTURES / max(probe(clip).duration_s, 0.1), SIZE).frames
+    frames = read_frames(clip, PICTURES / max(probe(clip).duration_s, 0.1), SIZE, shown="nearest").frames
     return [Image.fromarray(frame) for frame in frames[:PICTURES]]
 
 

@@ -47,7 +47,8 @@ def predict(engine, clip, settings: Settings) -> dict:
         probe(clip)  # an unusable file is refused before a model is loaded for it
     pipeline = engine.pipeline(settings.model)
     start, timeline = time.perf_counter(), pipeline.timeline
-    read = read_frames(clip, timeline.fps, timeline.frame_size, settings.start_s, settings.length_s)
+    size, part = timeline.frame_size, (settings.start_s, settings.length_s)
+    read = read_frames(clip, timeline.fps, size, *part, shown=timeline.shown)
     with engine.lock:
         found = pipeline.predict_onsets(read.frames)
     seconds = time.perf_counter() - start

@@ -130,7 +130,8 @@ class Maker:
             if not verdict.keep and not self.settings.keep_filtered:
                 yield None, None, note  # refused: its pictures need not be read
                 continue
-            frames = read_frames(path, timeline.fps, timeline.frame_size, start_s, length_s, limits=LONG).frames
+            size, part = timeline.frame_size, (start_s, length_s)
+            frames = read_frames(path, timeline.fps, size, *part, limits=LONG, shown=timeline.shown).frames
             onsets_s = detect_onsets(waveform, timeline.sample_rate, self.settings.detector)
             yield frames, waveform, {**note, "onsets_s": [round(float(t), 4) for t in onsets_s]}
 

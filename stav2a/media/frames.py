@@ -17,12 +17,14 @@ from stav2a.media import ffmpeg
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
 
+ROUNDING = {"latest": "up", "nearest": "near"}  # of pictures' times, to steps of the asked rate
+EARLY_US = 1_000  # stored times are rounded: a picture that comes so little after a moment is shown at it
 LEAD_IN_S = 2.0  # decoded before a chosen start, so that a picture shown since then is known
 
 
 @dataclass(frozen=True)
 class Clip:
-    """`frames` uint8 [T, H, W, 3] RGB; frame k is what is seen at `start_s + k / fps`."""
+    """`frames` uint8 [T, H, W, 3] RGB; frame k is what a screen shows at `start_s + k / fps`."""
 
     frames: np.ndarray
     fps: float
@@ -39,16 +41,22 @@ def read_frames(
     duration_s: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
+    shown: str = "latest",
 ) -> Clip:
     """The clip at `path` from `start_s` for `duration_s` seconds (to its end by default).
 
     Both sides are scaled to `size`, as the models are trained. Time follows the stored time stamps, so any
     frame rate, a varying one and a late first picture come out right; the rotation a phone noted is applied.
+
+    `shown` says which picture stands for a moment: the `latest` up to it, as on a screen and as FoleyWorld's films
+    repeat theirs, or as ffmpeg's filter rounds on its own, the last one up to half a step later (`nearest`).
     """
+    if shown not in ROUNDING:
+        raise ValueError(f"shown is {shown!r}; it is one of {', '.join(ROUNDING)}.")
     with ffmpeg.open_source(path, limits) as source:
         info = probe_source(source, limits, cancelled)
         used_s = used_part(info, start_s, duration_s, limits)
-        frames = _decode(source, info, fps, size, start_s, used_s, limits, cancelled)
+        frames = _decode(source, info, fps, size, start_s, used_s, limits, cancelled, shown)
     if info.hdr == "pq":
         frames = PQ_TO_SDR[frames]
     return Clip(frames, float(fps), used_s, info, float(start_s))
@@ -72,15 +80,15 @@ def used_part(info: ClipInfo, start_s: float, duration_s: float | None, limits: 
     return used_s
 
 
-def _decode(source, info, fps, size, start_s, used_s, limits, cancelled) -> np.ndarray:
+def _decode(source, info, fps, size, start_s, used_s, limits, cancelled, shown) -> np.ndarray:
     count = max(1, round(used_s * fps))
     lead_s = min(start_s, LEAD_IN_S)
     seek = ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else []
     until = ["-t", f"{lead_s + used_s + 1:.6f}"]
     filters = ",".join(
         [
-            # of all pictures up to a moment the last one; the first one also stands for what precedes it
-            f"fps={fps!r}:start_time={lead_s:.6f}:round=near",
+            # the first picture also stands for what precedes it
+            f"settb=AVTB,setpts=PTS-{EARLY_US},fps={fps!r}:start_time={lead_s:.6f}:round={ROUNDING[shown]}",
             "setpts=PTS-STARTPTS",
             f"scale={size}:{size}:flags=area+accurate_rnd",
             # transparent pictures are shown on black

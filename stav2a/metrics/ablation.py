@@ -130,7 +130,7 @@ def generate_row(row: Row, table: Table, folder: Path, load=None) -> list[dict[s
             pipe = load(row.checkpoint)
         try:
             timeline = pipe.timeline
-            clip = read_frames(path, timeline.fps, timeline.frame_size)
+            clip = read_frames(path, timeline.fps, timeline.frame_size, shown=timeline.shown)
             output = pipe(clip.frames, captions.get(stem, ("",))[0] or "", **row.settings)
             write_wav(folder / f"{stem}.wav", output.waveforms[0], output.sample_rate)
         except ValueError as error:  # a clip that cannot be read; the others go on

@@ -84,7 +84,7 @@ def seen_and_heard(pipe, path: Path) -> dict | None:
     wave, rate = read_audio(path, timeline.sample_rate), timeline.sample_rate
     if wave is None:
         return None
-    clip = read_frames(path, timeline.fps, timeline.frame_size)
+    clip = read_frames(path, timeline.fps, timeline.frame_size, shown=timeline.shown)
     onset = pipe.predict_onsets(clip.frames)
     drop, peaks = flow_deceleration(clip.frames, timeline.fps)
     length = min(len(wave) / rate, len(clip.frames) / timeline.fps)

@@ -114,7 +114,7 @@ def real(folder: Path, timeline) -> Iterator[Item]:
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
 
         def both(path=path):
-            clip = read_frames(path, timeline.fps, timeline.frame_size)
+            clip = read_frames(path, timeline.fps, timeline.frame_size, shown=timeline.shown)
             return clip.frames, read_audio(path, timeline.sample_rate, duration_s=clip.duration_s)
 
         if read_audio(path, timeline.sample_rate, duration_s=0.5) is not None:

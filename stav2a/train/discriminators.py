@@ -88,7 +88,7 @@ class Discriminators(nn.Module):
         terms = []
         for one in self.each:
             scores, _ = one(torch.cat([real, fake]))
-            truly, falsely = scores.chunk(2)
+            truly, falsely = scores.float().chunk(2)
             terms.append((1 - truly).square().mean() + falsely.square().mean())
         return torch.stack(terms).mean()
 
@@ -99,7 +99,7 @@ class Discriminators(nn.Module):
             with torch.no_grad():
                 _, wanted = one(real)
             scores, features = one(fake)
-            adversarial.append((1 - scores).square().mean())
+            adversarial.append((1 - scores.float()).square().mean())
             matching += [
                 (a - b).abs().mean() / a.abs().mean().clamp(min=1e-3) for a, b in zip(wanted, features, strict=True)
             ]

@@ -25,7 +25,7 @@ from .stage import Stage, uniform_for
 class VocoderStage(Stage):
     """Options: `adversarial_after` (steps of spectral losses alone before the discriminators join; 0),
     `discriminator_channels` (12), `through_vae` (share of the crops whose mel-spectrogram passes the VAE of `parts`
-    first, as it does in use; 0).
+    first, as it does in use; 0), `spectral_weight` (of the spectral losses beside the discriminators'; 1).
 
     Two phases a step: the vocoder's, then the discriminators' on what the vocoder made.
     """
@@ -43,6 +43,7 @@ class VocoderStage(Stage):
         if not found:
             enliven(self.vocoder)
         self.discriminators = Discriminators.of_waveforms(int(config.options.get("discriminator_channels", 12)))
+        self.spectral_weight = float(config.options.get("spectral_weight", 1.0))
         self.through_vae = float(config.options.get("through_vae", 0.0))
         self.vae = self.freeze(trained(config.parts, "vae")) if self.through_vae else None
         self.mixtures = Mixtures(config, self.timeline)
@@ -61,12 +62,14 @@ class VocoderStage(Stage):
                 return {"loss": 0 * next(self.discriminators.parameters()).sum()}
             return {"loss": self.discriminators.loss(*self._made)}
         real = batch["waveform"]
-        mel = log_mel(real, self.timeline)
-        fake = vocode(self.vocoder, self.given(mel, batch["index"]), real.shape[1])
+        with torch.autocast(real.device.type, enabled=False):
+            mel = log_mel(real, self.timeline)
+        fake = vocode(self.vocoder, self.given(mel, batch["index"]), real.shape[1]).float()
         self._made = (real, fake.detach())
-        mel_distance = (log_mel(fake, self.timeline) - mel).abs().mean()
-        spectral = stft_distance(real, fake)
-        loss = 4 * mel_distance + spectral
+        with torch.autocast(real.device.type, enabled=False):  # spectra span more than bf16 tells apart
+            mel_distance = (log_mel(fake, self.timeline) - mel).abs().mean()
+            spectral = stft_distance(real, fake)
+        loss = self.spectral_weight * (4 * mel_distance + spectral)
         out = {"mel": mel_distance.detach(), "stft": spectral.detach()}
         if adversarial and self.training:
             fooling, matching = self.discriminators.judge(real, fake)

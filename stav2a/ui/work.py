@@ -207,7 +207,8 @@ def _predict(here: Here, clip: Path, settings: Settings, limits: Limits) -> Iter
     pipeline = here.engine.pipeline(settings.model)
     timeline, part = pipeline.timeline, (settings.start_s, settings.length_s)
     yield Stage("read")
-    frames = read_frames(clip, timeline.fps, timeline.frame_size, *part, limits=limits, cancelled=here.cancelled)
+    size, shown = timeline.frame_size, timeline.shown
+    frames = read_frames(clip, timeline.fps, size, *part, limits=limits, cancelled=here.cancelled, shown=shown)
     while not here.engine.lock.acquire(timeout=0.1):
         stop_if(here.cancelled)
         yield Stage("wait")

@@ -47,7 +47,7 @@ def card(pipeline, notes: str = "") -> str:
         "from stav2a.media.frames import read_frames",
         "",
         'pipe = STAV2APipeline.from_pretrained("THIS_FOLDER_OR_REPOSITORY")',
-        f'clip = read_frames("clip.mp4", fps={timeline.fps:g}, size={timeline.frame_size})',
+        f'clip = read_frames("clip.mp4", fps={timeline.fps:g}, size={timeline.frame_size}, shown="{timeline.shown}")',
         'out = pipe(clip.frames, "a dog barks", seed=0)  # out.waveforms: float32 [takes, samples]',
         "```",
         "",

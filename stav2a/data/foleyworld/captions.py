@@ -1,7 +1,8 @@
 """Captions: several wordings of what is heard, and wordings kept apart for tests.
 
 The last phrase of each class (`phrases.py`) and the held-out sentence patterns are for tests only: a model that was
-never trained on them shows with them whether it understands other words.
+never trained on them shows with them whether it understands other words. What people type instead of sentences
+(`wordings.py`) is for training only, so that a test stays what it was whatever is added there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 
 from .phrases import PHRASES
 from .plan import Score
+from .wordings import WORDINGS
 
 SENTENCES = (
     "{s} {v}",
@@ -26,6 +28,7 @@ HELD_OUT_SENTENCES = (
     "{s} {ing} {count}, close by",
     "audio of {s} {ing}",
 )
+LOOSE = 0.4  # share of training's clauses that are worded as people type
 SILENT = ("silence", "no sound", "nothing can be heard", "it is quiet")
 HELD_OUT_SILENT = ("complete silence", "not a sound is heard")
 
@@ -47,14 +50,21 @@ def count_words(count: int, rate: float, rng: np.random.Generator) -> str:
 
 
 def caption(
-    score: Score, rng: np.random.Generator, held_out: bool = False, recorded: dict[str, str] | None = None
+    score: Score,
+    rng: np.random.Generator,
+    held_out: bool = False,
+    recorded: dict[str, str] | None = None,
+    loose: np.random.Generator | None = None,
 ) -> str:
-    """A sentence on what is heard. `recorded` gives captions of the recordings used, by class: more wordings."""
+    """A sentence on what is heard. `recorded` gives captions of the recordings used, by class: more wordings.
+
+    With `loose`, a generator of its own so that `rng` draws the same as without, some clauses are as people type them.
+    """
     classes = score.classes()[:3]
     if not classes:
         choices = HELD_OUT_SILENT if held_out else SILENT
         return choices[int(rng.integers(len(choices)))]
-    parts = [_clause(name, score, rng, held_out and k == 0, recorded or {}) for k, name in enumerate(classes)]
+    parts = [_clause(name, score, rng, held_out and k == 0, recorded or {}, loose) for k, name in enumerate(classes)]
     if len(parts) == 1:
         text = parts[0]
     else:
@@ -68,10 +78,25 @@ def caption(
     return text
 
 
-def _clause(name: str, score: Score, rng: np.random.Generator, held_out: bool, recorded: dict[str, str]) -> str:
+def _clause(
+    name: str,
+    score: Score,
+    rng: np.random.Generator,
+    held_out: bool,
+    recorded: dict[str, str],
+    loose: np.random.Generator | None,
+) -> str:
     times = [e.time_s for e in score.audible if e.cls == name]
     span = times[-1] - times[0] if len(times) > 1 else 1.0
     count = count_words(len(times), (len(times) - 1) / max(span, 0.2), rng) if times else ""
+    usual = _usual(name, count, rng, held_out, recorded)
+    if loose is None or loose.random() >= LOOSE:
+        return usual
+    words = WORDINGS[name][int(loose.integers(len(WORDINGS[name])))]
+    return f"{words} {count}" if count and loose.random() < 0.5 else words
+
+
+def _usual(name: str, count: str, rng: np.random.Generator, held_out: bool, recorded: dict[str, str]) -> str:
     if not held_out and recorded.get(name) and rng.random() < 0.4:
         return recorded[name] + (f" {count}" if count and rng.random() < 0.6 else "")
     phrases = PHRASES[name]

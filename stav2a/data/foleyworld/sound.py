@@ -30,14 +30,22 @@ class Sound:
         return [e.time_s for e in self.events if e.audible]
 
 
-def render(score: Score, source: BankSource | ModalSource, rng: np.random.Generator, held_out: bool = False) -> Sound:
-    """Mix a score. The same score with another generator gives another take of it."""
+def render(
+    score: Score,
+    source: BankSource | ModalSource,
+    rng: np.random.Generator,
+    held_out: bool = False,
+    loose: np.random.Generator | None = None,
+) -> Sound:
+    """Mix a score. The same score with another generator gives another take of it; `held_out` and `loose` as in
+    `captions.caption`.
+    """
     samples = round(score.duration_s * SAMPLE_RATE)
     mix = np.zeros(samples, np.float32)
     recorded: dict[str, str] = {}
     _lay_events(mix, score, source, rng, recorded)
     _lay_beds(mix, score, source, rng, recorded)
-    text = captions.caption(score, rng, held_out, recorded)
+    text = captions.caption(score, rng, held_out, recorded, loose)
     if rng.random() < 0.45 and mix.any():
         mix = room(mix, rng)
     mix = level(mix, rng)

@@ -150,7 +150,8 @@ class FoleyWorld:
     def sound(self, i: int, variant: int = 0, plan: Plan | None = None) -> mixing.Sound:
         """The sound of clip i without its picture; variants are other recordings, rooms and wordings."""
         score = (plan or self.plan(i)).score
-        return mixing.render(score, self.source, self._rng(i, 2, variant), self.held_out_captions)
+        loose = self._rng(i, 3, variant) if self.split == "train" and not self.held_out_captions else None
+        return mixing.render(score, self.source, self._rng(i, 2, variant), self.held_out_captions, loose)
 
     def frames(self, i: int, plan: Plan | None = None) -> np.ndarray:
         """The picture of clip i: uint8 [T, size, size, 3] RGB; frame k shows the time k / fps."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stav2a.condition.onset import onset_curve
+from stav2a.metrics.buzz import frame_buzz_db
 from stav2a.metrics.dynamics import attack_times_s, noise_floor_db
 from stav2a.metrics.foley_figures import average_precision, gain, median, micro_f1
 from stav2a.metrics.foley_test import SOUNDS, judged_peaks
@@ -57,6 +58,18 @@ def test_the_noise_floor_is_what_sounds_while_the_real_one_is_silent():
     assert noise_floor_db(hiss, real, rate) == pytest.approx(-40, abs=0.3)
     assert noise_floor_db(0 * hiss, real, rate) == -120
     assert noise_floor_db(hiss, np.ones_like(real), rate) is None
+
+
+def test_what_is_repeated_with_every_mel_frame_buzzes():
+    rate, hop, rng = 16000, 160, np.random.default_rng(0)
+    noise = 0.1 * rng.standard_normal(4 * rate)
+    frozen = np.tile(noise[:hop], 4 * rate // hop)  # the same grains again and again: an envelope without phase
+    assert frame_buzz_db(noise, rate, hop) == pytest.approx(0, abs=0.5)
+    assert frame_buzz_db(frozen, rate, hop) > 40
+    assert 2 < frame_buzz_db(noise + 0.5 * frozen, rate, hop) < 5 < 20 < frame_buzz_db(noise + 10 * frozen, rate, hop)
+    tone = np.sin(2 * np.pi * 437 * np.arange(4 * rate) / rate)  # one tone, wherever it lies, is no buzz
+    assert abs(frame_buzz_db(tone + 0.01 * noise, rate, hop)) < 1
+    assert frame_buzz_db(np.zeros(rate), rate, hop) is None and frame_buzz_db(noise[:100], rate, hop) is None
 
 
 def test_a_median_has_an_interval():

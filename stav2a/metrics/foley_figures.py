@@ -88,6 +88,9 @@ def summary(result: FoleyTest) -> dict[str, dict]:
     for name in SOUNDS:
         if result.floors_db[name]:
             rows[f"noise floor where the real sound is silent, {name}: dBFS"] = median(result.floors_db[name])
+    for name in SOUNDS:
+        if result.buzz_db[name]:
+            rows[f"buzz at the rate of mel frames, {name}: dB"] = median(result.buzz_db[name])
     if result.asked_silent_db:
         rows["level of clips asked to be silent, whole, dBFS"] = median(result.asked_silent_db)
     return rows

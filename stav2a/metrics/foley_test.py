@@ -17,6 +17,7 @@ from stav2a.condition.onset import pick_onsets
 from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.media.audio import loudness_lufs
 from stav2a.metrics import bank_classifier
+from stav2a.metrics.buzz import frame_buzz_db
 from stav2a.metrics.dynamics import attack_times_s, levels_db, noise_floor_db
 from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets
 from stav2a.metrics.reconstruction import coded_and_decoded, vocoded
@@ -43,6 +44,7 @@ class FoleyTest:
     precision: list[tuple[float, bool]] = field(default_factory=list)
     events: int = 0
     asked_silent_db: list[float] = field(default_factory=list)
+    buzz_db: dict[str, list[float]] = field(default_factory=by_sound)
     floors_db: dict[str, list[float]] = field(default_factory=by_sound)
     attacks_s: dict[str, list[float]] = field(default_factory=by_sound)
     levels_lu: list[float] = field(default_factory=list)
@@ -93,6 +95,9 @@ def run(
             floor = noise_floor_db(sound, clip.waveform, rate)
             if floor is not None:
                 result.floors_db[name].append(floor)
+            buzz = frame_buzz_db(sound, rate, timeline.hop_length)
+            if buzz is not None:
+                result.buzz_db[name].append(buzz)
             if asked in classifier.classes:
                 result.ranks[name].append(rank(classifier, sound, asked))
         level = loudness_lufs(wave, rate) - loudness_lufs(clip.waveform, rate)

@@ -13,11 +13,12 @@ from diffusers import UNet2DConditionModel
 from stav2a import presets
 from stav2a.condition import text
 from stav2a.condition.attentive_pool import AttentivePooling
-from stav2a.condition.cavp import CAVPVideoEncoder, max_pooled, with_differences
+from stav2a.condition.cavp import CAVPVideoEncoder, TemporalBlock, max_pooled, with_differences
 from stav2a.condition.onset import LocalFeatures, onset_curve, pick_onsets
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.sound import channels_last
 from stav2a.sound.vocoder import build_vocoder, vocode
+from stav2a.weights.half import folded, halved
 
 STEP = 0.04
 
@@ -205,6 +206,25 @@ def test_control_acts_where_it_stands(control):
     hit[:, :, 8] = 1
     difference = (embedding(hit) - embedding(silent)).abs().amax((0, 1, 3))
     assert (difference > 0).nonzero().flatten().tolist() == [7, 8, 9]
+
+
+def test_weights_stay_within_what_fp16_holds():
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(TemporalBlock(8, 2)).eval()
+    block, x = encoder[0], 300 * torch.randn(2, 8, 40)
+    torch.nn.init.normal_(block.conv2.weight)
+    block.bn.running_var.copy_(torch.tensor([1.0, 20_000.0, 100_000.0, 3e6]))
+    block.bn.running_mean.copy_(torch.tensor([0.1, 50.0, -300.0, 900.0]))
+    with torch.no_grad():
+        before = encoder(x)
+        torch.testing.assert_close(folded(encoder)(x), before, rtol=1e-5, atol=1e-4)
+        stored = halved(encoder, "video_encoder")
+        assert stored[0].bn.running_var.max() <= 2**14
+        torch.testing.assert_close(stored.float()(x), before, rtol=1e-2, atol=1)
+        assert block.bn.running_var.max() == 3e6, "the part itself stays as it was"
+    encoder[0].conv2.bias.data[3] = 1e6
+    with pytest.raises(ValueError, match=r"video_encoder.*conv2\.bias"):
+        halved(encoder, "video_encoder")
 
 
 # ---- vocoder and text ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from stav2a.engine import Engine
 from stav2a.media.limits import InputError
@@ -164,3 +165,9 @@ def test_a_slow_machine_is_said_and_a_quick_one_is_not(monkeypatch, engine):
     assert any("Running on a CPU" in sentence for sentence in page.notices(engine))
     monkeypatch.setattr(page, "likely_accelerated", lambda: True)
     assert page.notices(engine) == []
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "assets").glob("**/*.safetensors")), ids=lambda f: f.parent.name)
+def test_shipped_weights_are_all_numbers(file):
+    lost = [name for name, value in load_file(file).items() if not value.float().isfinite().all()]
+    assert not lost, f"fp16 did not hold these: {lost}"

@@ -132,6 +132,18 @@ class TemporalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(functional.relu(self.bn(self.conv1(x)), inplace=True))
 
+    @torch.no_grad()
+    def fold(self, largest: float = 2.0**14) -> None:
+        """The same function with variances of at most `largest`: channels above are scaled down by a power of two.
+
+        Sums over long clips' features reach variances that fp16 (65,504 at most) stores as infinite, and a channel
+        divided by that is dead.
+        """
+        scale = torch.exp2((self.bn.running_var / largest).log2().div(2).ceil().clamp(min=0))
+        self.conv1.weight /= scale[:, None, None]
+        self.bn.running_mean /= scale
+        self.bn.running_var /= scale.square()
+
 
 class CAVPVideoEncoder(ModelMixin, ConfigMixin):
     """Frames -> `cavp_features`, unit norm per frame.

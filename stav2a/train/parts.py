@@ -20,6 +20,7 @@ from stav2a.sound.vae import build_vae
 from stav2a.sound.vocoder import build_vocoder
 from stav2a.tiny import tiny
 from stav2a.weights.card import card
+from stav2a.weights.half import folded, halved
 
 CLASSES = {
     "video_encoder": CAVPVideoEncoder,
@@ -102,7 +103,7 @@ def assemble(
     """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens, with a model card.
 
     `half` stores fp16, which is half the size; `notes` (Markdown) joins the card. MiniLM, the text encoder of
-    `compact`, stays out of it: it comes with its pip package.
+    `compact`, stays out of it: it comes with its pip package. Raises `ValueError` where a weight would not be finite.
     """
     tokenizer, text_encoder = text_parts(model)
     pipe = STAV2APipeline(
@@ -117,7 +118,7 @@ def assemble(
     out = Path(out)
     for name in CLASSES:
         part = getattr(pipe, name)
-        (part.half() if half else part).save_pretrained(out / name)
+        (halved(part, name) if half else folded(part)).save_pretrained(out / name)
     pipe.scheduler.save_pretrained(out / "scheduler")
     pipe.save_config(out)
     if model != "compact":

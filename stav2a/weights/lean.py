@@ -13,7 +13,6 @@ A system with a video encoder of its own has it, and its local features, in its 
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from pathlib import Path
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from .check import WEIGHT_NAMES, known_class
 from .errors import WeightsError
+from .half import folded, halved
 from .load import load_strict
 
 UNET_FILE = WEIGHT_NAMES[0]
@@ -154,12 +154,12 @@ def counting(state: dict, part: str) -> dict:
 def _differs(pipeline, part: str, folder: Path) -> bool:
     """Whether what counts of a part is another one in `folder`."""
     kept = load_file(weights_of(folder, part))
-    return bool(_differing(counting(getattr(pipeline, part).state_dict(), part), counting(kept, part)))
+    return bool(_differing(counting(folded(getattr(pipeline, part)).state_dict(), part), counting(kept, part)))
 
 
 def _copy(pipeline, part: str, folder: Path, half: bool) -> None:
-    copied = copy.deepcopy(getattr(pipeline, part))
-    (copied.half() if half else copied).save_pretrained(folder / part)
+    own = getattr(pipeline, part)
+    (halved(own, part) if half else folded(own)).save_pretrained(folder / part)
 
 
 def _differing(given: dict, kept: dict) -> list[str]:

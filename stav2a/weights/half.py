@@ -1,0 +1,27 @@
+"""Parts as they are stored: in numbers that fp16 holds."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from stav2a.condition.cavp import TemporalBlock
+
+
+def folded(part: nn.Module) -> nn.Module:
+    """A copy that does the same with variances within fp16's range."""
+    part = copy.deepcopy(part)
+    for module in part.modules():
+        if isinstance(module, TemporalBlock):
+            module.fold()
+    return part
+
+
+def halved(part: nn.Module, name: str) -> nn.Module:
+    """A folded copy in fp16; `ValueError` names a value that it would lose."""
+    part = folded(part).half()
+    lost = [key for key, value in part.state_dict().items() if not value.isfinite().all()]
+    if lost:
+        raise ValueError(f"The part {name} cannot be stored in fp16: {lost[0]} is not finite there.")
+    return part

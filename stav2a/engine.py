@@ -139,9 +139,7 @@ def unavailable(name: str) -> str | None:
 
 
 def _warm_measures() -> None:
-    """Compile what the onset detector compiles on first use, while the weights load."""
-    import numpy as np
+    """Read what the onset detector compiles on first use, while the weights load."""
+    from stav2a.sound.compiled import librosa
 
-    from stav2a.metrics.onsets import detect_onsets
-
-    detect_onsets(np.random.default_rng(0).normal(size=8000).astype(np.float32), 16_000)
+    librosa()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import correlate, correlation_lags
 
+from stav2a.sound.compiled import librosa
+
 EDGE_S = 0.2
 
 
@@ -64,11 +66,9 @@ def w_dis(reference: np.ndarray, generated: np.ndarray, frame_s: float) -> float
 
 def dtw_dis(reference: np.ndarray, generated: np.ndarray) -> float:
     """TiVA's DTW-dis: Euclidean distance of two curves, each with maximum 1, after dynamic time warping."""
-    import librosa
-
     reference, generated = (_unit_peak(curve) for curve in _pair(reference, generated))
     cost = (reference[:, None] - generated[None, :]) ** 2
-    return float(np.sqrt(librosa.sequence.dtw(C=cost, backtrack=False)[-1, -1]))
+    return float(np.sqrt(librosa().sequence.dtw(C=cost, backtrack=False)[-1, -1]))
 
 
 def _pair(reference: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import warnings
 from typing import Literal
 
-import librosa
 import numpy as np
+
+from stav2a.sound.compiled import librosa
 
 Detector = Literal["attack", "librosa"]
 
@@ -59,7 +60,7 @@ def onset_strength(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
         return np.zeros(1 + waveform.size // LIBROSA_HOP, np.float32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_fft=.* is too large")  # clips shorter than one window
-        return librosa.onset.onset_strength(y=waveform, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
+        return librosa().onset.onset_strength(y=waveform, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
 
 
 def onset_frame_s() -> float:
@@ -71,8 +72,8 @@ def strength_onsets(strength: np.ndarray) -> np.ndarray:
     """Onsets in seconds of a curve from `onset_strength`, picked as the authors do."""
     if not strength.any():
         return np.zeros(0)
-    frames = librosa.onset.onset_detect(onset_envelope=strength, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
-    return librosa.frames_to_time(frames, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
+    frames = librosa().onset.onset_detect(onset_envelope=strength, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
+    return librosa().frames_to_time(frames, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
 
 
 def _librosa_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -86,8 +87,11 @@ def _attack_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     lead_in = round(LEAD_IN_S * ATTACK_RATE)
     waveform = np.concatenate([np.zeros(lead_in, np.float32), waveform])
 
-    strength = librosa.onset.onset_strength(y=waveform, sr=ATTACK_RATE, n_fft=512, hop_length=ATTACK_HOP, n_mels=64)
-    frames = librosa.onset.onset_detect(onset_envelope=strength, sr=ATTACK_RATE, hop_length=ATTACK_HOP, backtrack=True)
+    onset = librosa().onset
+    strength = onset.onset_strength(y=waveform, sr=ATTACK_RATE, n_fft=512, hop_length=ATTACK_HOP, n_mels=64)
+    frames = librosa().onset.onset_detect(
+        onset_envelope=strength, sr=ATTACK_RATE, hop_length=ATTACK_HOP, backtrack=True
+    )
     times_s = np.unique(frames) * ATTACK_HOP / ATTACK_RATE
     times_s = times_s[_rises(waveform, times_s)] - LEAD_IN_S
     return np.maximum(times_s, 0.0)
@@ -96,7 +100,7 @@ def _attack_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 def _rises(waveform: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     """Which of the times have an attack in the level (RMS of 5 ms every 4 ms): bool [len(times_s)]."""
     hop = ATTACK_HOP // 2
-    rms = librosa.feature.rms(y=waveform, frame_length=80, hop_length=hop)[0]
+    rms = librosa().feature.rms(y=waveform, frame_length=80, hop_length=hop)[0]
     level_db = 20 * np.log10(np.maximum(rms, 1e-7))
     step_s = hop / ATTACK_RATE
     before, after = round(0.02 / step_s), round(RISE_WITHIN_S / step_s)
@@ -114,4 +118,4 @@ def resample(waveform: np.ndarray, sample_rate: int, target_rate: int) -> np.nda
         raise ValueError(f"a sample rate is a positive number of Hz, not {sample_rate}")
     if sample_rate == target_rate or not waveform.size:
         return waveform
-    return librosa.resample(waveform, orig_sr=sample_rate, target_sr=target_rate)
+    return librosa().resample(waveform, orig_sr=sample_rate, target_sr=target_rate)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import torch
 from torch import Tensor
 
 from stav2a.timeline import Timeline
+
+from .compiled import librosa
 
 N_FFT = 1024
 LOG_FLOOR = 1e-5  # amplitudes below are silence: ln(1e-5) = -11.5
@@ -18,7 +19,7 @@ LOG_FLOOR = 1e-5  # amplitudes below are silence: ln(1e-5) = -11.5
 @lru_cache(maxsize=4)
 def mel_filters(sample_rate: int, mel_bins: int) -> Tensor:
     """Slaney mel filters from 0 Hz to half the sample rate: Tensor[mel_bins, N_FFT // 2 + 1]."""
-    filters = librosa.filters.mel(sr=sample_rate, n_fft=N_FFT, n_mels=mel_bins, fmin=0, fmax=sample_rate / 2)
+    filters = librosa().filters.mel(sr=sample_rate, n_fft=N_FFT, n_mels=mel_bins, fmin=0, fmax=sample_rate / 2)
     return torch.from_numpy(np.ascontiguousarray(filters))
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import librosa
 import numpy as np
 
 from stav2a.data.shards import Shards
+from stav2a.sound.compiled import librosa
 from stav2a.timeline import Timeline
 
 from .config import checked_chance
@@ -148,7 +148,7 @@ class PreparedWorld:
             first, length = round(piece.first * per_frame), round((stop - start) * piece.rate)
             part = self.shards.waveform(piece.clip)[first : first + length]
             if piece.rate != 1 and len(part):
-                part = librosa.effects.time_stretch(part, rate=piece.rate)
+                part = librosa().effects.time_stretch(part, rate=piece.rate)
             part = part[: stop - start]
             waveform[start : start + len(part)] = part
         return Heard(plan.onsets_s, waveform, plan.caption)

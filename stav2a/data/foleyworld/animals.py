@@ -40,6 +40,8 @@ COMMON = ("dog_bark",) * 5 + ("cat_meow", "bird_chirp", "bird_chirp")
 class Caller(Scene):
     """One animal or face. The mouth starts to open a moment before the sound and is widest just after it."""
 
+    focus = (0.22, 0.25, 0.78, 0.72)
+
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         self.cls = str(rng.choice([*CALLS, *COMMON]))

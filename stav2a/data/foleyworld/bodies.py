@@ -123,14 +123,21 @@ class Bodies(Scene):
         by_body: list[list[tuple[float, float]]] = [[] for _ in range(self.count)]
         for time_s, k, impulse in contacts:
             x = path[min(int(time_s / STEP), total - 1), k, 0]
-            if impulse > 0.07 * scale and -0.1 < x < 1.1:
+            # Weaker contacts and those out of the stage are neither seen nor heard.
+            if impulse > 0.12 * scale and 0.0 < x < 1.0:
                 by_body[k].append((time_s, impulse))
+        where = []
         for k, own in enumerate(by_body):
             kept = spaced([c[0] for c in own], 0.07, self.duration_s)
             level = dict(own)
             for t in kept:
                 gain = float(np.clip((level[float(t)] / scale) ** 0.8, 0.05, 1))
                 self.score.events.append(Event(float(t), self.cls[k], gain, k))
+                where.append(path[min(int(t / STEP), total - 1), k, :2])
+        if where:
+            reach = self.radius.max()
+            (left, top), (right, bottom) = np.min(where, 0) - reach, np.max(where, 0) + reach
+            self.focus = (max(left, 0.0), max(top, 0.0), min(right, 1.0), min(bottom, 1.05))
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:
         self.looks = [props.thing(rng, art, cls) for cls in self.cls]
@@ -141,7 +148,7 @@ class Bodies(Scene):
         self.times = times
 
     def draw(self, brush: Brush, t: float) -> None:
-        if self.ground:
+        if self.ground and not self.shares_picture:
             brush.sprite(self.ground, 0.5, self.floor, 3.0, float(np.arctan(self.slope)), pivot=(0.5, 0.0))
         for k in range(self.count):
             x, y, angle = self.paths[k](t * self.path_scale)
@@ -158,6 +165,8 @@ class Bodies(Scene):
 
 class Pushed(Scene):
     """A hand or thing that slides in, knocks something over or against a wall, and goes back."""
+
+    focus = (0.3, 0.3, 0.7, 0.7)
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)

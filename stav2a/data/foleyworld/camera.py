@@ -120,6 +120,21 @@ class Camera:
         """Add a vertical path [n] at 50 Hz (steps of a walking camera)."""
         self.y += np.interp(np.arange(len(self.y)), np.arange(len(path)), path)
 
+    def window(self, bars: int = 0) -> tuple[float, float, float, float]:
+        """What is in the picture all the time, in stage units: left, top, right, bottom.
+
+        bars: rows of the frame that are black at its top and at its bottom. At least 0.3 wide and high: a camera
+        that moves further loses sight of its subject at times.
+        """
+        low, high = [], []
+        for path, squeeze, lost in ((self.x, self.squeeze[0, 0], 0), (self.y, self.squeeze[1, 1], bars)):
+            extent = 0.5 * (1 - 2 * lost / self.size) / (1.1 * squeeze * (1 + self.zoom.max()))
+            start, stop = max(path.max() - extent, -0.5) + 0.02, min(path.min() + extent, 0.5) - 0.02
+            middle = (start + stop) / 2
+            low.append(0.5 + min(start, middle - 0.15))
+            high.append(0.5 + max(stop, middle + 0.15))
+        return low[0], low[1], high[0], high[1]
+
     def frame(self, picture: np.ndarray, t: float) -> np.ndarray:
         k = min(t * self.rate, len(self.x) - 2)
         i, w = int(k), k - int(k)
@@ -159,7 +174,7 @@ class Film:
             )
         self.flicker = rng.uniform(2, 14) if rng.random() < 0.1 else 0.0
         self.pace = rng.uniform(0.5, 12)
-        self.quality = int(rng.integers(8, 60)) if rng.random() < 0.25 else 0
+        self.quality = int(rng.integers(20, 80)) if rng.random() < 0.25 else 0
         self.bars = int(size * rng.uniform(0.04, 0.15)) if rng.random() < 0.08 else 0
         self.title = None
         if rng.random() < 0.1:

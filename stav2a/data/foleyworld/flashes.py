@@ -71,6 +71,11 @@ class Gun(Scene):
         self.at = np.array([0.45, 0.4]) if self.whole else np.array([rng.uniform(0.2, 0.5), rng.uniform(0.45, 0.75)])
         self.wind = rng.normal(0, 0.15, 2) - (0, 0.1)
         self.shell = rng.random() < 0.4
+        muzzle = self.at + 0.8 * self.length * np.array([np.cos(self.aim), np.sin(self.aim)])
+        if self.first:
+            muzzle = np.array([0.5, 0.95]) + 0.85 * np.array([np.sin(0.3 + self.aim), -np.cos(0.3 + self.aim)])
+        near = (self.at if not self.first else muzzle) - (0.05, 0.1)
+        self.focus = (*np.minimum(near, muzzle - 0.12), *np.maximum(near + (0.1, 0.2), muzzle + 0.12))
 
     def draw(self, brush: Brush, t: float) -> None:
         k, since = after(self.times, t)
@@ -145,6 +150,8 @@ class Fireworks(Scene):
                 self.jolts = tuple((float(t), 0.03 * g) for t, g in zip(self.times, self.gains, strict=True))
         self.lit = {"fireworks": rng.uniform(0, 30), "explosion": rng.uniform(0, 90), "thunder": rng.uniform(60, 160),
                     "camera": rng.uniform(40, 150), "pop": 0.0}[self.kind]  # fmt: skip
+        if n and self.kind != "camera":
+            self.focus = (*self.places.min(0) - 0.1, *self.places.max(0) + 0.1)
         self.fade = {"thunder": 0.12, "explosion": 0.12, "camera": 0.04}.get(self.kind, 0.2)
 
     def light(self, t: float) -> float:

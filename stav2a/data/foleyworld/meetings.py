@@ -48,6 +48,7 @@ class Closing(Scene):
         self.depth = rng.uniform(0.1, 0.35)
         self.way = rng.choice([-1, 1])
         self.hand = props.hand(rng).sprite if rng.random() < 0.4 else None
+        self.focus = (0.5 - 0.4 * self.w, 0.5 - 0.4 * self.h, 0.5 + 0.4 * self.w, 0.5 + 0.4 * self.h)
 
     def draw(self, brush: Brush, t: float) -> None:
         o = float(self.open(t))

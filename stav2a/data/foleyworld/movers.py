@@ -16,6 +16,8 @@ from .strikes import bone
 class Mover(Scene):
     """One silent thing. Its sudden moves are events with `audible=False`."""
 
+    focus = None
+
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         self.kind = str(rng.choice(["drift", "wave", "orbit", "passer", "hop", "flicker", "arm"]))
@@ -36,6 +38,7 @@ class Mover(Scene):
         self.look = props.thing(rng, art)
         self.torso, self.head, self.limb = props.torso(rng), props.head(rng), props.limb(rng, "any")
         self.ink = colour(rng)
+        self.layer = 1.5 if rng.random() < 0.3 else 0.5  # before or behind what sounds
 
     def draw(self, brush: Brush, t: float) -> None:
         x, y = self.centre + self.reach * np.sin(2 * np.pi * self.pace * t + self.phase)

@@ -52,6 +52,13 @@ class Pluck(Scene):
         self.tilt = rng.normal(0, 0.3)
         self.wide = rng.uniform(0.02, 0.06)
         self.side = rng.choice([-1, 1])
+        half = 0.5 * self.size
+        self.focus = {
+            "string": (0.35, 0.3, 0.8, 0.75),
+            "bell": (0.45 - half, 0.1, 0.55 + half, 0.2 + 0.75 * self.size),
+            "clock": (0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half),
+            "shaker": (0.25, 0.25, 0.75, 0.75),
+        }[self.kind]
 
     def draw(self, brush: Brush, t: float) -> None:
         getattr(self, f"_{self.kind}")(brush, t)

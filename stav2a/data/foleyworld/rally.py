@@ -53,6 +53,11 @@ class Rally(Scene):
         self.ball = props.thing(rng, art, "ball_bounce_hit") if rng.random() < 0.5 else None
         self.ball_colour, self.ball_size = colour(rng) * 0.5 + 120, rng.uniform(0.008, 0.035)
         self.scale = rng.uniform(0.5, 1.1)
+        hits = np.array([self._hit_point(p) for p in range(self.players)])
+        (left, top), (right, bottom) = hits.min(0) - 0.1, hits.max(0) + 0.1
+        if self.middle:  # where the ball meets the floor
+            left, right, bottom = min(left, 0.3), max(right, 0.75), self.floor + 0.04
+        self.focus = (left, top, right, bottom)
         self.wall = colour(rng) if self.players == 1 and rng.random() < 0.6 else None
 
     def draw(self, brush: Brush, t: float) -> None:

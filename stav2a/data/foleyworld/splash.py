@@ -28,6 +28,8 @@ class Splash(Scene):
         self.x = rng.uniform(0.25, 0.75, n) if not self.drops else np.full(n, rng.uniform(0.35, 0.65))
         self.drift = rng.normal(0, 0.3, n) * (not self.drops)
         self.g = rng.uniform(1.5, 4.0)
+        if n:
+            self.focus = (self.x.min() - 0.12, self.level - 0.2, self.x.max() + 0.12, self.level + 0.12)
         self.above = rng.random() < 0.25  # seen from above: rings
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:

@@ -11,7 +11,7 @@ from .art import Art, colour
 from .brush import Brush
 from .motion import Curve, Swing, elbow, fake_times, shake, travel
 from .plan import Event, rhythm
-from .scene import Scene, after
+from .scene import Scene, after, until
 
 TOOL_CLASSES = {
     "stick": ("tom_drum", "snare_drum", "wood_hit", "metal_hit", "plastic_hit", "wood_block", "cowbell", "stone_hit",
@@ -22,6 +22,7 @@ TOOL_CLASSES = {
     "hand": ("hand_drum", "hand_drum", "hand_drum", "wood_hit", "thud", "body_hit", "plastic_hit", "hand_clap"),
 }  # fmt: skip
 RATES = {"stick": (0.6, 8), "hammer": (0.4, 3.5), "mallet": (0.8, 7), "knife": (1.0, 8), "hand": (0.6, 8)}
+KICK_Y = 0.85  # of the bass drum's middle
 KIT = ("snare_drum", "tom_drum", "cymbal", "tom_drum", "cymbal", "kick_drum")
 
 
@@ -69,6 +70,11 @@ class Strike(Scene):
             self.score.events += [Event(float(t), "kick_drum", float(rng.uniform(0.5, 0.9)), 90) for t in self.kick]
         else:
             self.kick = np.zeros(0)
+        x, y = [target.x for target in self.targets], [target.y for target in self.targets]
+        self.focus = (min(x) - 0.08, min(y) - 0.15, max(x) + 0.08, max(y) + 0.06)
+        if len(self.kick):
+            left, top, right, _ = self.focus
+            self.focus = (min(left, 0.35), top, max(right, 0.75), KICK_Y + 0.12)
         self._geometry(rng)
 
     def _plan_hits(self, rng: np.random.Generator, times: np.ndarray) -> None:
@@ -169,12 +175,10 @@ class Strike(Scene):
             bob = sum(0.008 * (1 - swing(t)) for swing in self.swings)
             brush.sprite(self.body[0], 0.5, top - 0.03 + bob, 0.3, pivot=(0.5, 0.0))
             brush.sprite(self.body[1], 0.5, top + bob, 0.17, pivot=(0.5, 0.95))
-        if self.table:
+        if self.table and not self.shares_picture:
             brush.sprite(self.table, 0.5, self.targets[0].y + 0.02, 1.3, pivot=(0.5, 0.0))
         if len(self.kick):
-            _, since = after(self.kick, t)
-            wobble = 0.02 * shake(since, 0.08, 14)
-            brush.sprite(self.drum_big, 0.5, 0.95, 0.35, stretch=(1 + wobble, 1 - wobble))
+            self._draw_kick(brush, t)
         for target, (sprite, pivot) in zip(self.targets, self.looks, strict=True):
             self._draw_target(brush, target, sprite, pivot, t)
         for arm in range(self.arms):
@@ -186,6 +190,20 @@ class Strike(Scene):
                     p = (target.x, target.y) + self.chips * since + (0, 1.2 * since**2)
                     for x, y in p:
                         brush.disc(x, y, 0.008, self.chip_colour)
+
+    def _draw_kick(self, brush: Brush, t: float) -> None:
+        """The bass drum and its beater, which swings in and falls back; the foot's leg goes down with it."""
+        _, since = after(self.kick, t)
+        _, to = until(self.kick, t)
+        away = min(1.0, to / 0.09, 0.1 + since / 0.12)
+        wobble = 0.04 * shake(since, 0.08, 14)
+        brush.sprite(self.drum_big, 0.5, KICK_Y, 0.35, stretch=(1 + wobble, 1 - wobble))
+        angle = -1.1 * away
+        pivot, head = np.array([0.66, KICK_Y + 0.12]), np.array([np.sin(angle), -np.cos(angle)]) * (0.17, 0.17)
+        tip = pivot + head * (-1, 1) + (-0.12, 0)
+        brush.line([pivot, tip], (40, 40, 45), 0.015)
+        brush.disc(*tip, 0.03, (230, 225, 210))
+        bone(brush, self.upper, (0.85, KICK_Y - 0.2), (0.78, KICK_Y + 0.1 - 0.05 * away), 0.09)
 
     def _draw_target(self, brush: Brush, target: Target, sprite, pivot, t: float) -> None:
         _, since = after(target.times, t)

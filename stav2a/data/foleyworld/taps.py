@@ -36,6 +36,7 @@ class Taps(Scene):
         self.down_s = rng.uniform(0.05, 0.1)
         self.low = rng.uniform(0.5, 0.75)
         self.lag = rng.uniform(0.08, 0.2)
+        self.focus = (0.12, self.low - 0.12, 0.88, self.low + 0.3)
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:
         self.skin = colour(rng, "skin")
@@ -57,7 +58,8 @@ class Taps(Scene):
         self.noise = rng.uniform(0, 6.3, 4)
 
     def draw(self, brush: Brush, t: float) -> None:
-        brush.sprite(self.board, 0.5, self.low - 0.06, 1.0, pivot=(0.5, 0.0))
+        if not self.shares_picture:
+            brush.sprite(self.board, 0.5, self.low - 0.06, 1.0, pivot=(0.5, 0.0))
         brush.sprite(self.keyboard, 0.05, self.low, 0.9, pivot=(0.0, 0.0))
         kw, kh = 0.9 / self.cols, 0.3 / self.rows
         pressed = {}

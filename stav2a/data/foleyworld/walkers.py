@@ -61,6 +61,7 @@ class Walker(Scene):
         self.follow = rng.random() < 0.6
         self.start = 0.5 if self.follow else rng.uniform(-0.2, 0.3)
         self._paths(duration_s)
+        self._keep_to_the_stage()
         self.bobbing = rng.uniform(0.01, 0.04)
         if self.view == "first":
             t = np.arange(int(duration_s * 50) + 3) / 50
@@ -94,6 +95,21 @@ class Walker(Scene):
             ys.append(Curve(y))
         self.foot_x, self.foot_y = xs, ys
 
+    def _keep_to_the_stage(self) -> None:
+        """Steps of one who has walked off are not heard; `focus` spans those that are."""
+        if self.view != "side":
+            wide = 0.2 if self.view == "front" else 0.3
+            self.focus = (0.5 - wide, self.ground - 0.3, 0.5 + wide, min(self.ground + 0.08, 1.0))
+            return
+        x = np.array([self._origin(s) + max(float(foot(s)) for foot in self.foot_x) for s in self.all])
+        seen = (x > 0.05) & (x < 0.95)
+        self.score.events = [e for e, kept in zip(self.score.events, seen, strict=True) if kept]
+        if seen.any():
+            self.focus = (x[seen].min() - 0.1, self.ground - 0.25, x[seen].max() + 0.1, self.ground + 0.06)
+
+    def _origin(self, t: float) -> float:
+        return 0.5 - float(self.body(t)) if self.follow else self.start
+
     @property
     def scroll_rate(self) -> float:
         return self.length / self.period if self.follow and self.view == "side" else 0.0
@@ -112,7 +128,7 @@ class Walker(Scene):
         self.spray = rng.normal(0, 1, (7, 2)) * (0.3, 0.1) - (0, 0.35)
 
     def draw(self, brush: Brush, t: float) -> None:
-        if self.floor:
+        if self.floor and not self.shares_picture:
             brush.sprite(self.floor, 0.5, self.ground, 3.0, pivot=(0.5, 0.0))
         if self.view == "side":
             self._side(brush, t)
@@ -121,7 +137,7 @@ class Walker(Scene):
 
     def _side(self, brush: Brush, t: float) -> None:
         body = float(self.body(t))
-        origin = 0.5 - body if self.follow else self.start
+        origin = self._origin(t)
         phase = abs(float(self.foot_x[0](t)) - float(self.foot_x[1](t))) / (2 * self.length)
         hip = np.array([origin + body, self.ground - 2 * self.leg * (0.97 - 0.06 * phase)])
         feet = [
@@ -206,6 +222,7 @@ class Jumper(Scene):
             self.score.events.append(Event(float(land), self.cls, float(np.clip((height / 0.35) ** 0.5, 0.2, 1))))
         self.ground = rng.uniform(0.7, 0.92)
         self.drift = rng.normal(0, 0.05)
+        self.focus = (0.3, self.ground - 0.3, 0.7, self.ground + 0.04)
         self.squash = rng.uniform(0.03, 0.2)
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:

@@ -21,6 +21,7 @@ from .plan import Bed, Event, Score, smooth_curve
 from .scene import Scene
 from .scenes import SCENES, SILENT
 from .sources import BankSource, ModalSource
+from .staging import Actor, Place, anywhere, beside, framed
 
 cv2.setNumThreads(1)  # a loader's processes share the cores; one clip needs one
 AMBIENT = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects")
@@ -44,23 +45,14 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Actor:
-    """A scene with its place on the stage and the stretch of the clip in which it is seen."""
-
-    scene: Scene
-    scale: float
-    x: float
-    y: float
-    mirror: bool
-    shot: int
-
-
-@dataclass(frozen=True)
 class Plan:
     score: Score
     actors: list[Actor]
     cuts_s: tuple[float, ...]
     name: str
+
+
+Shot = tuple[list[tuple[Scene, Place]], Backdrop, Camera]
 
 
 class FoleyWorld:
@@ -133,14 +125,14 @@ class FoleyWorld:
                 name = str(rng.choice(names, p=weights / weights.sum()))
                 scene = _make(name, rng, self.duration_s)
                 titles.append(name)
-                place = _place(rng) if count == 1 else _place_beside(rng, k)
-                actors.append(Actor(scene, *place, shot))
+                place = anywhere(rng) if count == 1 else beside(rng, k)
+                actors.append(Actor(scene, place, shot))
                 _merge(score, scene, edges[shot], edges[shot + 1], 100 * len(actors))
             if silent and (only_silent or rng.random() < 0.35):
                 for _ in range(int(rng.integers(1, 3))):
                     name = str(rng.choice(silent))
                     scene = _make(name, rng, self.duration_s)
-                    actors.append(Actor(scene, *_place(rng), shot))
+                    actors.append(Actor(scene, anywhere(rng), shot))
                     _merge(score, scene, edges[shot], edges[shot + 1], 100 * len(actors))
         if not self.scenes and score.events and rng.random() < 0.08:
             envelope = smooth_curve(rng, self.duration_s, 4.0, 0.4, 1.0)
@@ -159,20 +151,9 @@ class FoleyWorld:
         rng = self._rng(i, 1)
         canvas_size = max(round(self.size * 1.2), 16)
         film = Film(rng, self.size, self.art)
-        shots = []
-        for shot in range(len(plan.cuts_s) + 1):
-            actors = sorted((a for a in plan.actors if a.shot == shot), key=lambda a: a.scene.layer)
-            for actor in actors:
-                actor.scene.prepare(rng, self.art)
-            jolts = [j for a in actors for j in a.scene.jolts]
-            camera = Camera(rng, self.duration_s, canvas_size, self.size, jolts)
-            for actor in actors:
-                bob = getattr(actor.scene, "bob", None)
-                if bob is not None:
-                    camera.jolt(bob)
-            shots.append((actors, Backdrop(rng, self.art, canvas_size), camera))
+        shots = [self._shot(rng, plan, shot, film, canvas_size) for shot in range(len(plan.cuts_s) + 1)]
         source_fps = float(rng.choice([self.fps, 30.0, 24.0, 20.0, 15.0, 12.0], p=[0.5, 0.24, 0.1, 0.07, 0.06, 0.03]))
-        blurred = rng.random() < 0.3
+        blurred = rng.random() < 0.45
         shutter = rng.uniform(0.2, 0.9) / source_fps
         count = round(self.duration_s * self.fps)
         out = np.empty((count, self.size, self.size, 3), np.uint8)
@@ -184,12 +165,29 @@ class FoleyWorld:
                 out[k] = out[k - 1]
                 continue
             shown = t
-            actors, backdrop, camera = shots[int(np.searchsorted(plan.cuts_s, t, side="right"))]
-            picture = _shoot(canvas, actors, backdrop, t)
-            if blurred and t >= shutter:
-                picture = cv2.addWeighted(picture.copy(), 0.5, _shoot(canvas, actors, backdrop, t - shutter), 0.5, 0)
+            cast, backdrop, camera = shots[int(np.searchsorted(plan.cuts_s, t, side="right"))]
+            picture = _shoot(canvas, cast, backdrop, t)
+            if blurred:  # a camera stamps a picture when it begins to expose it
+                picture = cv2.addWeighted(picture.copy(), 0.5, _shoot(canvas, cast, backdrop, t + shutter), 0.5, 0)
             out[k] = film.develop(camera.frame(picture, t), t)
         return out
+
+    def _shot(self, rng: np.random.Generator, plan: Plan, shot: int, film: Film, canvas_size: int) -> Shot:
+        """Scenes, backdrop and camera of one shot, what sounds framed by the camera."""
+        actors = [a for a in plan.actors if a.shot == shot]
+        for actor in actors:
+            actor.scene.shares_picture = actor.place.part != (0.0, 1.0)
+            actor.scene.prepare(rng, self.art)
+        jolts = [j for a in actors for j in a.scene.jolts]
+        camera = Camera(rng, self.duration_s, canvas_size, self.size, jolts)
+        for actor in actors:
+            bob = getattr(actor.scene, "bob", None)
+            if bob is not None:
+                camera.jolt(bob)
+        window = camera.window(film.bars)
+        actors = sorted(actors, key=lambda a: a.scene.layer)
+        cast = [(a.scene, framed(a.place, a.scene.focus, window) if a.scene.focus else a.place) for a in actors]
+        return cast, Backdrop(rng, self.art, canvas_size), camera
 
 
 def _make(name: str, rng: np.random.Generator, duration_s: float) -> Scene:
@@ -197,27 +195,13 @@ def _make(name: str, rng: np.random.Generator, duration_s: float) -> Scene:
     return make(rng, duration_s)
 
 
-def _shoot(canvas: np.ndarray, actors: list[Actor], backdrop: Backdrop, t: float) -> np.ndarray:
-    scroll = sum(a.scene.scroll_rate for a in actors) * t
-    backdrop.draw(canvas, t, scroll)
+def _shoot(canvas: np.ndarray, cast: list[tuple[Scene, Place]], backdrop: Backdrop, t: float) -> np.ndarray:
+    backdrop.draw(canvas, t, sum(scene.scroll_rate for scene, _ in cast) * t)
     light = 0.0
-    for a in actors:
-        a.scene.draw(Brush(canvas, a.scale, a.x, a.y, a.mirror), t)
-        light += a.scene.light(t)
+    for scene, place in cast:
+        scene.draw(Brush(canvas, place.scale, place.x, place.y, place.mirror), t)
+        light += scene.light(t)
     return cv2.add(canvas, (float(light),) * 4) if light > 1 else canvas
-
-
-def _place(rng: np.random.Generator) -> tuple[float, float, float, bool]:
-    """Scale and offset: mostly filling the frame, sometimes far away or close up."""
-    scale = float(np.clip(np.exp(rng.normal(-0.05, 0.32)), 0.4, 1.7))
-    x, y = (1 - scale) * (0.5 + rng.normal(0, 0.22, 2))
-    return scale, float(x), float(y), bool(rng.random() < 0.5)
-
-
-def _place_beside(rng: np.random.Generator, k: int) -> tuple[float, float, float, bool]:
-    scale = float(rng.uniform(0.45, 0.75))
-    x = rng.uniform(-0.05, 0.1) if k == 0 else rng.uniform(0.9, 1.05) - scale
-    return scale, float(x), float(rng.uniform(0.0, 1 - scale)), bool(rng.random() < 0.5)
 
 
 def _merge(score: Score, scene: Scene, start_s: float, stop_s: float, voice: int) -> None:

@@ -24,7 +24,7 @@ from stav2a.media import (
     fit_loudness,
     mux,
     read_audio,
-    read_frames,
+    read_for_model,
     write_wav,
 )
 from stav2a.media.limits import DEFAULT_LIMITS
@@ -88,16 +88,7 @@ def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callabl
     settings, timeline = job.settings, pipeline.timeline
     check_system(settings, getattr(pipeline, "system", None))
     with job.timed("read"):
-        job.clip = read_frames(
-            job.path,
-            timeline.fps,
-            timeline.frame_size,
-            settings.start_s,
-            settings.length_s,
-            limits,
-            cancelled,
-            timeline.shown,
-        )
+        job.clip = read_for_model(job.path, timeline, settings.start_s, settings.length_s, limits, cancelled)
         if settings.onsets_s is not None:
             check_onsets(settings.onsets_s, job.clip.duration_s)
         if settings.original_audio != "replace":

@@ -13,7 +13,7 @@ from stav2a.bench.measure import Cost, cost, peak_memory
 from stav2a.condition import text
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, guided
-from stav2a.media import mux, read_frames
+from stav2a.media import mux, read_for_model
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.vocoder import vocode
 
@@ -49,7 +49,7 @@ def whole_way(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]:
         return now
 
     now = clock()
-    frames = read_frames(clip, pipe.timeline.fps, pipe.timeline.frame_size, shown=pipe.timeline.shown)
+    frames = read_for_model(clip, pipe.timeline)
     now = done("decode", now)
     output, stage = None, None
     names = {

@@ -8,7 +8,7 @@ import sys
 import time
 
 from stav2a.commands.clips import collect, number, shown
-from stav2a.media import InputError, probe, read_frames
+from stav2a.media import InputError, probe, read_for_model
 from stav2a.outcome import rounded
 from stav2a.settings import Settings
 
@@ -46,9 +46,8 @@ def predict(engine, clip, settings: Settings) -> dict:
     if not engine.has(settings.model):
         probe(clip)  # an unusable file is refused before a model is loaded for it
     pipeline = engine.pipeline(settings.model)
-    start, timeline = time.perf_counter(), pipeline.timeline
-    size, part = timeline.frame_size, (settings.start_s, settings.length_s)
-    read = read_frames(clip, timeline.fps, size, *part, shown=timeline.shown)
+    start = time.perf_counter()
+    read = read_for_model(clip, pipeline.timeline, settings.start_s, settings.length_s)
     with engine.lock:
         found = pipeline.predict_onsets(read.frames)
     seconds = time.perf_counter() - start

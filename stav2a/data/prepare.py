@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from stav2a.media.audio import read_audio
-from stav2a.media.frames import read_frames
+from stav2a.media.frames import read_for_model
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
 from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
@@ -130,8 +130,7 @@ class Maker:
             if not verdict.keep and not self.settings.keep_filtered:
                 yield None, None, note  # refused: its pictures need not be read
                 continue
-            size, part = timeline.frame_size, (start_s, length_s)
-            frames = read_frames(path, timeline.fps, size, *part, limits=LONG, shown=timeline.shown).frames
+            frames = read_for_model(path, timeline, start_s, length_s, LONG).frames
             onsets_s = detect_onsets(waveform, timeline.sample_rate, self.settings.detector)
             yield frames, waveform, {**note, "onsets_s": [round(float(t), 4) for t in onsets_s]}
 

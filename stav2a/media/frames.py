@@ -16,6 +16,7 @@ import numpy as np
 from stav2a.media import ffmpeg
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
+from stav2a.timeline import Timeline
 
 ROUNDING = {"latest": "up", "nearest": "near"}  # of pictures' times, to steps of the asked rate
 EARLY_US = 1_000  # stored times are rounded: a picture that comes so little after a moment is shown at it
@@ -60,6 +61,20 @@ def read_frames(
     if info.hdr == "pq":
         frames = PQ_TO_SDR[frames]
     return Clip(frames, float(fps), used_s, info, float(start_s))
+
+
+def read_for_model(
+    path: str | Path,
+    timeline: Timeline,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    cancelled: Callable[[], bool] | None = None,
+) -> Clip:
+    """`read_frames` at the rate and size, and with the pictures for each moment, of a model's `timeline`."""
+    return read_frames(
+        path, timeline.fps, timeline.frame_size, start_s, duration_s, limits, cancelled, shown=timeline.shown
+    )
 
 
 def used_part(info: ClipInfo, start_s: float, duration_s: float | None, limits: Limits = DEFAULT_LIMITS) -> float:

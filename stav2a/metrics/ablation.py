@@ -113,7 +113,7 @@ def generate_row(row: Row, table: Table, folder: Path, load=None) -> list[dict[s
     from tqdm import tqdm
 
     from stav2a.media.audio import write_wav
-    from stav2a.media.frames import read_frames
+    from stav2a.media.frames import read_for_model
 
     clips = by_stem(table.videos or table.reference, VIDEO_SUFFIXES)
     captions = read_captions(table.captions) if table.captions else {}
@@ -130,7 +130,7 @@ def generate_row(row: Row, table: Table, folder: Path, load=None) -> list[dict[s
             pipe = load(row.checkpoint)
         try:
             timeline = pipe.timeline
-            clip = read_frames(path, timeline.fps, timeline.frame_size, shown=timeline.shown)
+            clip = read_for_model(path, timeline)
             output = pipe(clip.frames, captions.get(stem, ("",))[0] or "", **row.settings)
             write_wav(folder / f"{stem}.wav", output.waveforms[0], output.sample_rate)
         except ValueError as error:  # a clip that cannot be read; the others go on

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.media.audio import read_audio
-from stav2a.media.frames import read_frames
+from stav2a.media.frames import read_for_model
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.chance import pooled_gain, rolled_scores, shifted_scores
 from stav2a.metrics.envelope import envelope_correlation
@@ -84,7 +84,7 @@ def seen_and_heard(pipe, path: Path) -> dict | None:
     wave, rate = read_audio(path, timeline.sample_rate), timeline.sample_rate
     if wave is None:
         return None
-    clip = read_frames(path, timeline.fps, timeline.frame_size, shown=timeline.shown)
+    clip = read_for_model(path, timeline)
     onset = pipe.predict_onsets(clip.frames)
     drop, peaks = flow_deceleration(clip.frames, timeline.fps)
     length = min(len(wave) / rate, len(clip.frames) / timeline.fps)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.media.audio import read_audio, write_wav
-from stav2a.media.frames import read_frames
+from stav2a.media.frames import read_for_model
 from stav2a.metrics.evaluate import available_plan, evaluate
 from stav2a.metrics.pairs import VIDEO_SUFFIXES, Pair, read_captions
 from stav2a.metrics.summary import is_lower_better
@@ -114,7 +114,7 @@ def real(folder: Path, timeline) -> Iterator[Item]:
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
 
         def both(path=path):
-            clip = read_frames(path, timeline.fps, timeline.frame_size, shown=timeline.shown)
+            clip = read_for_model(path, timeline)
             return clip.frames, read_audio(path, timeline.sample_rate, duration_s=clip.duration_s)
 
         if read_audio(path, timeline.sample_rate, duration_s=0.5) is not None:

@@ -203,11 +203,11 @@ def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
 
 def _write_clip(folder: Path, timeline, clip: Path, settings: Settings, limits: Limits, cancelled) -> None:
     """The silent pictures and the own sound of the part, both only to be listened to beside the variants."""
-    from stav2a.media import mux, read_audio, read_frames, write_wav
+    from stav2a.media import mux, read_audio, read_for_model, write_wav
     from stav2a.metrics.onsets import detect_onsets
 
     part, rate = (settings.start_s, settings.length_s), timeline.sample_rate
-    duration_s = read_frames(clip, timeline.fps, timeline.frame_size, *part, limits, cancelled).duration_s
+    duration_s = read_for_model(clip, timeline, *part, limits, cancelled).duration_s
     silence = np.zeros(1, np.float32)
     mux(clip, silence, rate, folder / "silent.mp4", "replace", 0.0, *part, limits, cancelled)
     original = read_audio(clip, rate, settings.start_s, duration_s, limits=limits, cancelled=cancelled)

@@ -201,14 +201,13 @@ def render_on_device(here: Here, clip: Path, variants: list[Variant], limits: Li
 
 def _predict(here: Here, clip: Path, settings: Settings, limits: Limits) -> Iterator[Stage | Found]:
     from stav2a.generate import stop_if
-    from stav2a.media.frames import read_frames
+    from stav2a.media.frames import read_for_model
 
     yield Stage("load")
     pipeline = here.engine.pipeline(settings.model)
-    timeline, part = pipeline.timeline, (settings.start_s, settings.length_s)
     yield Stage("read")
-    size, shown = timeline.frame_size, timeline.shown
-    frames = read_frames(clip, timeline.fps, size, *part, limits=limits, cancelled=here.cancelled, shown=shown)
+    part = (settings.start_s, settings.length_s)
+    frames = read_for_model(clip, pipeline.timeline, *part, limits, here.cancelled)
     while not here.engine.lock.acquire(timeout=0.1):
         stop_if(here.cancelled)
         yield Stage("wait")

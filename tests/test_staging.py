@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stav2a.data.foleyworld import FoleyWorld
+from stav2a.data.foleyworld import world as world_module
 from stav2a.data.foleyworld.brush import Brush
 from stav2a.data.foleyworld.camera import Film
 from stav2a.data.foleyworld.scenes import SCENES, SILENT
@@ -69,3 +70,20 @@ def test_the_focus_is_in_the_picture_when_it_sounds(name):
                     brush.disc((x0 + x1) / 2, (y0 + y1) / 2, 0.03 / place.scale, (255, 255, 255))
                     seen.append(camera.frame(canvas, event.time_s).max() > 60)
     assert np.mean(seen or [1]) > 0.97, f"{np.mean(seen):.2f} of {len(seen)}"
+
+
+def test_pictures_are_exposed_after_their_time_stamp(monkeypatch):
+    shot = []
+    draw = world_module._shoot
+    monkeypatch.setattr(world_module, "_shoot", lambda *stage: shot.append(stage[-1]) or draw(*stage))
+    world, blurred = FoleyWorld(duration_s=1.0, size=32), 0
+    for index in range(12):
+        shot.clear()
+        pictures = world.frames(index)
+        times = np.array(shot)
+        if (np.diff(times) > 0).all() and len(times) <= len(pictures):
+            continue  # sharp: one moment a picture
+        stamps, closings = times[::2], times[1::2]
+        assert ((closings > stamps) & (closings - stamps < 1 / 12)).all()
+        blurred += 1
+    assert 2 <= blurred <= 10

@@ -12,6 +12,7 @@ from stav2a.data.foleyworld.camera import Film
 from stav2a.data.foleyworld.scenes import SCENES, SILENT
 from stav2a.data.foleyworld.staging import LEAST_SCALE, Place, anywhere, beside, framed
 
+WITHOUT_CONTACTS = ("machine", "weather", *SILENT)  # beds of sound and silence; a crowd that claps is rare
 WINDOW = (0.2, 0.1, 0.8, 0.7)
 
 
@@ -69,7 +70,8 @@ def test_the_focus_is_in_the_picture_when_it_sounds(name):
                     brush = Brush(canvas, place.scale, place.x, place.y, place.mirror)
                     brush.disc((x0 + x1) / 2, (y0 + y1) / 2, 0.03 / place.scale, (255, 255, 255))
                     seen.append(camera.frame(canvas, event.time_s).max() > 60)
-    assert np.mean(seen or [1]) > 0.97, f"{np.mean(seen):.2f} of {len(seen)}"
+    assert bool(seen) == (name not in WITHOUT_CONTACTS)
+    assert not seen or np.mean(seen) > 0.97, f"{np.mean(seen):.2f} of {len(seen)}"
 
 
 def test_pictures_are_exposed_after_their_time_stamp(monkeypatch):

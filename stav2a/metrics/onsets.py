@@ -89,9 +89,7 @@ def _attack_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
     onset = librosa().onset
     strength = onset.onset_strength(y=waveform, sr=ATTACK_RATE, n_fft=512, hop_length=ATTACK_HOP, n_mels=64)
-    frames = librosa().onset.onset_detect(
-        onset_envelope=strength, sr=ATTACK_RATE, hop_length=ATTACK_HOP, backtrack=True
-    )
+    frames = onset.onset_detect(onset_envelope=strength, sr=ATTACK_RATE, hop_length=ATTACK_HOP, backtrack=True)
     times_s = np.unique(frames) * ATTACK_HOP / ATTACK_RATE
     times_s = times_s[_rises(waveform, times_s)] - LEAD_IN_S
     return np.maximum(times_s, 0.0)

@@ -8,6 +8,8 @@ import numpy as np
 from .art import Art, colour, colourise, procedural_textures
 from .brush import Brush
 
+CLOSE = 1.1  # the camera stands this much nearer than where it would see the whole stage
+
 
 class Backdrop:
     """A still or slowly living background [N, N, 3]: plain, textured, a room, outdoors, or clutter."""
@@ -113,7 +115,7 @@ class Camera:
         aspect = rng.uniform(0.6, 0.9) if rng.random() < 0.45 else rng.uniform(0.85, 1.15)
         squeeze = np.sqrt([aspect, 1 / aspect])
         self.squeeze = np.diag(squeeze / min(squeeze.min() * 1.12, 1.0))
-        self.base = 1.1 * size / canvas
+        self.base = CLOSE * size / canvas
         self.tilt = rng.normal(0, 0.04)
 
     def jolt(self, path: np.ndarray) -> None:
@@ -128,7 +130,7 @@ class Camera:
         """
         low, high = [], []
         for path, squeeze, lost in ((self.x, self.squeeze[0, 0], 0), (self.y, self.squeeze[1, 1], bars)):
-            extent = 0.5 * (1 - 2 * lost / self.size) / (1.1 * squeeze * (1 + self.zoom.max()))
+            extent = 0.5 * (1 - 2 * lost / self.size) / (CLOSE * squeeze * (1 + self.zoom.max()))
             start, stop = max(path.max() - extent, -0.5) + 0.02, min(path.min() + extent, 0.5) - 0.02
             middle = (start + stop) / 2
             low.append(0.5 + min(start, middle - 0.15))

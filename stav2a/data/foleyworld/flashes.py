@@ -71,11 +71,15 @@ class Gun(Scene):
         self.at = np.array([0.45, 0.4]) if self.whole else np.array([rng.uniform(0.2, 0.5), rng.uniform(0.45, 0.75)])
         self.wind = rng.normal(0, 0.15, 2) - (0, 0.1)
         self.shell = rng.random() < 0.4
-        muzzle = self.at + 0.8 * self.length * np.array([np.cos(self.aim), np.sin(self.aim)])
-        if self.first:
-            muzzle = np.array([0.5, 0.95]) + 0.85 * np.array([np.sin(0.3 + self.aim), -np.cos(0.3 + self.aim)])
+        muzzle = self._muzzle(self.at, self.aim)
         near = (self.at if not self.first else muzzle) - (0.05, 0.1)
         self.focus = (*np.minimum(near, muzzle - 0.12), *np.maximum(near + (0.1, 0.2), muzzle + 0.12))
+
+    def _muzzle(self, at: np.ndarray, angle: float, push: float = 0.0) -> np.ndarray:
+        """Where the shot leaves the gun, stage point [2]; seen along the barrel the gun is held below the picture."""
+        if self.first:
+            return np.array([0.5, 0.95]) + 0.85 * np.array([np.sin(0.3 + angle), -np.cos(0.3 + angle)]) * (1 - push)
+        return at + np.array([np.cos(angle), np.sin(angle)]) * self.length * 0.8
 
     def draw(self, brush: Brush, t: float) -> None:
         k, since = after(self.times, t)
@@ -101,10 +105,9 @@ class Gun(Scene):
                 (0.0, 0.5),
                 stretch=(1 - 2 * push, 1),
             )
-            muzzle = np.array([0.5, 0.95]) + 0.85 * np.array([np.sin(0.3 + angle), -np.cos(0.3 + angle)]) * (1 - push)
         else:
             brush.sprite(self.gun, *at, self.length, angle, (0.2, 0.5))
-            muzzle = at + way * self.length * 0.8
+        muzzle = self._muzzle(at, angle, push)
         if k < 0:
             return
         if self.flash and since < 0.06:

@@ -8,6 +8,8 @@ from .art import Art
 from .brush import Brush
 from .plan import Score
 
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom in stage units
+
 
 class Scene:
     """One thing that happens.
@@ -18,9 +20,8 @@ class Scene:
     """
 
     layer = 1  # 0: fills the picture and is drawn first, so that it hides no other scene
-    # Where contacts and calls are seen, in stage units: left, top, right, bottom. The camera frames it, so `prepare`
-    # may still set it. None for what makes no sound of its own moments.
-    focus: tuple[float, float, float, float] | None = (0.25, 0.25, 0.75, 0.75)
+    # Where contacts and calls are seen. The camera frames it, so `prepare` may still set it. None for what is silent.
+    focus: Rectangle | None = (0.25, 0.25, 0.75, 0.75)
     shares_picture = False  # with another scene beside it: no floor or table as wide as the picture
     scroll_rate = 0.0  # stage units a second by which the background moves
     jolts: tuple[tuple[float, float], ...] = ()  # (time_s, strength) of shakes of the camera

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .scene import Scene
+from .scene import Rectangle, Scene
 
-Rectangle = tuple[float, float, float, float]  # left, top, right, bottom in stage units
+WHOLE = (0.0, 1.0)
 LEAST_SCALE = 0.35  # a scene is never shrunk below this to fit
 
 
@@ -20,7 +20,7 @@ class Place:
     x: float
     y: float
     mirror: bool
-    part: tuple[float, float] = (0.0, 1.0)
+    part: tuple[float, float] = WHOLE
 
 
 @dataclass(frozen=True)

@@ -198,9 +198,8 @@ class Strike(Scene):
         away = min(1.0, to / 0.09, 0.1 + since / 0.12)
         wobble = 0.04 * shake(since, 0.08, 14)
         brush.sprite(self.drum_big, 0.5, KICK_Y, 0.35, stretch=(1 + wobble, 1 - wobble))
-        angle = -1.1 * away
-        pivot, head = np.array([0.66, KICK_Y + 0.12]), np.array([np.sin(angle), -np.cos(angle)]) * (0.17, 0.17)
-        tip = pivot + head * (-1, 1) + (-0.12, 0)
+        angle, pivot = 1.1 * away, np.array([0.66, KICK_Y + 0.12])
+        tip = pivot + 0.17 * np.array([np.sin(angle), -np.cos(angle)]) - (0.12, 0)
         brush.line([pivot, tip], (40, 40, 45), 0.015)
         brush.disc(*tip, 0.03, (230, 225, 210))
         bone(brush, self.upper, (0.85, KICK_Y - 0.2), (0.78, KICK_Y + 0.1 - 0.05 * away), 0.09)

@@ -101,14 +101,17 @@ class Walker(Scene):
             wide = 0.2 if self.view == "front" else 0.3
             self.focus = (0.5 - wide, self.ground - 0.3, 0.5 + wide, min(self.ground + 0.08, 1.0))
             return
-        x = np.array([self._origin(s) + max(float(foot(s)) for foot in self.foot_x) for s in self.all])
+        x = np.array(
+            [self._origin(float(self.body(s))) + max(float(foot(s)) for foot in self.foot_x) for s in self.all]
+        )
         seen = (x > 0.05) & (x < 0.95)
         self.score.events = [e for e, kept in zip(self.score.events, seen, strict=True) if kept]
         if seen.any():
             self.focus = (x[seen].min() - 0.1, self.ground - 0.25, x[seen].max() + 0.1, self.ground + 0.06)
 
-    def _origin(self, t: float) -> float:
-        return 0.5 - float(self.body(t)) if self.follow else self.start
+    def _origin(self, body: float) -> float:
+        """Where the walk began, on the stage; `body` is how far the walker has come."""
+        return 0.5 - body if self.follow else self.start
 
     @property
     def scroll_rate(self) -> float:
@@ -137,7 +140,7 @@ class Walker(Scene):
 
     def _side(self, brush: Brush, t: float) -> None:
         body = float(self.body(t))
-        origin = self._origin(t)
+        origin = self._origin(body)
         phase = abs(float(self.foot_x[0](t)) - float(self.foot_x[1](t))) / (2 * self.length)
         hip = np.array([origin + body, self.ground - 2 * self.leg * (0.97 - 0.06 * phase)])
         feet = [

@@ -21,7 +21,7 @@ from .plan import Bed, Event, Score, smooth_curve
 from .scene import Scene
 from .scenes import SCENES, SILENT
 from .sources import BankSource, ModalSource
-from .staging import Actor, Place, anywhere, beside, framed
+from .staging import WHOLE, Actor, Place, anywhere, beside, framed
 
 cv2.setNumThreads(1)  # a loader's processes share the cores; one clip needs one
 AMBIENT = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects")
@@ -176,7 +176,7 @@ class FoleyWorld:
         """Scenes, backdrop and camera of one shot, what sounds framed by the camera."""
         actors = [a for a in plan.actors if a.shot == shot]
         for actor in actors:
-            actor.scene.shares_picture = actor.place.part != (0.0, 1.0)
+            actor.scene.shares_picture = actor.place.part != WHOLE
             actor.scene.prepare(rng, self.art)
         jolts = [j for a in actors for j in a.scene.jolts]
         camera = Camera(rng, self.duration_s, canvas_size, self.size, jolts)

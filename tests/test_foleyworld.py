@@ -17,7 +17,7 @@ from stav2a.data.foleyworld.art import sprite_split
 from stav2a.data.foleyworld.cache import CachedWorld, write_cache
 from stav2a.data.foleyworld.captions import HELD_OUT_SENTENCES, SENTENCES
 from stav2a.data.foleyworld.phrases import PHRASES
-from stav2a.data.foleyworld.plan import Event, Score, rhythm
+from stav2a.data.foleyworld.plan import Event, Score, onset_times, rhythm
 from stav2a.data.foleyworld.scenes import SCENES, SILENT
 from stav2a.data.foleyworld.sound import level, render
 from stav2a.data.foleyworld.sources import RELATED, ModalSource
@@ -197,6 +197,17 @@ def test_inaudible_events_make_no_sound():
     heard = render(score, ModalSource(), np.random.default_rng(seed))
     assert heard.onsets_s == []
     assert not heard.waveform.any()
+
+
+def test_things_that_meet_are_one_onset():
+    """Both are heard, with their own recordings, at one onset; what comes 40 ms later is another."""
+    score = Score(2.0, [Event(1.04, "thud", voice=2), Event(1.0, "wood_hit"), Event(1.02, "metal_hit", voice=1)])
+    assert len(score.finish().audible) == 3
+    assert score.onsets_s == [1.0, 1.04]
+    heard = render(score, ModalSource(), np.random.default_rng(0))
+    assert heard.onsets_s == score.onsets_s
+    assert onset_times([0.5, 0.1]) == [0.1, 0.5]
+    assert onset_times([]) == []
 
 
 def test_rates_and_silences(world):

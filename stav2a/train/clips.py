@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from stav2a.data.foleyworld.cache import CachedWorld
+from stav2a.data.foleyworld.plan import onset_times
 from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.data.soundbank import SAMPLE_RATE, SoundBank
 
@@ -71,7 +72,7 @@ class CachedClips:
         """Visible contacts of audible events inside the stretch, from its beginning."""
         start, length = first / self.fps, self.frames_wanted / self.fps
         times = (e["time_s"] - start for e in self.world.clips[clip][2]["events"] if e["audible"])
-        return sorted(time for time in times if 0 <= time < length)
+        return onset_times(time for time in times if 0 <= time < length)
 
     def plan(self, index: int) -> CachedStretch:
         clip, first, turn = self.place(index)

@@ -7,6 +7,7 @@ import numpy as np
 
 from .art import Art, colour, colourise, procedural_textures
 from .brush import Brush
+from .scene import Rectangle
 
 CLOSE = 1.1  # the camera stands this much nearer than where it would see the whole stage
 
@@ -122,8 +123,8 @@ class Camera:
         """Add a vertical path [n] at 50 Hz (steps of a walking camera)."""
         self.y += np.interp(np.arange(len(self.y)), np.arange(len(path)), path)
 
-    def window(self, bars: int = 0) -> tuple[float, float, float, float]:
-        """What is in the picture all the time, in stage units: left, top, right, bottom.
+    def window(self, bars: int = 0) -> Rectangle:
+        """What is in the picture all the time.
 
         bars: rows of the frame that are black at its top and at its bottom. At least 0.3 wide and high: a camera
         that moves further loses sight of its subject at times.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 ENVELOPE_RATE = 50.0  # control points a second of a bed's envelope
+TOGETHER_S = 0.03  # sounds that begin within this are one onset (Böck et al. 2012, and madmom's `combine`)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Score:
 
     @property
     def onsets_s(self) -> list[float]:
-        return sorted(e.time_s for e in self.audible)
+        return onset_times(e.time_s for e in self.audible)
 
     def classes(self) -> list[str]:
         """Classes heard, the most prominent first: by summed gain of events, beds by their mean level."""
@@ -87,6 +88,15 @@ class Score:
             kept.append(event)
         self.events = kept
         return self
+
+
+def onset_times(times_s: Iterable[float]) -> list[float]:
+    """Onsets of what begins to sound at these times, ascending: two things that meet are heard once."""
+    onsets_s: list[float] = []
+    for time_s in sorted(times_s):
+        if not onsets_s or time_s - onsets_s[-1] > TOGETHER_S:
+            onsets_s.append(time_s)
+    return onsets_s
 
 
 def rhythm(

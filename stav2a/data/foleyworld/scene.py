@@ -25,6 +25,7 @@ class Scene:
     shares_picture = False  # with another scene beside it: no floor or table as wide as the picture
     scroll_rate = 0.0  # stage units a second by which the background moves
     jolts: tuple[tuple[float, float], ...] = ()  # (time_s, strength) of shakes of the camera
+    bob: np.ndarray | None = None  # up and down of a camera on a head, in stage units, 50 values a second
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         self.duration_s = duration_s

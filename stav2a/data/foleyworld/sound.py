@@ -9,7 +9,7 @@ from scipy.signal import fftconvolve, lfilter
 
 from ..soundbank import SAMPLE_RATE
 from . import captions
-from .plan import ENVELOPE_RATE, Event, Score
+from .plan import ENVELOPE_RATE, Event, Score, onset_times
 from .sources import BankSource, ModalSource, Take, faded
 
 PEAK = 0.9
@@ -18,7 +18,8 @@ AMBIENCE = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects", 
 
 @dataclass(frozen=True)
 class Sound:
-    """waveform: float32 [S] at 16 kHz, |x| <= 0.9; `onsets_s` are the visible contacts of audible events."""
+    """waveform: float32 [S] at 16 kHz, |x| <= 0.9; `onsets_s` are the visible contacts of audible events, those
+    within 30 ms once."""
 
     waveform: np.ndarray
     events: list[Event]
@@ -27,7 +28,7 @@ class Sound:
 
     @property
     def onsets_s(self) -> list[float]:
-        return [e.time_s for e in self.events if e.audible]
+        return onset_times(e.time_s for e in self.events if e.audible)
 
 
 def render(

@@ -17,7 +17,7 @@ from . import sound as mixing
 from .art import Art
 from .brush import Brush
 from .camera import Backdrop, Camera, Film
-from .plan import Bed, Event, Score, smooth_curve
+from .plan import Bed, Event, Score, onset_times, smooth_curve
 from .scene import Scene
 from .scenes import SCENES, SILENT
 from .sources import BankSource, ModalSource
@@ -40,8 +40,8 @@ class Sample:
 
     @property
     def onsets_s(self) -> list[float]:
-        """Visible contacts of audible events, sorted."""
-        return sorted(e.time_s for e in self.events if e.audible)
+        """Visible contacts of audible events, sorted, those within 30 ms once."""
+        return onset_times(e.time_s for e in self.events if e.audible)
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,8 @@ class FoleyWorld:
         jolts = [j for a in actors for j in a.scene.jolts]
         camera = Camera(rng, self.duration_s, canvas_size, self.size, jolts)
         for actor in actors:
-            bob = getattr(actor.scene, "bob", None)
-            if bob is not None:
-                camera.jolt(bob)
+            if actor.scene.bob is not None:
+                camera.jolt(actor.scene.bob)
         window = camera.window(film.bars)
         actors = sorted(actors, key=lambda a: a.scene.layer)
         cast = [(a.scene, framed(a.place, a.scene.focus, window) if a.scene.focus else a.place) for a in actors]

@@ -153,7 +153,8 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
         yield {**busy(), tab.status: (last := status.running(job))}
         async for _ in watch(job):
             line = status.running(job)
-            if line != last and not job.done:
+            # a cancelled job's line could come after that of `cancel`, which says how it ended
+            if line != last and not (job.done or job.cancelled):
                 yield {tab.status: line}
                 last = line
         newer = shared.jobs.replaced(visit, job)

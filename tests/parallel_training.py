@@ -1,15 +1,20 @@
-"""What two processes run in test_train.py: `torchrun --nproc_per_node 2 tests/parallel_training.py FOLDER BANK`."""
+"""What two processes run in tests: `torchrun --nproc_per_node 2 tests/parallel_training.py FOLDER SOURCE`."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
 from stav2a.train import machine
+from stav2a.train.clips import CachedClips
 from stav2a.train.config import TrainConfig
+from stav2a.train.features import ClipFeatures
 from stav2a.train.loop import train
+from stav2a.train.parts import trained
 from stav2a.train.vae import VAEStage
 from stav2a.train.video import info_nce, unit
 
@@ -47,6 +52,12 @@ def split_weights(module) -> None:
     module.Accelerator = Split
 
 
+def see_clips(folder: str | Path, cache: str | Path) -> ClipFeatures:
+    """Features of a cache's clips by parts in `folder`."""
+    parts = [trained(folder, name).eval() for name in ("video_encoder", "local_features")]
+    return ClipFeatures(CachedClips(cache, 0.64, seed=0), *parts)
+
+
 def contrast(rank: int, processes: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and gradient of the semantic contrast over a batch of eight, of which this process has its share."""
     generator = torch.Generator().manual_seed(0)
@@ -58,6 +69,17 @@ def contrast(rank: int, processes: int) -> tuple[torch.Tensor, torch.Tensor]:
     return loss.detach(), weight.grad
 
 
+def in_two_processes(folder: str | Path, source: str | Path, *words: str) -> None:
+    """Run this file so; `source` is the bank, or the cache of rendered clips for `features`."""
+    # `accelerate launch --cpu` would want an MPI; for GPUs it calls this very launcher
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [__file__, str(folder), str(source), *words]
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def leave() -> None:
     """Together: a process that goes first takes the connections away from under the other."""
     torch.distributed.barrier()
@@ -66,6 +88,10 @@ def leave() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if "features" in sys.argv[3:]:
+        see_clips(*sys.argv[1:3])
+        leave()
+        sys.exit()
     if "fsdp" in sys.argv[3:]:
         split_weights(machine)
         changes = dict(word.split("=") for word in sys.argv[4:])

@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +15,7 @@ import soundfile
 import torch
 from accelerate import Accelerator
 from accelerate.utils import LoggerType
-from parallel_training import contrast, settings, train_vae
+from parallel_training import contrast, in_two_processes, settings, train_vae
 from PIL import Image
 from safetensors.torch import load_file
 from tone_bank import write_bank
@@ -27,7 +25,7 @@ from stav2a.train.checkpoint import EMA, checkpoints
 from stav2a.train.config import TrainConfig
 from stav2a.train.loop import train
 from stav2a.train.machine import agreed
-from stav2a.train.stage import noise_for
+from stav2a.train.stage import noise_for, spread_for
 from stav2a.train.tracking import show
 from stav2a.train.vae import VAEStage
 
@@ -117,16 +115,6 @@ def test_a_signal_to_the_group_saves_although_processes_load(tmp_path, bank):
     train(InAGroup(chosen), chosen)
     (found,) = checkpoints(tmp_path / "runs" / "vae")
     assert found.name != "checkpoint-00001000"
-
-
-def in_two_processes(folder, bank, *words) -> None:
-    # `accelerate launch --cpu` would want an MPI; for GPUs it calls this very launcher
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(Path(__file__).with_name("parallel_training.py")), str(folder), str(bank), *words]
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def same_curve_and_weights(folder, wanted) -> None:
@@ -286,6 +274,27 @@ def test_noise_follows_the_sample_not_the_batch():
     both = noise_for([3, 9], (2, 2), 0, "noise")
     assert torch.equal(both[1], noise_for([9], (2, 2), 0, "noise")[0])
     assert not torch.equal(both[0], both[1])
+
+
+def test_time_steps_of_neighbours_are_spread():
+    drawn = spread_for(range(80_000), 0, "timestep")
+    assert drawn.min() >= 0 and drawn.max() < 1
+    assert torch.equal(drawn[[3, 9]], spread_for([3, 9], 0, "timestep")), "follows the sample, not the batch"
+    batches = drawn.view(-1, 8).sort(1).values
+    assert batches.diff(dim=1).min() > 0.05, "no two of a batch meet"
+    assert torch.histc(drawn, 20, 0, 1).sub(4000).abs().max() < 40, "all of them are as frequent"
+
+
+def test_ema_leaves_what_is_frozen_alone():
+    rests, learns = torch.nn.BatchNorm1d(2).requires_grad_(False), torch.nn.BatchNorm1d(2)
+    module = torch.nn.Sequential(rests, learns)
+    rests.running_var.fill_(torch.inf)  # a mean would make it NaN
+    ema = EMA(module, 0.9)
+    ema.update(module)
+    assert not any(name.startswith("0.") for name in ema.average)
+    assert {"1.weight", "1.bias", "1.running_mean", "1.running_var"} <= set(ema.average)
+    with ema.swapped_in(module):
+        assert torch.isinf(rests.running_var).all()
 
 
 def test_ema_warms_up_and_swaps_back():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from parallel_training import in_two_processes, see_clips
 from tone_bank import write_bank
 
 from stav2a.data.foleyworld.cache import write_cache
@@ -12,7 +15,7 @@ from stav2a.train.clips import CachedClips, side_by_side, varied
 from stav2a.train.config import TrainConfig
 from stav2a.train.features import ClipFeatures, digest
 from stav2a.train.onset import OnsetStage
-from stav2a.train.parts import build, note_default, noted_defaults
+from stav2a.train.parts import build, note_default, noted_defaults, trained
 
 CLIP_S, CROP_S = 1.28, 0.64
 
@@ -236,3 +239,18 @@ def test_a_checkpoint_stored_in_half_opens_in_full_precision(tmp_path):
     assert "## Data" in (out / "README.md").read_text()
     smaller = (out / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
     assert smaller < 0.6 * (tmp_path / "parts" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+
+
+def test_two_processes_share_the_features(cache, tmp_path):
+    torch.manual_seed(1)
+    for name in ("video_encoder", "local_features"):
+        build(name, "tiny").save_pretrained(tmp_path / name)
+    in_two_processes(tmp_path, cache, "features")
+    folder = cache / f"features-{digest(*(trained(tmp_path, n) for n in ('video_encoder', 'local_features')))}"
+    assert sorted(path.name for path in folder.iterdir()) == ["cavp.npy", "local.npy"]
+    both = {name: np.load(folder / f"{name}.npy") for name in ("cavp", "local")}
+    shutil.rmtree(folder)
+    alone = see_clips(tmp_path, cache)
+    assert len(both["local"]) == 5 and (both["local"] != 0).any((1, 2)).all()
+    for name, values in both.items():
+        np.testing.assert_allclose(values, getattr(alone, name), atol=2e-3)

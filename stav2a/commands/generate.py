@@ -12,8 +12,8 @@ from pathlib import Path
 from stav2a import precision
 from stav2a.batch import Outcome, Task, run_batch
 from stav2a.commands.clips import collect, folder_names, number, shown
-from stav2a.commands.processes import Processes
 from stav2a.media.limits import InputError
+from stav2a.processes import Processes
 from stav2a.settings import ORIGINAL_AUDIO, SAMPLERS, Settings, check_onsets
 
 FLAGS = {  # flag: (field of Settings, type, help)
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     for outcome in run_batch(engine, mine, overwrite=args.overwrite, batch_size=args.batch, progress=follow):
         failed += outcome.error is not None
         _report(outcome, args.json)
-    total_failed = processes.sum(failed)  # also waits: a launcher ends the others when one ends with an error
+    total_failed = sum(processes.gather(failed))  # also waits: a launcher ends the others when one ends with an error
     if total_failed and len(tasks) > 1 and processes.is_first:
         print(f"{total_failed} of {len(tasks)} clips failed.", file=sys.stderr)
     return 2 if total_failed else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.media.limits import InputError
+from stav2a.timeline import COMPACT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--bank", type=Path, help="sound bank folder (default: modal synthesis)")
         command.add_argument("--sprites", type=Path, help="folder of cut-out pictures (default: shapes only)")
         command.add_argument("--duration", type=float, default=10.24, help="seconds a clip")
-        command.add_argument("--fps", type=float, default=25.0)
-        command.add_argument("--size", type=int, default=112, help="pixels, both sides")
+        command.add_argument("--fps", type=float, default=COMPACT.fps)
+        command.add_argument("--size", type=int, default=COMPACT.frame_size, help="pixels, both sides")
         command.add_argument("--scenes", nargs="*", help="only these scenes")
         command.add_argument("--held-out-captions", action="store_true", help="wordings kept apart for tests")
         if name == "cache":

@@ -19,7 +19,7 @@ from .sharding import load_optimizer, load_weights, parted, whole
 
 
 class EMA:
-    """Exponential moving average of a module's trained parameters and its buffers.
+    """Exponential moving average of a module's trained parameters and of the buffers of what is trained.
 
     The decay warms up as `(1 + n) / (10 + n)`, so that short runs are not held back by their first weights.
     """
@@ -31,10 +31,11 @@ class EMA:
 
     @staticmethod
     def _tracked(module: nn.Module) -> dict[str, Tensor]:
+        """Layers with frozen parameters keep their buffers: a mean of what never changes is only rounded."""
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
-        frozen = {name for name, p in module.named_parameters() if not p.requires_grad}
+        resting = {name.rpartition(".")[0] for name, p in module.named_parameters() if not p.requires_grad}
         state = module.state_dict()
-        return {name: v for name, v in state.items() if name in trained or name not in frozen}
+        return {n: v for n, v in state.items() if n in trained or n.rpartition(".")[0] not in resting}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:

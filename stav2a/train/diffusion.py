@@ -31,7 +31,7 @@ from .features import ClipFeatures, digest
 from .listening import listen
 from .parts import build, build_controlnet, text_parts, trained
 from .prepared import PreparedWorld
-from .stage import Stage, noise_for, seed_of, uniform_for
+from .stage import Stage, noise_for, seed_of, spread_for, uniform_for
 from .start import begin
 
 
@@ -89,7 +89,7 @@ class T2AStage(Stage):
     def loss(self, latents: Tensor, conditions: Conditions, controlnet, index: Tensor) -> Tensor:
         seed, steps = self.config.seed, self.scheduler.config.num_train_timesteps
         noise = noise_for(index, latents.shape[1:], seed, "noise").to(latents)
-        timesteps = (uniform_for(index, seed, "timestep")[:, 0] * steps).long().to(latents.device)
+        timesteps = (spread_for(index, seed, "timestep") * steps).long().to(latents.device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, Guidance())
         wanted = target(self.scheduler, latents, noise, timesteps)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stav2a.processes import Processes
+
 from .clips import CachedClips
 
 
@@ -37,24 +39,33 @@ class ClipFeatures:
     @staticmethod
     @torch.no_grad()
     def _write(folder: Path, clips: CachedClips, video_encoder, local_features) -> None:
+        """Each process of a training sees its share of the clips; all of them write into one file of each kind."""
+        processes = Processes()
         folder.mkdir(exist_ok=True)
-        mine = os.getpid()  # several processes of a training may come here at once; each writes the same
+        mark = processes.gather(os.getpid())[0]  # another training may be about the same at this moment
+        parts = {name: folder / f"{name}-{mark}.part" for name in ("cavp", "local")}
+        widths = {"cavp": video_encoder.config.feature_dim, "local": local_features.config.local_dim}
+        if processes.is_first:
+            shape = (len(clips), len(clips.world.frames(0)))
+            for name, part in parts.items():
+                np.lib.format.open_memmap(part, "w+", np.float16, (*shape, widths[name]))
+        processes.gather(0)  # the files are there
+        written = {name: np.lib.format.open_memmap(part, "r+") for name, part in parts.items()}
         device = next(video_encoder.parameters()).device
-        writers: dict[str, np.memmap] = {}
-        for k in range(len(clips)):
+        for k in processes.share(range(len(clips))):
             frames = torch.from_numpy(np.array(clips.world.frames(k))).to(device)
             cavp = video_encoder(frames.permute(3, 0, 1, 2)[None].float() / 255)
             local = local_features(cavp)[0][:, : cavp.shape[1]]
-            for name, values in (("cavp", cavp[0]), ("local", local[0])):
-                if name not in writers:
-                    shape = (len(clips), *values.shape)
-                    writers[name] = np.lib.format.open_memmap(folder / f"{name}-{mine}.part", "w+", np.float16, shape)
-                writers[name][k] = values.half().cpu().numpy()
+            written["cavp"][k], written["local"][k] = (values[0].half().cpu().numpy() for values in (cavp, local))
             if k % 500 == 0:
                 print(f"features: {k} of {len(clips)} clips", flush=True)
-        for name, writer in writers.items():  # the one that is looked for comes last
-            writer.flush()
-            (folder / f"{name}-{mine}.part").replace(folder / f"{name}.npy")
+        for values in written.values():
+            values.flush()
+        processes.gather(0)  # all shares are written
+        if processes.is_first:
+            for name, part in parts.items():  # the one that is looked for comes last
+                part.replace(folder / f"{name}.npy")
+        processes.gather(0)
 
 
 def digest(*modules: torch.nn.Module) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 
 
@@ -16,9 +17,11 @@ class Processes:
         if self.count > 1:
             import torch
             from accelerate import PartialState
+            from accelerate.utils import parse_flag_from_env
 
+            cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
             # the wait at the end is as long as the longest share, not the half hour that is usual
-            self._state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
+            self._state = PartialState(cpu=cpu, timeout=timedelta(days=30))
 
     @property
     def is_first(self) -> bool:
@@ -29,14 +32,14 @@ class Processes:
         """This process's own GPU; None leaves the choice open."""
         return None if self._state is None else str(self._state.device)
 
-    def share(self, items: list) -> list:
+    def share(self, items: Sequence) -> Sequence:
         """Every n-th item, so that the shares are of one size and together hold everything once."""
         return items[self.rank :: self.count]
 
-    def sum(self, value: int) -> int:
-        """Sum over all processes, once all have got here."""
+    def gather(self, value: int) -> list[int]:
+        """The value of every process, by rank, once all have got here."""
         if self._state is None:
-            return value
+            return [value]
         from accelerate.utils import gather_object
 
-        return sum(gather_object([value]))
+        return gather_object([value])

@@ -10,7 +10,7 @@ import pytest
 from stav2a.condition.onset import onset_curve
 from stav2a.metrics.buzz import frame_buzz_db
 from stav2a.metrics.dynamics import attack_times_s, noise_floor_db
-from stav2a.metrics.foley_figures import average_precision, gain, median, micro_f1
+from stav2a.metrics.foley_figures import average_precision, clip_f1, gain, median, micro_f1
 from stav2a.metrics.foley_test import SOUNDS, judged_peaks
 from stav2a.metrics.onsets import onset_frame_s
 from stav2a.metrics.real_clips import categories_of, flow_deceleration, gains, strength_of_curve
@@ -36,6 +36,13 @@ def test_f1_counts_events_of_all_clips_together():
     found = micro_f1([([1.0, 2.0], [1.02, 3.0], 4.0), ([], [1.0], 4.0)])
     assert found["value"] == pytest.approx(2 * 1 / (2 + 3))
     assert found["ci95"][0] <= found["value"] <= found["ci95"][1]
+
+
+def test_a_clip_without_events_is_in_the_pooled_f1_alone():
+    clips = [([1.0, 2.0], [1.02, 3.0], 4.0), ([1.0], [1.0], 4.0), ([], [1.0, 2.0], 4.0)]
+    assert clip_f1(clips)["value"] == pytest.approx((0.5 + 1.0) / 2) and clip_f1(clips)["n"] == 2
+    assert micro_f1(clips)["value"] == pytest.approx(2 * 2 / (3 + 5)) and micro_f1(clips)["n"] == 3
+    assert gain(clips, 0.008).score == pytest.approx(clip_f1(clips)["value"]), "what gains are gains of"
 
 
 @pytest.mark.parametrize("ramp_ms", [5, 12, 40])

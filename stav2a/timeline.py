@@ -35,7 +35,7 @@ class Timeline:
     latent_channels: int = 8
     fps: float = 25.0
     video_window_s: float = 10.24
-    frame_size: int = 112  # pixels, both sides
+    frame_size: int = 96  # pixels, both sides
     shown: str = "latest"  # which picture stands for a moment (`media.frames.read_frames`)
 
     @property

@@ -228,7 +228,7 @@ def test_other_rates_are_refused(tmp_path):
     from stav2a.timeline import COMPACT
 
     numbered(tmp_path / "clips")
-    with pytest.raises(ValueError, match="frame_size of 32; this model needs 112"):
+    with pytest.raises(ValueError, match="frame_size of 32; this model needs 96"):
         PreparedWorld(tmp_path / "clips", "train", COMPACT, 1.28, 0)
     with pytest.raises(ValueError, match=r"dataset\.json is missing"):
         Shards(tmp_path)

@@ -7,6 +7,7 @@ together, as the paper found best. Everything random follows the sample's index.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stav2a.condition import text
 from stav2a.condition.onset import onset_curve
@@ -91,7 +93,8 @@ class T2AStage(Stage):
         noise = noise_for(index, latents.shape[1:], seed, "noise").to(latents)
         timesteps = (spread_for(index, seed, "timestep") * steps).long().to(latents.device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
-        prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, Guidance())
+        with attention(latents.device):
+            prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, Guidance())
         wanted = target(self.scheduler, latents, noise, timesteps)
         return diffusion_loss(self.scheduler, prediction, wanted, timesteps, self.snr_gamma)
 
@@ -208,6 +211,13 @@ class V2AStage(T2AStage):
         super().export(folder)
         self.controlnet.save_pretrained(folder / "controlnet")
         self.attentive_pool.save_pretrained(folder / "attentive_pool")
+
+
+def attention(device: torch.device) -> AbstractContextManager:
+    """On processors the fused attention's way back takes several times as long as the plain one's for sequences as
+    short as these; on other devices torch chooses.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def imperfect(onsets_s: list[float], rng: np.random.Generator) -> list[float]:

@@ -45,7 +45,7 @@ def clip_f1(pairs: list[tuple]) -> dict:
 
 
 def gain(pairs: list[tuple], grid_s: float) -> Gain:
-    """Clip-wise F1 at ±50 ms against the same onsets rotated in time, over clips that have events."""
+    """`clip_f1` against the same onsets rotated in time; both without what lies next to a clip's ends (`EDGE_S`)."""
     scored = [shifted_scores(p[0], p[1], p[2], onset_f1, grid_s=grid_s) for p in pairs if len(p[0])]
     return pooled_gain([own for own, _ in scored], [trials for _, trials in scored])
 

@@ -214,8 +214,8 @@ class V2AStage(T2AStage):
 
 
 def attention(device: torch.device) -> AbstractContextManager:
-    """On processors the fused attention's way back takes several times as long as the plain one's for sequences as
-    short as these; on other devices torch chooses.
+    """On processors the fused attention's way back takes two to three times as long as the plain one's for sequences
+    as short as these; on other devices torch chooses.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 

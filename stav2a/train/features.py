@@ -39,7 +39,7 @@ class ClipFeatures:
     @staticmethod
     @torch.no_grad()
     def _write(folder: Path, clips: CachedClips, video_encoder, local_features) -> None:
-        """Each process of a training sees its share of the clips; all of them write into one file of each kind."""
+        """Each process of a training sees its share of the clips and writes it into files that all of them reach."""
         processes = Processes()
         folder.mkdir(exist_ok=True)
         mark = processes.gather(os.getpid())[0]  # another training may be about the same at this moment

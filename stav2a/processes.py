@@ -36,6 +36,11 @@ class Processes:
         """Every n-th item, so that the shares are of one size and together hold everything once."""
         return items[self.rank :: self.count]
 
+    def wait(self) -> None:
+        """Go on once all processes have got here."""
+        if self._state is not None:
+            self._state.wait_for_everyone()
+
     def gather(self, value: int) -> list[int]:
         """The value of every process, by rank, once all have got here."""
         if self._state is None:

@@ -49,7 +49,7 @@ class ClipFeatures:
             shape = (len(clips), len(clips.world.frames(0)))
             for name, part in parts.items():
                 np.lib.format.open_memmap(part, "w+", np.float16, (*shape, widths[name]))
-        processes.gather(0)  # the files are there
+        processes.wait()  # the files are there
         written = {name: np.lib.format.open_memmap(part, "r+") for name, part in parts.items()}
         device = next(video_encoder.parameters()).device
         for k in processes.share(range(len(clips))):
@@ -61,11 +61,11 @@ class ClipFeatures:
                 print(f"features: {k} of {len(clips)} clips", flush=True)
         for values in written.values():
             values.flush()
-        processes.gather(0)  # all shares are written
+        processes.wait()  # all shares are written
         if processes.is_first:
             for name, part in parts.items():  # the one that is looked for comes last
                 part.replace(folder / f"{name}.npy")
-        processes.gather(0)
+        processes.wait()
 
 
 def digest(*modules: torch.nn.Module) -> str:

@@ -11,7 +11,7 @@ from parallel_training import in_two_processes, see_clips
 from tone_bank import write_bank
 
 from stav2a.data.foleyworld.cache import write_cache
-from stav2a.train.clips import CachedClips, side_by_side, varied
+from stav2a.train.clips import CachedClips, resized_crop, side_by_side, varied
 from stav2a.train.config import TrainConfig
 from stav2a.train.features import ClipFeatures, digest
 from stav2a.train.onset import OnsetStage
@@ -88,6 +88,33 @@ def test_two_clips_share_a_picture():
     for seed in range(6):  # an end of a clip may be cut off, its middle never is
         both = side_by_side(ramp, ramp, np.random.default_rng(seed)).astype(int)
         assert both.min() <= 0.3 * 240 and both.max() >= 0.65 * 240
+
+
+def test_a_crop_is_one_window_of_all_frames():
+    across = np.tile(np.arange(40, dtype=np.uint8)[:, None] * 6, (4, 30, 1, 3))  # 30 high, 40 wide
+    first, widths = set(), []
+    for seed in range(20):
+        seen = resized_crop(across, 24, 0.75, np.random.default_rng(seed)).astype(int)
+        assert seen.shape == (4, 24, 24, 3)
+        assert np.abs(seen - seen[:1, :1]).max() <= 1, "the same columns in every row and frame"
+        columns = seen[0, 0, :, 0] / 6
+        assert (np.diff(columns) > 0).all()
+        first.add(round(columns[0]))
+        widths.append((columns[-1] - columns[0]) / 23 * 24 / 40)
+    assert len(first) > 4 and min(widths) < 0.85 and max(widths) > 0.93
+    assert min(widths) > 0.72 and max(widths) < 1.03
+    assert np.array_equal(resized_crop(across, 40, 1.0, np.random.default_rng(0))[0, 0], across[0, 0])
+
+
+def test_cropped_clips_are_as_large_as_the_models_pictures(cache, tmp_path):
+    alone = OnsetStage(settings(tmp_path, options={"cache": str(cache)}))
+    cropped = OnsetStage(settings(tmp_path, options={"cache": str(cache), "least_crop": 0.8}))
+    one, two = alone.sample("train", 0), cropped.sample("train", 0)
+    assert two["frames"].shape[1:3] == (cropped.timeline.frame_size,) * 2
+    assert torch.equal(one["labels"], two["labels"]) and not torch.equal(one["frames"], two["frames"])
+    assert torch.equal(alone.sample("val", 3)["frames"], cropped.sample("val", 3)["frames"])
+    with pytest.raises(ValueError, match=r"least_crop is 0"):
+        OnsetStage(settings(tmp_path, options={"cache": str(cache), "least_crop": 0}))
 
 
 def test_onsets_of_clips_beside_each_other_count_both(cache, tmp_path):

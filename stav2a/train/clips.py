@@ -121,6 +121,22 @@ def varied(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.LUT(flat, tables[None]).reshape(frames.shape)
 
 
+def resized_crop(frames: np.ndarray, size: int, least: float, rng: np.random.Generator) -> np.ndarray:
+    """A part of the picture, the same in all frames [T_v, H, W, 3], scaled to `size` pixels on both sides.
+
+    Its width and its height are `least` to 1 of the whole ones and at most a tenth apart (RandomResizedCrop of
+    Szegedy et al. 2015, but without the crops so small that they leave out what sounds).
+    """
+    share = rng.uniform(least, 1.0)
+    seen = frames
+    for axis in (1, 2):
+        whole = frames.shape[axis]
+        kept = max(round(whole * np.clip(share * np.exp(rng.uniform(-0.05, 0.05)), least, 1.0)), 1)
+        first = int(rng.integers(0, whole - kept + 1))
+        seen = seen.take(range(first, first + kept), axis)
+    return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in seen])
+
+
 def side_by_side(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Two clips of one size in one picture, uint8 [T_v, H, W, 3]: left and right, or above each other.
 

@@ -14,7 +14,7 @@ from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability
 from stav2a.presets import TIMELINES, VIDEO_ENCODER
 
 from .clip_source import clip_sources, label_delay_s
-from .clips import side_by_side, varied
+from .clips import resized_crop, side_by_side, varied
 from .config import TrainConfig, checked_chance
 from .parts import build, note_default, trained
 from .stage import Stage, seed_of
@@ -29,8 +29,9 @@ class OnsetStage(Stage):
     (64; validation clips for the onset F1), `fine_tune` (go on from the local features in `parts`; false: they start
     anew), `frozen_stages` (0; as in mmaction: 1 keeps the stem and the first level of a trained video encoder as they
     are, which saves a third of a step's time, 2 the second level too), `beside` (0; chance that a training clip shares
-    its picture with another one, whose onsets count too). A video encoder in `parts` is always gone
-    on from; temporal blocks and spatial peaks that it lacks join it.
+    its picture with another one, whose onsets count too), `least_crop` (none; every training clip is cropped to at
+    least so much of its width and height and scaled to the model's pictures, so that a cache may hold larger ones).
+    A video encoder in `parts` is always gone on from; temporal blocks and spatial peaks that it lacks join it.
     """
 
     name = "onset"
@@ -56,6 +57,9 @@ class OnsetStage(Stage):
             self.local_features = awakened(build("local_features", config.model))
         self.onset_weight = float(options.get("onset_weight", 3.0))
         self.beside = checked_chance("beside", float(options.get("beside", 0.0)))
+        self.least_crop = options.get("least_crop")
+        if self.least_crop is not None and not 0 < self.least_crop <= 1:
+            raise ValueError(f"options.least_crop is {self.least_crop}; it must be a share in (0, 1].")
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         world = self.worlds[split]
@@ -68,6 +72,9 @@ class OnsetStage(Stage):
                 other_plan = world.plan(other)
                 frames = side_by_side(frames, world.frames(other, other_plan), rng)
                 onsets_s = [*onsets_s, *other_plan.score.onsets_s]
+            if self.least_crop is not None:
+                place = np.random.default_rng(seed_of(self.config.seed, "crop", index))
+                frames = resized_crop(frames, self.timeline.frame_size, self.least_crop, place)
             frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
         labels = self.labels(onsets_s, len(frames))
         return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "labels": torch.from_numpy(labels)}

@@ -23,11 +23,12 @@ from safetensors.torch import load_file, save_file
 from stav2a import STAV2APipeline, presets
 from stav2a.__main__ import main
 from stav2a.denoise import sample
-from stav2a.engine import Engine
+from stav2a.engine import COMPACT, Engine
 from stav2a.media.limits import InputError
 from stav2a.weights import PAPER, WeightsError, convert, open_release, read_state
 from stav2a.weights import check as checking
 from stav2a.weights import fetch as fetching
+from stav2a.weights.card import card
 from stav2a.weights.faithful import FAITHFUL
 from stav2a.weights.shapes import shapes_of, unet_config
 from stav2a.weights.sources import REQUIRED
@@ -505,3 +506,9 @@ def test_a_release_of_full_size_loads_strictly(tmp_path, shared):
         value = pipe.components[name].state_dict()[key]
         assert torch.equal(value, rule_tensor(f"{name}.{key}", value.shape))
     shutil.rmtree(tmp_path)  # 2 GB that pytest would keep
+
+
+def test_the_built_in_models_card_says_what_the_model_is():
+    head = card(STAV2APipeline.from_pretrained("compact")).splitlines()
+    written = (COMPACT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert written[: len(head)] == head  # settings and sizes of these weights, not of those before

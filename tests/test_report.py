@@ -10,8 +10,8 @@ import pytest
 from stav2a.condition.onset import onset_curve
 from stav2a.metrics.buzz import frame_buzz_db
 from stav2a.metrics.dynamics import attack_times_s, noise_floor_db
-from stav2a.metrics.foley_figures import average_precision, clip_f1, gain, median, micro_f1
-from stav2a.metrics.foley_test import SOUNDS, judged_peaks
+from stav2a.metrics.foley_figures import average_precision, clip_f1, gain, median, micro_f1, summary
+from stav2a.metrics.foley_test import SOUNDS, FoleyTest, judged_peaks
 from stav2a.metrics.onsets import onset_frame_s
 from stav2a.metrics.real_clips import categories_of, flow_deceleration, gains, strength_of_curve
 from stav2a.metrics.reconstruction import stft_distance, vocoded
@@ -43,6 +43,21 @@ def test_a_clip_without_events_is_in_the_pooled_f1_alone():
     assert clip_f1(clips)["value"] == pytest.approx((0.5 + 1.0) / 2) and clip_f1(clips)["n"] == 2
     assert micro_f1(clips)["value"] == pytest.approx(2 * 2 / (3 + 5)) and micro_f1(clips)["n"] == 3
     assert gain(clips, 0.008).score == pytest.approx(clip_f1(clips)["value"]), "what gains are gains of"
+
+
+def test_what_another_wording_loses_is_told_by_the_same_clips():
+    clips = [([1.0, 2.0], [1.0, 2.5], 4.0)] * 4
+    found = FoleyTest(predicted=clips, heard=dict.fromkeys(SOUNDS, clips), events=8, precision=[(0.9, True)])
+    found.ranks["generated"] += [1, 1, 4, 9, 9, 9]
+    found.ranks_reworded += [1, 7, 5]
+    rows = summary(found)
+    assert rows["asked class, generated: top-1"]["value"] == pytest.approx(2 / 6)
+    assert rows["asked class, usual wording of the same clips: top-1"]["value"] == pytest.approx(2 / 3)
+    assert rows["asked class, other wording: top-5"]["value"] == pytest.approx(2 / 3)
+    for first, lost in ((1, 1 / 3), (5, 1 / 3)):
+        row = rows[f"asked class, lost by the other wording: top-{first}"]
+        assert row["value"] == pytest.approx(lost) and row["n"] == 3
+        assert row["ci95"][0] <= lost <= row["ci95"][1]
 
 
 @pytest.mark.parametrize("ramp_ms", [5, 12, 40])

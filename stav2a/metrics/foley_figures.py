@@ -84,14 +84,21 @@ def summary(result: FoleyTest) -> dict[str, dict]:
         if pairs:
             rows[f"{name}: F1 ±50 ms"] = micro_f1(pairs)
             rows[f"{name}: gain over chance"] = as_row(gain(pairs, heard_s))
+    reworded = np.array(result.ranks_reworded)
+    usual = np.array(result.ranks[made][: len(reworded)])  # of the same clips, which come first
     for name, ranks in (
         ("asked class, generated", result.ranks[made]),
         ("asked class, other wording", result.ranks_reworded),
+        ("asked class, usual wording of the same clips", usual),
         *((f"asked class, {name}", result.ranks[name]) for name in others),
     ):
-        if ranks:
+        if len(ranks):
             rows[f"{name}: top-1"] = mean(np.array(ranks) <= 1)
             rows[f"{name}: top-5"] = mean(np.array(ranks) <= 5)
+    if len(reworded):
+        for first in (1, 5):
+            lost = (usual <= first).astype(float) - (reworded <= first)
+            rows[f"asked class, lost by the other wording: top-{first}"] = mean(lost)
     if result.levels_lu:
         rows["louder than the real sound, LU"] = mean(result.levels_lu)
     for name in SOUNDS:

@@ -88,13 +88,13 @@ def summary(result: FoleyTest) -> dict[str, dict]:
     usual = np.array(result.ranks[made][: len(reworded)])  # of the same clips, which come first
     for name, ranks in (
         ("asked class, generated", result.ranks[made]),
-        ("asked class, other wording", result.ranks_reworded),
+        ("asked class, other wording", reworded),
         ("asked class, usual wording of the same clips", usual),
         *((f"asked class, {name}", result.ranks[name]) for name in others),
     ):
         if len(ranks):
-            rows[f"{name}: top-1"] = mean(np.array(ranks) <= 1)
-            rows[f"{name}: top-5"] = mean(np.array(ranks) <= 5)
+            for first in (1, 5):
+                rows[f"{name}: top-{first}"] = mean(np.array(ranks) <= first)
     if len(reworded):
         for first in (1, 5):
             lost = (usual <= first).astype(float) - (reworded <= first)

@@ -130,11 +130,9 @@ def resized_crop(frames: np.ndarray, size: int, least: float, rng: np.random.Gen
     share = rng.uniform(least, 1.0)
     seen = frames
     for axis in (1, 2):
-        whole = frames.shape[axis]
-        kept = max(round(whole * np.clip(share * np.exp(rng.uniform(-0.05, 0.05)), least, 1.0)), 1)
-        first = int(rng.integers(0, whole - kept + 1))
-        seen = seen.take(range(first, first + kept), axis)
-    return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in seen])
+        kept = max(round(frames.shape[axis] * np.clip(share * np.exp(rng.uniform(-0.05, 0.05)), least, 1.0)), 1)
+        seen = _window(seen, axis, kept, rng)
+    return _scaled(seen, size, size)
 
 
 def side_by_side(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -150,10 +148,17 @@ def side_by_side(first: np.ndarray, second: np.ndarray, rng: np.random.Generator
     border = round(whole * rng.uniform(0.35, 0.65))
     parts = []
     for frames, share in ((first, border), (second, whole - border)):
-        kept = round(whole * rng.uniform(0.7, 1.0))
-        start = int(rng.integers(0, whole - kept + 1))
-        seen = frames.take(range(start, start + kept), across)
+        seen = _window(frames, across, round(whole * rng.uniform(0.7, 1.0)), rng)
         _, height, width, _ = frames.shape
-        size = (share, height) if across == 2 else (width, share)
-        parts.append(np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in seen]))
+        parts.append(_scaled(seen, height, share) if across == 2 else _scaled(seen, share, width))
     return np.concatenate(parts, across)
+
+
+def _window(frames: np.ndarray, axis: int, kept: int, rng: np.random.Generator) -> np.ndarray:
+    """`kept` rows (axis 1) or columns (axis 2) in a row, the same ones of every frame."""
+    first = int(rng.integers(0, frames.shape[axis] - kept + 1))
+    return frames.take(range(first, first + kept), axis)
+
+
+def _scaled(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames])

@@ -22,8 +22,8 @@ from stav2a.media import (
     read_frames,
     write_wav,
 )
-from stav2a.media.audio import true_peak
 from stav2a.media.frames import PQ_TO_SDR
+from stav2a.media.limiter import bounded, limit, true_peak
 from stav2a.media.mux import can_copy
 
 RATE = 16_000
@@ -168,9 +168,61 @@ def test_loudness_target_is_met(target):
     assert loudness_lufs(fit_loudness(noise, RATE, target), RATE) == pytest.approx(target, abs=0.1)
 
 
-def test_hits_stay_below_full_scale_at_any_target():
-    loud = fit_loudness(click(0.5, 2.0), RATE, -6.0)
-    assert true_peak(loud, RATE) <= 10 ** (-1 / 20) + 1e-3
+def hits(count: int = 6, duration_s: float = 5.0) -> np.ndarray:
+    """Struck wood, decaying noise, 60 ms each, peaks at full scale, silence between."""
+    rng, waveform = np.random.default_rng(0), np.zeros(round(duration_s * RATE), np.float32)
+    decay = np.exp(-np.arange(0.3 * RATE) / (0.06 * RATE))
+    for start in np.linspace(0.3, duration_s - 0.6, count):
+        hit = rng.normal(0, 1, len(decay)) * decay
+        waveform[round(start * RATE) :][: len(hit)] += 0.5 * hit / np.abs(hit).max()
+    return waveform
+
+
+@pytest.mark.parametrize("target", [-30.0, -23.0, -16.0])
+def test_sparse_hits_reach_the_loudness_target_below_full_scale(target):
+    quiet = 0.05 * hits()
+    fitted = fit_loudness(quiet, RATE, target)
+    assert loudness_lufs(fitted, RATE) == pytest.approx(target, abs=1.0)
+    assert true_peak(fitted, RATE) <= 10 ** (-1 / 20) + 1e-6
+    assert len(fitted) == len(quiet) and fitted.dtype == np.float32
+
+
+def test_what_a_model_makes_of_silence_is_not_raised():
+    hiss = np.random.default_rng(0).normal(0, 3e-4, 2 * RATE).astype(np.float32)  # about -70 dBFS
+    assert loudness_lufs(fit_loudness(hiss, RATE, -23.0), RATE) == pytest.approx(loudness_lufs(hiss, RATE), abs=1e-3)
+
+
+def test_limiter_turns_down_a_peak_and_leaves_the_rest():
+    tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)
+    tone[RATE] = 2.0
+    limited = limit(tone.astype(np.float32), RATE)
+    assert true_peak(limited, RATE) <= 10 ** (-1 / 20) + 1e-6
+    np.testing.assert_allclose(limited[: RATE - 100], tone[: RATE - 100], atol=1e-6)
+    np.testing.assert_allclose(limited[RATE + RATE // 4 :], tone[RATE + RATE // 4 :], atol=1e-6)
+    unclipped = (0.3 * tone[:RATE]).astype(np.float32)
+    assert limit(unclipped, RATE) is unclipped
+
+
+def test_limiter_gives_all_channels_one_gain():
+    stereo = np.stack([2 * hits(), 0.2 * hits()], axis=1)
+    limited = limit(stereo, RATE)
+    loud = np.abs(stereo[:, 0]) > 0.1
+    np.testing.assert_allclose(limited[loud, 1] / limited[loud, 0], 0.1, rtol=1e-4)
+    assert true_peak(limited, RATE) <= 10 ** (-1 / 20) + 1e-6
+
+
+def test_true_peak_is_found_between_samples():
+    quarter = np.sin(np.pi / 2 * np.arange(400) + np.pi / 4).astype(np.float32)  # samples at 0.707, crests at 1
+    assert true_peak(np.hanning(400).astype(np.float32) * quarter, RATE) == pytest.approx(1.0, abs=0.01)
+    assert true_peak(np.zeros(0, np.float32), RATE) == 0.0
+
+
+def test_gain_curve_keeps_its_bounds():
+    needed = np.minimum(0, np.random.default_rng(1).normal(0, 3, 200))
+    curve = bounded(needed, 1.0, 0.25)
+    assert (curve <= needed + 1e-9).all()
+    assert np.diff(curve).max() <= 0.25 + 1e-9 and np.diff(curve).min() >= -1.0 - 1e-9
+    assert curve[needed.argmin()] == pytest.approx(needed.min())
 
 
 def test_silence_and_short_sounds_have_a_loudness():

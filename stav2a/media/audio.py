@@ -6,6 +6,7 @@ n / sample_rate seconds.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -14,11 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.media import ffmpeg
+from stav2a.media.limiter import PEAK_DBTP, limit, true_peak
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import probe_source
 
-PEAK_DBTP = -1.0  # highest true peak written, decibels below full scale
 MIN_GATED_S = 0.4  # one block of ITU-R BS.1770
+LOUDNESS_TOLERANCE = 0.2  # LU
+LOUDNESS_ROUNDS = 12
+MOST_LIMITING_DB = 20.0  # beyond that a limiter makes noise of hits
+SILENT_LUFS = -60.0
 
 
 def read_audio(
@@ -89,35 +94,29 @@ def loudness_lufs(waveform: np.ndarray, sample_rate: int) -> float:
     return float(value) if np.isfinite(value) else float("-inf")
 
 
-def true_peak(waveform: np.ndarray, sample_rate: int) -> float:
-    """Highest value between the samples too, by four-fold oversampling (ITU-R BS.1770, annex 2)."""
-    import soxr
-
-    if len(waveform) == 0:
-        return 0.0
-    oversampled = soxr.resample(np.asarray(waveform, np.float32), sample_rate, 4 * sample_rate)
-    return float(max(np.abs(oversampled).max(), np.abs(waveform).max()))
-
-
-def limit_peak(waveform: np.ndarray, sample_rate: int, peak_dbtp: float = PEAK_DBTP) -> np.ndarray:
-    """Turned down as a whole where its true peak would clip; otherwise unchanged."""
-    ceiling = 10 ** (peak_dbtp / 20)
-    peak = true_peak(waveform, sample_rate)
-    return waveform if peak <= ceiling else (waveform * (ceiling / peak)).astype(np.float32)
-
-
 def fit_loudness(waveform: np.ndarray, sample_rate: int, target_lufs: float | None) -> np.ndarray:
-    """At `target_lufs`, or less where hits would clip at that loudness; silence stays silence.
+    """[S] or [S, C] at `target_lufs` (BS.1770 integrated), with no true peak above PEAK_DBTP.
 
-    One gain for the whole sound: a compressor would reach louder targets and dull the hits.
+    Hits that would clip at that loudness are limited, and the gain is raised until the target is met within
+    LOUDNESS_TOLERANCE, or MOST_LIMITING_DB is reached. Sounds below SILENT_LUFS are what a model makes of silence:
+    they stay as they are. None limits the peaks alone.
     """
-    if target_lufs is not None:
-        if not -70 <= target_lufs <= 0:
-            raise InputError(f"The loudness target is {target_lufs:g} LUFS; it must lie between -70 and 0.")
-        loudness = loudness_lufs(waveform, sample_rate)
-        if np.isfinite(loudness):
-            waveform = (waveform * 10 ** ((target_lufs - loudness) / 20)).astype(np.float32)
-    return limit_peak(waveform, sample_rate)
+    if target_lufs is None:
+        return limit(waveform, sample_rate)
+    if not -70 <= target_lufs <= 0:
+        raise InputError(f"The loudness target is {target_lufs:g} LUFS; it must lie between -70 and 0.")
+    own_lufs = loudness_lufs(waveform, sample_rate)
+    if own_lufs < SILENT_LUFS:
+        return limit(waveform, sample_rate)
+    gain_db = target_lufs - own_lufs
+    most_db = max(gain_db, PEAK_DBTP + MOST_LIMITING_DB - 20 * math.log10(true_peak(waveform, sample_rate)))
+    for _ in range(LOUDNESS_ROUNDS):
+        fitted = limit((waveform * 10 ** (gain_db / 20)).astype(np.float32), sample_rate)
+        missing_db = target_lufs - loudness_lufs(fitted, sample_rate)
+        if abs(missing_db) <= LOUDNESS_TOLERANCE or gain_db >= most_db:
+            break
+        gain_db = min(gain_db + 1.5 * missing_db, most_db)  # what is limited answers to a part of each decibel
+    return fitted
 
 
 def _umask() -> int:

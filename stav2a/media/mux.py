@@ -12,8 +12,9 @@ import numpy as np
 import soxr
 
 from stav2a.media import ffmpeg
-from stav2a.media.audio import limit_peak, read_audio
+from stav2a.media.audio import read_audio
 from stav2a.media.frames import LEAD_IN_S, has_alpha, used_part
+from stav2a.media.limiter import limit
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
 
@@ -50,7 +51,7 @@ def mux(
         sound = _at_length(waveform, sample_rate, used_s)
         if mode == "mix":
             sound = mix(sound, video, original_gain_db, start_s, used_s, limits, cancelled)
-        sound = limit_peak(sound, AUDIO_RATE)
+        sound = limit(sound, AUDIO_RATE)
         whole = start_s == 0 and used_s >= info.duration_s - 1e-6
         temporary = out.with_name(f".{uuid.uuid4().hex}.mp4")
         try:

@@ -37,7 +37,7 @@ def peaks(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def limit(waveform: np.ndarray, sample_rate: int, peak_dbtp: float = PEAK_DBTP) -> np.ndarray:
-    """[S] or [S, C] with no true peak above `peak_dbtp`, one gain for all channels; the same array where there is none."""
+    """[S] or [S, C] with no true peak above `peak_dbtp`, one gain for all channels; unchanged where there is none."""
     ceiling = 10 ** (peak_dbtp / 20)
     level = peaks(waveform, sample_rate)
     if not (level > ceiling).any():

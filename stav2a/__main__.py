@@ -12,15 +12,15 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "generate": ("stav2a.commands.generate", "generate sound for video clips"),
     "onsets": ("stav2a.commands.onsets", "find when things happen in clips"),
     "serve": ("stav2a.ui.page", "open the page in a browser"),
-    "evaluate": ("stav2a.metrics.evaluate", "score generated against reference audio"),
-    "report": ("stav2a.metrics.report", "measure a model's onsets, sound and editing on test clips"),
-    "dials": ("stav2a.metrics.dials", "measure what steps and guidance cost and bring"),
-    "systems": ("stav2a.metrics.systems_table", "compare all systems that are here on the same clips"),
+    "evaluate": ("stav2a.evaluation.evaluate", "score generated against reference audio"),
+    "report": ("stav2a.evaluation.report", "measure a model's onsets, sound and editing on test clips"),
+    "dials": ("stav2a.evaluation.dials", "measure what steps and guidance cost and bring"),
+    "systems": ("stav2a.evaluation.systems_table", "compare all systems that are here on the same clips"),
     "bench": ("stav2a.bench", "measure time and memory"),
     "train": ("stav2a.train.cli", "train one stage of a model"),
     "data": ("stav2a.data.cli", "make or prepare training data"),
     "weights": ("stav2a.weights", "fetch, check and convert the authors' weights"),
-    "study": ("stav2a.study", "run a listening test and report its ratings"),
+    "study": ("stav2a.commands.study", "run a listening test and report its ratings"),
 }
 
 

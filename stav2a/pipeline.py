@@ -14,14 +14,14 @@ from torch import Tensor
 import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
 import stav2a.denoise.control  # noqa: F401
-from stav2a.checkpoints import checkpoint_folder
-from stav2a.chunks import in_chunks
 from stav2a.condition import text
+from stav2a.condition.chunks import in_chunks
 from stav2a.condition.onset import onset_probability, pick_onsets
-from stav2a.defaults import DEFAULTS
 from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
+from stav2a.models.checkpoints import checkpoint_folder
+from stav2a.models.defaults import DEFAULTS
 from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, VideoFeatures
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
@@ -119,7 +119,7 @@ class STAV2APipeline(DiffusionPipeline):
         `dtype` (fp32 unless given), `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
-            from stav2a.tiny import tiny
+            from stav2a.models.tiny import tiny
 
             pipe, dtype = tiny(), options.get("dtype", options.get("torch_dtype"))
             for part in pipe.components.values():

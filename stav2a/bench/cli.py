@@ -10,7 +10,7 @@ import re
 import time
 from pathlib import Path
 
-from stav2a import precision
+from stav2a.models import precision
 
 TRAINED_S = 2.56  # seconds of a stretch in the training table
 

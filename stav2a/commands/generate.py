@@ -9,12 +9,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from stav2a import precision
-from stav2a.batch import Outcome, Task, run_batch
-from stav2a.commands.clips import collect, folder_names, number, shown
+from stav2a.generation.batch import Outcome, Task, run_batch
+from stav2a.generation.processes import Processes
+from stav2a.generation.settings import ORIGINAL_AUDIO, SAMPLERS, Settings, check_onsets
+from stav2a.media.clip_files import collect, folder_names, number, shown
 from stav2a.media.limits import InputError
-from stav2a.processes import Processes
-from stav2a.settings import ORIGINAL_AUDIO, SAMPLERS, Settings, check_onsets
+from stav2a.models import precision
 
 FLAGS = {  # flag: (field of Settings, type, help)
     "--prompt": ("prompt", str, "caption: what should be heard"),
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     tasks = [Task(clip, told[clip], args.out / names[clip]) for clip in clips]
 
     processes = Processes()
-    from stav2a.engine import Engine
+    from stav2a.generation.engine import Engine
 
     engine = Engine(settings.model, args.device or processes.device, args.dtype, args.compile)
     live = sys.stderr.isatty() and not args.json and processes.count == 1

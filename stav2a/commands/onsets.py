@@ -7,10 +7,10 @@ import json
 import sys
 import time
 
-from stav2a.commands.clips import collect, number, shown
+from stav2a.generation.result import rounded
+from stav2a.generation.settings import Settings
 from stav2a.media import InputError, probe, read_for_model
-from stav2a.outcome import rounded
-from stav2a.settings import Settings
+from stav2a.media.clip_files import collect, number, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stav2a.engine import Engine
+    from stav2a.generation.engine import Engine
 
     settings = Settings(model=args.model, start_s=args.start, length_s=args.length).validated()
     engine = Engine(settings.model, args.device)

@@ -31,7 +31,7 @@ Embed = Callable[[list[str]], Tensor]  # captions -> Tensor[N, D]
 @lru_cache(maxsize=1)
 def caption_bank() -> tuple[str, ...]:
     """Captions of what the model knows to sound, about two a class, of the wordings kept for training."""
-    from stav2a.data.foleyworld.phrases import PHRASES
+    from stav2a.condition.phrases import PHRASES
 
     parts = [phrase.split("|") for phrases in PHRASES.values() for phrase in phrases[:-1]]
     return tuple(dict.fromkeys(f"{subject} {verb}" for subject, verb, _ in parts))

@@ -1,6 +1,6 @@
 """CVALP of TA-V2A (You et al.): where video, sound and captions meet, and how the two that are known are mixed.
 
-Eq. 1-5 are the stage `cvalp` (`stav2a/train/cvalp.py`); here are its text side and the mixing of eq. 6-7.
+Eq. 1-5 are the stage `cvalp` (`stav2a/train/stages/cvalp.py`); here are its text side and the mixing of eq. 6-7.
 """
 
 from __future__ import annotations

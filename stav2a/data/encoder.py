@@ -14,7 +14,7 @@ class FrameEncoder:
     """uint8 [T_v, H, W, 3] -> `cavp_features` (e_v) float16 [T_v, D]. `digest` names the weights."""
 
     def __init__(self, parts: str | Path):
-        from stav2a.train.features import digest
+        from stav2a.train.sources.features import digest
 
         folder = Path(parts) / "video_encoder"
         if not (folder / "config.json").is_file():

@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stav2a.commands.clips import SUFFIXES
+from stav2a.media.clip_files import SUFFIXES
 
 FILE = ("file", "path", "video", "filename")
 IDENTITY = ("youtube_id", "ytid", "video_id", "id")

@@ -19,12 +19,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from stav2a.evaluation.pairs import read_flow
 from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_for_model
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
 from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
-from stav2a.metrics.pairs import read_flow
 from stav2a.presets import TIMELINES
 
 from .encoder import FrameEncoder

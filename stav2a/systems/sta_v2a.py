@@ -1,7 +1,7 @@
 """STA-V2A: caption and global tokens in the context, local features and onsets through a ControlNet.
 
 Its parts stand in the checkpoint under their own names, as the authors' do; here is only how they make conditions.
-Its training stage is `v2a` (`stav2a/train/diffusion.py`).
+Its training stage is `v2a` (`stav2a/train/stages/diffusion.py`).
 """
 
 from __future__ import annotations

@@ -10,24 +10,24 @@ from stav2a import systems
 from stav2a.media.limits import InputError
 
 STAGES = {
-    "vae": ("stav2a.train.vae", "VAEStage"),
-    "vocoder": ("stav2a.train.vocoder", "VocoderStage"),
-    "video": ("stav2a.train.video", "VideoStage"),
-    "onset": ("stav2a.train.onset", "OnsetStage"),
-    "t2a": ("stav2a.train.diffusion", "T2AStage"),
-    "v2a": ("stav2a.train.table_three", "VariedV2A"),
+    "vae": ("stav2a.train.stages.vae", "VAEStage"),
+    "vocoder": ("stav2a.train.stages.vocoder", "VocoderStage"),
+    "video": ("stav2a.train.stages.video", "VideoStage"),
+    "onset": ("stav2a.train.stages.onset", "OnsetStage"),
+    "t2a": ("stav2a.train.stages.diffusion", "T2AStage"),
+    "v2a": ("stav2a.train.stages.table_three", "VariedV2A"),
 }
 OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, which bears the system's name
-    "tiva-layout": ("stav2a.train.tiva_layout", "TiVALayoutStage"),
-    "cvalp": ("stav2a.train.cvalp", "CVALPStage"),
-    "alignment": ("stav2a.train.alignment", "AlignmentStage"),
+    "tiva-layout": ("stav2a.train.stages.tiva_layout", "TiVALayoutStage"),
+    "cvalp": ("stav2a.train.stages.cvalp", "CVALPStage"),
+    "alignment": ("stav2a.train.stages.alignment", "AlignmentStage"),
 }
 
 
 def make_stage(name: str, config):
     """The stage of that name; where its clips come from is said by the options (`clip_source.py`)."""
     if name in systems_trained():
-        from .systems import SystemStage
+        from stav2a.train.stages.systems import SystemStage
 
         return SystemStage(config, name)
     module, kind = {**STAGES, **OF_SYSTEMS}[name]
@@ -50,28 +50,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .config import TrainConfig
+    from stav2a.train.runtime.config import TrainConfig
 
     try:
         if args.stage == "classifier":  # no part of the model: the embedder of FD_bank, KL_bank and IS_bank
-            from .classifier import run as train_classifier
+            from stav2a.train.stages.classifier import run as train_classifier
 
             return train_classifier(args.settings)
         config = TrainConfig.load(args.config, args.settings)
         if args.stage == "average":
-            from .average import average
+            from stav2a.train.runtime.average import average
 
             of, names = config.options.get("of") or (), config.options.get("names") or ()
             print(*average(of, names, config.parts), sep="\n")
             return 0
         if args.stage == "assemble":
-            from .parts import assemble
+            from stav2a.train.runtime.parts import assemble
 
             options = dict(config.options)
             half, notes = bool(options.pop("half", False)), options.pop("notes", "")
             notes = Path(notes).read_text(encoding="utf-8") if notes else ""
             if options.get("system"):
-                from .assemble_system import assemble_system
+                from stav2a.train.runtime.assemble_system import assemble_system
 
                 print(assemble_system(config.parts, config.model, config.out, half=half, notes=notes, **options))
                 return 0
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         stage = make_stage(args.stage, config)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
-    from .loop import train
+    from stav2a.train.runtime.loop import train
 
     train(stage, config)
     return 0

@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 import gradio as gr
 
-from stav2a.ui import controls
+from stav2a.ui.generate import controls
 from stav2a.ui.jobs import explain
-from stav2a.ui.onset_editor import onsets_of
 from stav2a.ui.shared import MODEL, Shared
 from stav2a.ui.upload import need, uploaded_video
+from stav2a.ui.widgets.onset_editor import onsets_of
 from stav2a.ui.work import generation, prediction
 
 # The framework copies what is answered; callers come back for nothing, so all of them share one visit's room.

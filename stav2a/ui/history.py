@@ -22,10 +22,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stav2a.ui.figure_view import draw
+from stav2a.ui.widgets.figure_view import draw
 
 if TYPE_CHECKING:
-    from stav2a.generate import Result
+    from stav2a.generation.generate import Result
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 RUNS_A_VISIT = 12
@@ -155,7 +155,7 @@ def _rows(layout) -> list[list[float]] | None:
 
 def record(result: Result, folder: Path, clip_name: str) -> Run:
     """Draw the figures of `result` into `folder`, and write and return its record."""
-    from stav2a.figures import tracks
+    from stav2a.generation.figure import tracks
     from stav2a.media.audio import write_wav
 
     settings = json.loads(result.settings.to_json())

@@ -17,17 +17,22 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a.listening.hub import sync_from_environment
 from stav2a.media.limits import Limits
-from stav2a.ratings_hub import sync_from_environment
-from stav2a.ui import compare, compare_endpoint, endpoints, examples, explore, generate
-from stav2a.ui.blind_tests import ratings_path
+from stav2a.ui import endpoints
+from stav2a.ui.compare import endpoint as compare_endpoint
+from stav2a.ui.compare import tab as compare
+from stav2a.ui.compare.blind_tests import ratings_path
+from stav2a.ui.explore import tab as explore
+from stav2a.ui.generate import examples
+from stav2a.ui.generate import tab as generate
 from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
 from stav2a.ui.shared import WATCHING, Shared
 from stav2a.ui.theme import CSS, theme
 
 if TYPE_CHECKING:
-    from stav2a.engine import Engine
+    from stav2a.generation.engine import Engine
 
 # Smaller than on the command line: a public page shares one machine between strangers.
 LIMITS = Limits(file_mb=200.0, duration_s=60.0)
@@ -150,7 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    from stav2a.engine import Engine
+    from stav2a.generation.engine import Engine
 
     bounded_heap()
     # A Space asks for all addresses through the variable; everywhere else only this machine may connect.

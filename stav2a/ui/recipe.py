@@ -11,9 +11,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from stav2a.generation.settings import MAX_PROMPT, Settings
 from stav2a.media.probe import probe
-from stav2a.settings import MAX_PROMPT, Settings
-from stav2a.ui import controls
+from stav2a.ui.generate import controls
 from stav2a.ui.jobs import explain
 from stav2a.ui.shared import WATCHING, Shared
 from stav2a.ui.upload import need, summary, uploaded_video

@@ -20,8 +20,8 @@ from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
 
 if TYPE_CHECKING:
-    from stav2a.engine import Engine
-    from stav2a.ui.generate import Tab
+    from stav2a.generation.engine import Engine
+    from stav2a.ui.generate.tab import Tab
 
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 WATCHING = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}

@@ -10,13 +10,13 @@ from html import escape
 
 import gradio as gr
 
-from stav2a.collection import Collection
+from stav2a.listening.collection import Collection
+from stav2a.listening.design import Design
+from stav2a.listening.store import RatingStore
 from stav2a.media.limits import InputError
-from stav2a.ratings import RatingStore
-from stav2a.trials import Design
-from stav2a.ui.blind import BlindPanel, answer, message, screen
-from stav2a.ui.results import results_html, reveal_html
+from stav2a.ui.compare.results import results_html, reveal_html
 from stav2a.ui.theme import theme
+from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
 
 SECRET = "stav2a-rater"  # encrypts nothing but a random id; fixed, so that it outlives the server
 KEEP_FILES_S = 86_400

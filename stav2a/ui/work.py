@@ -19,9 +19,9 @@ from stav2a.ui.history import History, Run, record
 from stav2a.ui.jobs import NO_MEMORY, free_memory, out_of_memory
 
 if TYPE_CHECKING:
-    from stav2a.engine import Engine
-    from stav2a.settings import Settings
-    from stav2a.variants import Variant
+    from stav2a.generation.engine import Engine
+    from stav2a.generation.settings import Settings
+    from stav2a.generation.variants import Variant
 
 WINDOW_STEP_S = 7.68  # windows of 10.24 s overlap by a quarter
 MOST_GPU_S = 300
@@ -182,7 +182,7 @@ def _on_gpu(seconds: Callable[..., int]) -> Callable:
 
 @_on_gpu(gpu_seconds)
 def on_device(here: Here, clip: Path, settings: Settings, folder: Path, limits: Limits) -> Iterator:
-    from stav2a.generate import generate
+    from stav2a.generation.generate import generate
 
     yield from refusing(generate(here.engine, clip, settings, folder, here.cancelled, limits))
 
@@ -194,13 +194,13 @@ def predict_on_device(here: Here, clip: Path, settings: Settings, limits: Limits
 
 @_on_gpu(gpu_seconds_of_variants)
 def render_on_device(here: Here, clip: Path, variants: list[Variant], limits: Limits) -> Iterator:
-    from stav2a.variants import render
+    from stav2a.generation.variants import render
 
     yield from refusing(render(here.engine, clip, variants, here.cancelled, limits))
 
 
 def _predict(here: Here, clip: Path, settings: Settings, limits: Limits) -> Iterator[Stage | Found]:
-    from stav2a.generate import stop_if
+    from stav2a.generation.generate import stop_if
     from stav2a.media.frames import read_for_model
 
     yield Stage("load")

@@ -124,7 +124,7 @@ def base_folder(folder: Path, name: str) -> Path:
     beside = (folder / name).resolve()  # the folder itself may not be there yet
     if (beside / "model_index.json").is_file():
         return beside
-    from stav2a.checkpoints import checkpoint_folder
+    from stav2a.models.checkpoints import checkpoint_folder
 
     return checkpoint_folder(name)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .art import Art
-from .brush import Brush
+from stav2a.data.foleyworld.picture.art import Art
+from stav2a.data.foleyworld.picture.brush import Brush
+
 from .plan import Score
 
 Rectangle = tuple[float, float, float, float]  # left, top, right, bottom in stage units

@@ -12,16 +12,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from stav2a.data.foleyworld.picture.art import Art
+from stav2a.data.foleyworld.picture.brush import Brush
+from stav2a.data.foleyworld.picture.camera import Backdrop, Camera, Film
+from stav2a.data.foleyworld.picture.staging import WHOLE, Actor, Place, anywhere, beside, framed
+from stav2a.data.foleyworld.scenes.table import SCENES, SILENT
+from stav2a.data.foleyworld.sound import mix as mixing
+from stav2a.data.foleyworld.sound.sources import BankSource, ModalSource
+
 from ..soundbank import SPLITS, SoundBank
-from . import sound as mixing
-from .art import Art
-from .brush import Brush
-from .camera import Backdrop, Camera, Film
 from .plan import Bed, Event, Score, onset_times, smooth_curve
 from .scene import Scene
-from .scenes import SCENES, SILENT
-from .sources import BankSource, ModalSource
-from .staging import WHOLE, Actor, Place, anywhere, beside, framed
 
 cv2.setNumThreads(1)  # a loader's processes share the cores; one clip needs one
 AMBIENT = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects")

@@ -1,0 +1,130 @@
+"""Where event sounds come from: a bank of recordings, or modal synthesis when there is none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from stav2a.data.foleyworld.sound import modal
+from stav2a.data.soundbank import SAMPLE_RATE, Entry, SoundBank
+
+# Where a split has no recording of a class, the nearest sounding classes stand in, in this order.
+RELATED = {
+    "keyboard_typing": ("switch_click", "plastic_hit"),
+    "footsteps_metal": ("metal_hit",),
+    "footsteps_wood": ("footsteps_hard", "wood_hit"),
+    "footsteps_grass": ("footsteps_snow", "footsteps_gravel"),
+    "footsteps_snow": ("footsteps_grass", "footsteps_gravel"),
+    "footsteps_gravel": ("footsteps_hard",),
+    "footsteps_hard": ("wood_hit", "thud"),
+    "footsteps_water": ("water_splash",),
+    "bow_shot": ("whoosh",),
+    "hammering": ("metal_hit", "wood_hit"),
+    "chopping": ("wood_hit",),
+    "gunshot": ("explosion",),
+    "fireworks": ("explosion", "gunshot"),
+    "explosion": ("thunder", "gunshot"),
+    "ball_bounce_hit": ("thud", "plastic_hit"),
+    "hand_drum": ("tom_drum",),
+    "snare_drum": ("tom_drum",),
+    "glass_break": ("glass_clink",),
+    "vehicle_engine": ("machine_hum",),
+    "chainsaw": ("power_tool",),
+    "sawing": ("power_tool",),
+    "wind": ("sea_waves",),
+}
+MIN_SEGMENT_S = 0.10
+
+
+@dataclass(frozen=True)
+class Take:
+    """One event's sound: its attack is at the first sample, give or take 5 ms."""
+
+    waveform: np.ndarray
+    caption: str = ""
+
+
+class ModalSource:
+    """Synthesised sounds for every class; a voice keeps its seed, so that one object keeps its timbre."""
+
+    def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[Take]:
+        seed = int(rng.integers(2**31))
+        return [Take(modal.one_shot(cls, np.random.default_rng(seed))) for _ in range(2)]
+
+    def texture(self, cls: str, rng: np.random.Generator) -> Take:
+        return Take(modal.texture(cls, rng))
+
+
+class BankSource:
+    """Recordings of one split of a bank; several takes of one instrument make a voice."""
+
+    def __init__(self, bank: SoundBank):
+        self.bank = bank
+        self._modal = ModalSource()
+
+    def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[Take]:
+        entries = self._entries(cls, ("oneshot", "multi"))
+        if not entries:
+            return self._modal.voice(cls, rng, duration_s)
+        first = entries[int(rng.integers(len(entries)))]
+        family = [e for e in entries if e.group == first.group and e.caption == first.caption][:12]
+        if len(family) > 4:
+            family = [family[k] for k in rng.choice(len(family), 4, replace=False)]
+        takes = [take for entry in family for take in self._cut(entry, duration_s)]
+        if not takes:
+            return self._modal.voice(cls, rng, duration_s)
+        if len(takes) > 4:
+            takes = [takes[k] for k in rng.choice(len(takes), 4, replace=False)]
+        return takes
+
+    def texture(self, cls: str, rng: np.random.Generator) -> Take:
+        entries = self._entries(cls, ("texture",)) or self._entries(cls, ("multi",))
+        if not entries:
+            return self._modal.texture(cls, rng)
+        entry = entries[int(rng.integers(len(entries)))]
+        return Take(self.bank.load(entry), plain_caption(entry.caption))
+
+    def _entries(self, cls: str, kinds: tuple[str, ...]) -> list[Entry]:
+        for name in (cls, *RELATED.get(cls, ())):
+            found = [e for e in self.bank.by_class(name) if e.kind in kinds]
+            if found:
+                return found
+        return []
+
+    def _cut(self, entry: Entry, duration_s: float) -> list[Take]:
+        """A one-shot whole; a recording with several attacks cut at them, so that one event has one onset."""
+        wave = self.bank.load(entry)
+        caption = plain_caption(entry.caption)
+        if not entry.onsets_s:
+            return [Take(wave, caption)]
+        if entry.kind == "oneshot":
+            return [Take(wave[round(entry.onsets_s[0] * SAMPLE_RATE) :], caption)]
+        ends = [*entry.onsets_s[1:], entry.duration_s]
+        cuts = []
+        for start, end in zip(entry.onsets_s, ends, strict=True):
+            if end - start >= max(MIN_SEGMENT_S, 0.5 * duration_s):
+                piece = wave[max(round((start - 0.004) * SAMPLE_RATE), 0) : round((end - 0.012) * SAMPLE_RATE)]
+                cuts.append(Take(faded(piece), caption))
+        return cuts
+
+
+def faded(wave: np.ndarray, out_s: float = 0.03) -> np.ndarray:
+    """A copy with a short fade at its end (and 1 ms at its beginning), so that a cut does not click."""
+    wave = wave.copy()
+    n_in, n_out = min(16, len(wave)), min(int(out_s * SAMPLE_RATE), len(wave))
+    wave[:n_in] *= np.linspace(0, 1, n_in, dtype=np.float32)
+    if n_out:
+        wave[-n_out:] *= np.linspace(1, 0, n_out, dtype=np.float32)
+    return wave
+
+
+_COUNT = re.compile(
+    r"\s*\b(a single time|once|twice|(a few|several|many) times|again and again|over and over|repeatedly)\b"
+)
+
+
+def plain_caption(caption: str) -> str:
+    """A recording's caption without its count of events, which the plan decides."""
+    return _COUNT.sub("", caption).replace("a single ", "a ").strip()

@@ -1,0 +1,221 @@
+"""`python -m stav2a dials`: what steps, guidance and their spacing cost, and what they bring.
+
+Every combination of the dials asked for generates the same FoleyWorld clips from the same noise, so that rows
+differ by the dials alone. The default settings of a checkpoint are read off such a table of validation clips (its
+knee); test clips then say what they bring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stav2a.models import precision
+
+DURATION_S = 5.12
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Dials:
+    """One row's settings: those of `Guidance` and of the sampler."""
+
+    steps: int
+    text: float
+    video: float
+    guided_share: float
+    timestep_power: float
+    rescale: float = 0.0
+
+    def evaluations(self) -> int:
+        """Passes of one clip through the network, all branches of the guidance counted."""
+        from stav2a.denoise.sample import Guidance
+
+        guided = round(self.guided_share * self.steps)
+        branches = Guidance(self.text, self.video).branch_count()
+        return guided * branches + self.steps - guided
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="compact", help="name, folder or repository (default: compact)")
+    parser.add_argument("--bank", type=Path, required=True, help="folder of the sound bank")
+    parser.add_argument("--sprites", type=Path, help="folder of cut-out pictures")
+    parser.add_argument("--count", type=int, default=64, help="FoleyWorld clips a row (default: 64)")
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="of the clips; choose settings on val")
+    own = "default: the checkpoint's"
+    parser.add_argument("--steps", type=int, nargs="+", help=f"denoising steps ({own})")
+    parser.add_argument("--guidance", type=float, nargs="+", help=f"text guidance ({own})")
+    parser.add_argument("--video-guidance", type=float, nargs="+", help=f"video guidance ({own}, 0: as the text's)")
+    parser.add_argument("--share", type=float, nargs="+", help=f"share of the steps that is guided ({own})")
+    parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
+    parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
+    parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
+    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the rows as curves over the dial that turns")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a row")
+
+
+def run(args: argparse.Namespace) -> int:
+    from stav2a.evaluation.dials_figure import figure, turned
+    from stav2a.media.limits import InputError
+    from stav2a.pipeline import STAV2APipeline
+
+    if args.count < 2:
+        raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
+    try:
+        pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
+        wanted = combinations(args, pipe.defaults)
+        if args.figure:
+            turned([vars(dials) for dials in wanted])  # refuses at once what could not be drawn in the end
+        clips = HeardClips(pipe, args.bank, args.sprites, args.count, args.split)
+    except (ValueError, OSError) as error:
+        raise InputError(str(error)) from error
+    if not args.json:
+        print(HEAD)
+    rows = []
+    for dials in wanted:
+        rows.append(measured(pipe, clips, dials))
+        print(json.dumps(rows[-1]) if args.json else line(rows[-1]), flush=True)
+    if args.figure:
+        args.figure.parent.mkdir(parents=True, exist_ok=True)
+        figure(rows).savefig(args.figure, dpi=110)
+    return 0
+
+
+def combinations(args: argparse.Namespace, own: dict) -> list[Dials]:
+    """Every combination, cheapest first; a video guidance of 0 takes the text's value."""
+    lists = (
+        args.steps or [own["steps"]],
+        args.guidance or [own["guidance_scale"]],
+        args.video_guidance or [own["video_guidance_scale"]],
+        args.share or [own["guided_share"]],
+        args.power or [own["timestep_power"]],
+        args.rescale or [own["guidance_rescale"]],
+    )
+    rows = {Dials(s, w, v or w, *rest) for s, w, v, *rest in itertools.product(*lists)}
+    return sorted(rows, key=lambda d: (d.evaluations(), d.steps, d.text, d.video, d.timestep_power, d.rescale))
+
+
+class HeardClips:
+    """Clips of a split whose conditions are computed once for all rows."""
+
+    def __init__(self, pipe, bank: Path, sprites: Path | None, count: int, split: str):
+        from stav2a.data.foleyworld.world import FoleyWorld
+        from stav2a.metrics.bank_classifier import BankClassifier
+
+        timeline = pipe.timeline
+        options = {"duration_s": DURATION_S, "fps": timeline.fps, "size": timeline.frame_size}
+        world = FoleyWorld(bank, sprites, split, **options)
+        self.classifier = BankClassifier.load()
+        self.clips, self.conditions = [], []
+        for index in range(count):
+            clip = world[index]
+            video = pipe.encode_video(clip.frames)
+            self.conditions.append(pipe.extract(video, clip.caption))
+            self.length = pipe.padded_length(video)  # the same for all
+            self.clips.append(clip)
+            if (index + 1) % 50 == 0:
+                print(f"{index + 1} of {count} clips read", file=sys.stderr)
+
+
+@torch.no_grad()
+def measured(pipe, clips: HeardClips, dials: Dials) -> dict:
+    """One row: cost, timing, what is asked for, likeness to real sounds, level and spread between two seeds."""
+    from stav2a.denoise.conditions import concatenated
+
+    guidance = pipe.guidance(dials.text, dials.video, guided_share=dials.guided_share, rescale=dials.rescale)
+    waves: list[list[np.ndarray]] = [[], []]
+    spent = 0.0
+    for draw, start in itertools.product((0, 1), range(0, len(clips.clips), BATCH)):
+        part = clips.conditions[start : start + BATCH]
+        conditions = concatenated(part)
+        began = time.perf_counter()
+        for latents in pipe.denoise(  # noqa: B007
+            conditions,
+            length=clips.length,
+            seeds=[2 * index + draw for index in range(start, start + len(part))],
+            steps=dials.steps,
+            guidance=guidance,
+            timestep_power=dials.timestep_power,
+        ):
+            pass
+        spent += time.perf_counter() - began
+        waves[draw] += list(pipe.decode(latents, round(DURATION_S * pipe.timeline.sample_rate))[0])
+    return {
+        **vars(dials),
+        "evaluations": dials.evaluations(),
+        "denoise_seconds_per_clip": spent / (2 * len(clips.clips)),
+        **judged(clips, waves, pipe.timeline.sample_rate),
+    }
+
+
+def judged(clips: HeardClips, waves: list[list[np.ndarray]], rate: int) -> dict:
+    from stav2a.evaluation.foley_figures import gain
+    from stav2a.media.audio import loudness_lufs
+    from stav2a.metrics.bank_classifier import describe, rank_of
+    from stav2a.metrics.chance import bootstrap_ci
+    from stav2a.metrics.distance import frechet_distance
+    from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s
+
+    classifier = clips.classifier
+    real = [describe(classifier, clip.waveform) for clip in clips.clips]
+    made = [[describe(classifier, wave) for wave in draw] for draw in waves]
+    ranks = [
+        rank_of(found.probabilities, classifier.classes, clip.cls)
+        for clip, found in zip(clips.clips, made[0], strict=True)
+        if clip.cls in classifier.classes
+    ]
+    timing = gain(
+        [
+            ([time + HEARD_AFTER_S for time in clip.onsets_s], detect_onsets(wave, rate), DURATION_S)
+            for clip, wave in zip(clips.clips, waves[0], strict=True)
+        ],
+        onset_frame_s(),
+    )
+    levels = [
+        (loudness_lufs(clip.waveform, rate), loudness_lufs(wave, rate))
+        for clip, wave in zip(clips.clips, waves[0], strict=True)
+    ]
+    heard = [generated - own for own, generated in levels if np.isfinite(own) and np.isfinite(generated) and own > -50]
+    first, second = (np.stack([found.embeddings.mean(0) for found in draw]) for draw in made)
+    same_clip = np.linalg.norm(first - second, axis=1).mean()
+    other_clip = np.linalg.norm(first - np.roll(second, 1, axis=0), axis=1).mean()
+    return {
+        "n": len(clips.clips),
+        "onset_gain": timing.gain,
+        "onset_gain_ci95": list(timing.ci95) if timing.ci95 else None,
+        "top1": float(np.mean(np.array(ranks) <= 1)),
+        "top5": float(np.mean(np.array(ranks) <= 5)),
+        "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)),
+        "fd_bank": frechet_distance(
+            np.concatenate([found.embeddings for found in real]),
+            np.concatenate([found.embeddings for found in made[0]]),
+        ).distance,
+        "loudness_lu": float(np.median(heard)) if heard else None,
+        "diversity": float(same_clip / other_clip),
+    }
+
+
+HEAD = (
+    f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'rescale':>7s} {'passes':>6s} "
+    f"{'s/clip':>6s} {'onset gain (95 % CI)':>23s} {'top-1':>5s} {'top-5':>5s} {'FD_bank':>7s} {'LU':>6s} "
+    f"{'diversity':>9s}"
+)
+
+
+def line(row: dict) -> str:
+    low, high = row["onset_gain_ci95"] or (float("nan"), float("nan"))
+    level = float("nan") if row["loudness_lu"] is None else row["loudness_lu"]
+    return (
+        f"{row['steps']:5d} {row['text']:5.1f} {row['video']:5.1f} {row['guided_share']:5.2f} "
+        f"{row['timestep_power']:5.2f} {row['rescale']:7.2f} {row['evaluations']:6d} "
+        f"{row['denoise_seconds_per_clip']:6.2f} {row['onset_gain']:7.3f} ({low:.3f}-{high:.3f}) "
+        f"{row['top1']:5.2f} {row['top5']:5.2f} {row['fd_bank']:7.1f} {level:+6.1f} {row['diversity']:9.2f}"
+    )

@@ -1,0 +1,145 @@
+"""The models of a process: loaded when first asked for and kept, one generation at a time on the device."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+
+from stav2a import systems
+from stav2a.media.limits import InputError
+from stav2a.models.defaults import COMPACT, model_defaults
+from stav2a.models.precision import dtype_for
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Pipelines by name on one device. Safe to use from many threads; hold `lock` while a pipeline works.
+
+    dtype: of the networks, a word of `precision.CHOICES`; compiled: `torch.compile` them.
+    """
+
+    def __init__(
+        self,
+        default_model: str = "compact",
+        device: str | None = None,
+        dtype: str = "auto",
+        compiled: bool = False,
+    ):
+        self.default_model = default_model
+        self.lock = threading.Lock()
+        self.dtype, self.compiled = dtype, compiled
+        self._device = device
+        self._loading = threading.Lock()
+        self._pipelines: dict[str, object] = {}
+
+    @property
+    def device(self) -> str:
+        """The device asked for, else CUDA, Apple's MPS or the CPU, whichever is there."""
+        if self._device is None:
+            import torch
+
+            mps = torch.backends.mps.is_available()
+            self._device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+        return self._device
+
+    def pipeline(self, name: str | None = None):
+        """The pipeline of a model (default: `default_model`); `InputError` says why there is none."""
+        name = name or self.default_model
+        with self._loading:
+            if name not in self._pipelines:
+                self._pipelines[name] = self._load(name)
+            return self._pipelines[name]
+
+    def has(self, name: str) -> bool:
+        """Whether the model is loaded already."""
+        return name in self._pipelines
+
+    def models(self) -> dict[str, str | None]:
+        """Name of each known model: None where it can be used, else a sentence that says what is missing."""
+        names = dict.fromkeys([self.default_model, "compact", *present_systems(), "paper"])
+        return {name: unavailable(name) for name in names}
+
+    def defaults(self, name: str) -> dict:
+        """What the model samples with unless told otherwise; `InputError` for a name that is not listed."""
+        self._known(name)
+        return model_defaults(name)
+
+    def warm(self) -> threading.Thread:
+        """Load the default model beside the serving, so that the first visitor does not wait for it."""
+
+        def load() -> None:
+            try:
+                self.pipeline()
+            except InputError as missing:  # every run that asks for it says so, too
+                log.warning("%s", missing)
+
+        thread = threading.Thread(target=load, daemon=True, name="stav2a-warm")
+        thread.start()
+        return thread
+
+    @contextlib.contextmanager
+    def free_memory_on_failure(self) -> Iterator[None]:
+        """Give memory back when a run breaks off for want of it, so that the next one can start."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+                gc.collect()
+                if self.device.startswith("cuda"):
+                    import torch
+
+                    torch.cuda.empty_cache()
+            raise
+
+    def _known(self, name: str) -> str | None:
+        """Why a listed model cannot be used, or None. Strangers send names: none but the listed are looked at."""
+        if name not in (known := self.models()):
+            raise InputError(f"There is no model of that name; there are {', '.join(known)}.")
+        return known[name]
+
+    def _load(self, name: str):
+        if (sentence := self._known(name)) is not None:
+            raise InputError(sentence)
+        from stav2a.pipeline import STAV2APipeline
+
+        threading.Thread(target=_warm_measures, daemon=True).start()
+        try:
+            pipeline = STAV2APipeline.from_pretrained(name, dtype=dtype_for(self.device, self.dtype))
+        except (OSError, ValueError) as error:
+            log.error("the model %r cannot be loaded", name, exc_info=error)
+            first = str(error).strip().split("\n")[0][:300]
+            raise InputError(f"The model {name} cannot be loaded: {first}") from error
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline = pipeline.to(self.device)
+        if self.compiled:
+            pipeline.compile()
+        return pipeline
+
+
+def present_systems() -> list[str]:
+    """Systems beside the built-in model's own whose weights are here."""
+    return [name for name in systems.present() if name != systems.OWN]
+
+
+def unavailable(name: str) -> str | None:
+    """Why the model `name` cannot be used, or None. Looks at the disk only, never at the network."""
+    if name == "compact" and not (COMPACT / "model_index.json").is_file():
+        return "The built-in model is not installed: assets/compact is missing."
+    if name in systems.names():
+        return systems.unavailable(name) or (unavailable("compact") if systems.leans_on(name) == "compact" else None)
+    if name == "paper":
+        from stav2a.weights import unavailable as paper_unavailable
+
+        return paper_unavailable("paper")
+    return None
+
+
+def _warm_measures() -> None:
+    """Read what the onset detector compiles on first use, while the weights load."""
+    from stav2a.sound.compiled import librosa
+
+    librosa()

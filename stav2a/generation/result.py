@@ -1,0 +1,199 @@
+"""What a run gives: takes, measures, and their files, which appear together or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from stav2a.generation.settings import Settings
+
+STALE_S = 3600.0  # no run writes that long
+EDGES_S = 1.0  # shorter clips have no room for chance levels, which leave out 0.2 s at both ends
+
+
+@dataclass(frozen=True)
+class Take:
+    """One variant. waveform: float32 [S]; mel: natural-log mel [M, bins]; onsets heard in it, in seconds."""
+
+    seed: int
+    video: Path
+    audio: Path
+    waveform: np.ndarray
+    mel: np.ndarray
+    onsets_s: list[float]
+    figure: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run. Times count from the start of the used part; `measures` holds one dict a take.
+
+    `settings` are complete: the checkpoint's defaults are filled in. `stages` are seconds by stage; `seconds`
+    leaves out loading the model and waiting for the device. `dtype`: what the networks computed in. `original_…`
+    is None where the clip's own sound was not asked for or is not there. `layout` and `predicted_layout`: float32
+    [rows, bands], the audio layout that was followed, and the predicted one (TiVA).
+    """
+
+    clip: Path
+    settings: Settings
+    seed: int
+    takes: list[Take]
+    onset_curve: np.ndarray
+    predicted_onsets_s: list[float]
+    onsets_s: list[float]
+    original_waveform: np.ndarray | None
+    original_onsets_s: list[float] | None
+    duration_s: float
+    sample_rate: int
+    step_s: float
+    seconds: float = 0.0
+    rtf: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    measures: list[dict[str, float]] = field(default_factory=list)
+    bundle: Path | None = None
+    dtype: str = "float32"
+    layout: np.ndarray | None = None
+    predicted_layout: np.ndarray | None = None
+
+    def to_json(self) -> dict:
+        """The command line's object: the first take on top, all of them under `takes`."""
+        takes = [
+            {
+                "seed": take.seed,
+                "video": str(take.video),
+                "audio": str(take.audio),
+                "figure": None if take.figure is None else str(take.figure),
+                "generated_onsets_s": rounded(take.onsets_s),
+                "measures": measures,
+            }
+            for take, measures in zip(self.takes, self.measures, strict=True)
+        ]
+        return {
+            "clip": str(self.clip),
+            "out_video": takes[0]["video"],
+            "out_audio": takes[0]["audio"],
+            "duration_s": round(self.duration_s, 6),
+            "sample_rate": self.sample_rate,
+            "seed": self.seed,
+            "steps": self.settings.steps,
+            "guidance": self.settings.guidance_scale,
+            "onsets_s": rounded(self.onsets_s),
+            "predicted_onsets_s": rounded(self.predicted_onsets_s),
+            "seconds": round(self.seconds, 4),
+            "rtf": round(self.rtf, 4),
+            "stages": {name: round(value, 4) for name, value in self.stages.items()},
+            "measures": self.measures[0],
+            "takes": takes,
+            "bundle": None if self.bundle is None else str(self.bundle),
+            "dtype": self.dtype,
+            "settings": asdict(self.settings),
+        }
+
+    def onsets_json(self) -> str:
+        """What `--onsets` reads back, with the curve it was picked from."""
+        data = {
+            "onsets_s": rounded(self.onsets_s),
+            "predicted_onsets_s": rounded(self.predicted_onsets_s),
+            "generated_onsets_s": [rounded(take.onsets_s) for take in self.takes],
+            "original_onsets_s": None if self.original_onsets_s is None else rounded(self.original_onsets_s),
+            "onset_curve": rounded(self.onset_curve),
+            "step_s": self.step_s,
+            "duration_s": round(self.duration_s, 6),
+            "start_s": self.settings.start_s,
+        }
+        return json.dumps(data, indent=1)
+
+
+def measure(
+    waveform: np.ndarray,
+    sample_rate: int,
+    onsets_s: Sequence[float],
+    followed_s: Sequence[float],
+    duration_s: float,
+    original: np.ndarray | None = None,
+    flow_peaks_s: np.ndarray | None = None,
+    fps: float = 25.0,
+) -> dict[str, float]:
+    """Numbers on one take; those that a clip cannot have (too short, silent, no original) are left out."""
+    from stav2a.media.audio import loudness_lufs
+    from stav2a.metrics import alignment
+    from stav2a.metrics.chance import gain_over_chance
+    from stav2a.metrics.onsets import detect_onsets
+
+    values = {"onset_f1": alignment.onset_f1(followed_s, onsets_s)}
+    if duration_s >= EDGES_S and len(followed_s) and len(onsets_s):
+        values["onset_f1_gain"] = gain_over_chance(followed_s, onsets_s, duration_s, trials=50).gain
+    if original is not None:
+        heard = [detect_onsets(wave, sample_rate, detector="librosa") for wave in (original, waveform)]
+        values["aa_align"] = alignment.aa_align(*heard)
+    if flow_peaks_s is not None:
+        values["av_align"] = alignment.av_align(onsets_s, flow_peaks_s, fps)
+    values["loudness_lufs"] = loudness_lufs(waveform, sample_rate)
+    return {name: round(float(value), 4) for name, value in values.items() if np.isfinite(value)}
+
+
+@contextlib.contextmanager
+def written_together(out_dir: Path) -> Iterator[Path]:
+    """A hidden folder inside `out_dir` to write into; its files move out at the end, or vanish on failure."""
+    _sweep(out_dir)
+    made = [folder for folder in (out_dir, *out_dir.parents) if not folder.exists()]
+    out_dir.mkdir(parents=True, exist_ok=True)
+    hidden = out_dir / f".partial-{uuid.uuid4().hex}"
+    moved: list[Path] = []
+    try:
+        hidden.mkdir()
+        yield hidden
+        for path in sorted(hidden.iterdir()):
+            os.replace(path, out_dir / path.name)
+            moved.append(out_dir / path.name)
+        hidden.rmdir()
+    except BaseException:
+        for path in moved:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(hidden, ignore_errors=True)
+        for folder in made:  # from the innermost; one that another run has begun to use stays
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _sweep(out_dir: Path) -> None:
+    """Remove what a killed process has left behind."""
+    for left in out_dir.glob(".partial-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                shutil.rmtree(left)
+
+
+def write_bundle(path: Path, files: Sequence[Path]) -> None:
+    """A zip of `files`, the same bytes for the same content."""
+    with zipfile.ZipFile(path, "w") as bundle:
+        for file in files:
+            entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            packed = file.suffix in (".mp4", ".png")
+            entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+            bundle.writestr(entry, file.read_bytes())
+
+
+def safe_stem(path: Path) -> str:
+    """The clip's name as the beginning of file names: no control or reserved characters, at most 80 bytes."""
+    stem = path.stem.encode("utf-8", "replace").decode()
+    stem = "".join(c for c in stem if c.isprintable())
+    stem = re.sub(r'[\\/:*?"<>|$`\']+', "_", stem).strip(". _-")
+    return stem.encode()[:80].decode(errors="ignore") or "clip"
+
+
+def rounded(values) -> list[float]:
+    return [round(float(value), 4) for value in values]

@@ -1,0 +1,96 @@
+"""Ratings to a dataset on the Hugging Face hub and back, so that they outlive the machine that took them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from stav2a.listening.export import from_csv, to_csv
+from stav2a.listening.store import RatingStore
+
+log = logging.getLogger(__name__)
+EVERY_S = 600.0
+
+
+def upload(store: RatingStore, repo: str, study: str | None = None, api=None) -> str:
+    """Write the answers as `<study>.csv` (all: `ratings.csv`) to the dataset `repo`; returns the file's name.
+
+    A dataset that does not exist is made, private. The file is replaced as a whole, so a deleted rater is gone
+    from its newest version; earlier versions stay in the dataset's history.
+    """
+    api = api or _hub()
+    name = _file(study)
+    api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+    api.upload_file(path_or_fileobj=to_csv(store, study).encode(), path_in_repo=name, repo_id=repo, repo_type="dataset")
+    return name
+
+
+def restore(store: RatingStore, repo: str, study: str | None = None, api=None) -> int:
+    """Add what the dataset holds and the store does not; returns the number of new trials."""
+    api = api or _hub()
+    if not api.file_exists(repo, _file(study), repo_type="dataset"):
+        return 0
+    path = api.hf_hub_download(repo, _file(study), repo_type="dataset")
+    return from_csv(store, Path(path).read_bytes().decode())
+
+
+class Sync:
+    """Takes in what the dataset holds, then uploads from time to time while there is something new.
+
+    Until the dataset was read nothing is written: a machine that begins with an empty file would else replace the
+    answers of the one before it. A failure is logged and tried again.
+    """
+
+    def __init__(self, store: RatingStore, repo: str, every_s: float = EVERY_S, api=None):
+        self.store, self.repo, self.every_s, self.api = store, repo, every_s, api
+        self._restored, self._last = False, None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="stav2a-ratings-sync")
+
+    def start(self) -> Sync:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def once(self) -> bool:
+        """Upload if anything changed since the last time."""
+        if not self._restored:
+            restore(self.store, self.repo, api=self.api)
+            self._restored = True
+        now = to_csv(self.store)
+        if now == self._last:
+            return False
+        upload(self.store, self.repo, api=self.api)
+        self._last = now
+        return True
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.once()
+            except Exception:
+                log.exception("ratings could not be kept in %s; next try in %.0f s", self.repo, self.every_s)
+            if self._stop.wait(self.every_s):
+                return
+
+
+def sync_from_environment(ratings: Path) -> Sync | None:
+    """Start syncing the file of ratings where `STAV2A_RATINGS_DATASET` names a dataset."""
+    repo = os.environ.get("STAV2A_RATINGS_DATASET")
+    return Sync(RatingStore(ratings), repo).start() if repo else None
+
+
+def _file(study: str | None) -> str:
+    safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in study) if study else "ratings"
+    return f"{safe}.csv"
+
+
+def _hub():
+    from huggingface_hub import HfApi
+
+    return HfApi()

@@ -1,0 +1,59 @@
+"""Clips on the command line: files and folders in, safe names out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+from stav2a.generation.result import safe_stem
+from stav2a.media.limits import InputError
+
+SUFFIXES = {f".{name}" for name in (
+    "mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "mts", "m2ts",
+    "ogv", "wmv", "asf", "flv", "mxf", "3gp", "3g2", "gif",
+)}  # fmt: skip
+
+
+def collect(given: list[str], out_dir: Path | None = None) -> list[Path]:
+    """Files as given, and the video files in given folders, in order of name, without what lies in `out_dir`."""
+    clips: list[Path] = []
+    results = None if out_dir is None else out_dir.resolve()
+    for name in given:
+        path = Path(name)
+        if not path.is_dir():
+            clips.append(path)
+            continue
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        found = [p for p in found if results is None or results not in p.resolve().parents]
+        if not found:
+            raise InputError(f"There are no video files in {shown(path)}.")
+        clips += found
+    return list(dict.fromkeys(clips))
+
+
+def folder_names(clips: list[Path]) -> dict[Path, str]:
+    """A folder name for each clip: its own name, with a mark from its path where two would share one.
+
+    Depends on the whole list only, so that several processes and later runs agree.
+    """
+    stems = {clip: safe_stem(clip) for clip in clips}
+    counts = Counter(stem.casefold() for stem in stems.values())
+
+    def mark(clip: Path) -> str:
+        return hashlib.sha256(str(clip.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+    return {c: stem if counts[stem.casefold()] == 1 else f"{stem}-{mark(c)}" for c, stem in stems.items()}
+
+
+def shown(path: Path) -> str:
+    """A path for a terminal: what could steer it is replaced."""
+    return "".join(c if c.isprintable() else "?" for c in str(path))
+
+
+def number(text: str) -> int | float:
+    """A whole number where the text is one, so that settings can tell 3 from 2.5."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

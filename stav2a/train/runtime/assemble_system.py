@@ -1,0 +1,53 @@
+"""From a folder of parts to the checkpoint of a system, without what it shares with the base checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffusers import DDPMScheduler
+
+from stav2a import presets
+from stav2a.pipeline import STAV2APipeline
+from stav2a.systems import find
+from stav2a.train.runtime.parts import noted_defaults, text_parts, trained
+from stav2a.weights.lean import base_folder, write_lean
+
+
+def assemble_system(
+    folder: str | Path,
+    model: str,
+    out: str | Path,
+    system: str,
+    base: str = "compact",
+    shared_unet: Sequence[str] = (),
+    half: bool = True,
+    notes: str = "",
+    **defaults,
+) -> Path:
+    """Write `system`, trained into the parts of `folder`, as a checkpoint that leans on `base`.
+
+    shared_unet: as in training; these weights of the U-Net go to `OUT/../shared/unet`, once for all systems.
+    `defaults` win over those found in training, over the system's own and over the base's.
+    """
+    kind, folder = find(system), Path(folder)
+    kept = folder / system
+    if not (kept / "config.json").is_file() and any(True for _ in kind.sized(model).parameters()):
+        raise ValueError(f"{folder} has no {system} yet: train {system} first.")
+    own = kind.from_pretrained(kept) if (kept / "config.json").is_file() else kind.sized(model)
+    index = json.loads((base_folder(Path(out), base) / "model_index.json").read_text(encoding="utf-8"))
+    tokenizer, text_encoder = text_parts(model)
+    pipe = STAV2APipeline(
+        **{name: trained(folder, name) for name in ("video_encoder", "local_features", "unet", "vae", "vocoder")},
+        tokenizer=tokenizer,
+        text_encoder=text_encoder,
+        attentive_pool=None,
+        controlnet=None,
+        scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
+        system=own.eval(),
+        timeline=presets.TIMELINES[model].to_dict(),
+        defaults={**(index.get("defaults") or {}), **kind.sampling, **noted_defaults(folder), **defaults},
+        provenance={"model": system, "licence": "apache-2.0"},
+    )
+    return write_lean(pipe, out, base, tuple(shared_unet), half, notes)

@@ -1,0 +1,41 @@
+"""The mean of several trainings' weights, which often does better than each (model soups, Wortsman et al. 2022).
+
+The trainings must have gone on from one another or from the same weights: then the mean lies in the same valley.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from stav2a.train.runtime.parts import CLASSES, trained
+
+
+def average(folders: Sequence[str | Path], names: Sequence[str], out: str | Path) -> list[Path]:
+    """Write the mean of each part of `names` over the folders of parts into `out`; -> the parts' folders.
+
+    `ValueError` for fewer than two folders, an unknown part, or parts of different shapes.
+    """
+    if len(folders) < 2 or not names:
+        raise ValueError("options.of needs two or more folders of parts, options.names the parts to average.")
+    if unknown := set(names) - set(CLASSES):
+        raise ValueError(f"There is no part {sorted(unknown)}; parts are {sorted(CLASSES)}.")
+    written = []
+    for name in names:
+        parts = [trained(folder, name) for folder in folders]
+        states = [part.state_dict() for part in parts]
+        shapes = [{key: tuple(value.shape) for key, value in state.items()} for state in states]
+        if any(other != shapes[0] for other in shapes):
+            raise ValueError(f"{name} has not the same shapes in {', '.join(map(str, folders))}.")
+        parts[0].load_state_dict({key: _mean([state[key] for state in states]) for key in states[0]})
+        written.append(Path(out) / name)
+        parts[0].save_pretrained(written[-1])
+    return written
+
+
+def _mean(values: list[torch.Tensor]) -> torch.Tensor:
+    """In double precision; counters, as of batch norms, stay whole numbers."""
+    mean = torch.stack([value.double() for value in values]).mean(0)
+    return (mean if values[0].is_floating_point() else mean.round()).to(values[0].dtype)

@@ -1,0 +1,128 @@
+"""The parts of a model while it is being trained: a folder that one stage after another fills."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from transformers import SpeechT5HifiGan
+
+from stav2a import presets
+from stav2a.condition.attentive_pool import AttentivePooling
+from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.onset import LocalFeatures
+from stav2a.condition.text import load_minilm
+from stav2a.denoise.control import TemporalControlNet
+from stav2a.models.tiny import tiny
+from stav2a.pipeline import STAV2APipeline
+from stav2a.sound.vae import build_vae
+from stav2a.sound.vocoder import build_vocoder
+from stav2a.weights.card import card
+from stav2a.weights.half import folded, halved
+
+CLASSES = {
+    "video_encoder": CAVPVideoEncoder,
+    "local_features": LocalFeatures,
+    "attentive_pool": AttentivePooling,
+    "unet": UNet2DConditionModel,
+    "controlnet": TemporalControlNet,
+    "vae": AutoencoderKL,
+    "vocoder": SpeechT5HifiGan,
+}
+
+
+def build(name: str, model: str):
+    """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net."""
+    if name == "vae":
+        return build_vae(model)
+    if name == "vocoder":
+        return build_vocoder(model)
+    table = {
+        "video_encoder": presets.VIDEO_ENCODER,
+        "local_features": presets.LOCAL_FEATURES,
+        "attentive_pool": presets.ATTENTIVE_POOL,
+        "unet": presets.UNET,
+    }
+    return CLASSES[name](**table[name][model])
+
+
+def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlNet:
+    channels = presets.LOCAL_FEATURES[model]["local_dim"] + presets.ONSET_CHANNELS[model]
+    return TemporalControlNet.from_unet(unet, conditioning_channels=channels)
+
+
+def text_parts(model: str):
+    """-> (tokenizer, text_encoder): MiniLM; mT5-large from the hub for `paper`; the debug model's own for `tiny`."""
+    if model == "tiny":
+        pipe = tiny()
+        return pipe.tokenizer, pipe.text_encoder
+    if model == "paper":
+        from stav2a.weights import fetch
+        from stav2a.weights.others import load_text_encoder
+
+        fetch.fetch("mt5")  # tokenizer and configuration; the weights lie beside them
+        return load_text_encoder(fetch.fetch("mt5-weights"))
+    return load_minilm()
+
+
+def trained(folder: str | Path, name: str):
+    """A part that an earlier stage wrote; `ValueError` says which stage must run first."""
+    if not (Path(folder) / name / "config.json").is_file():
+        raise ValueError(f"{folder} has no {name} yet: train the stage that makes it first.")
+    single = {"dtype": torch.float32} if name == "vocoder" else {}  # transformers would keep a stored fp16
+    return CLASSES[name].from_pretrained(Path(folder) / name, **single)
+
+
+def note_default(folder: str | Path, name: str, value: float | int | str) -> None:
+    """Keep a sampling default that a stage has found, for the checkpoint made of these parts."""
+    noted = noted_defaults(folder)
+    (Path(folder) / "defaults.json").write_text(json.dumps({**noted, name: value}, indent=1))
+
+
+def noted_defaults(folder: str | Path) -> dict:
+    """Sampling defaults of a folder of parts; a folder that began as a checkpoint keeps that one's."""
+    noted = {}
+    for name, key in (("model_index.json", "defaults"), ("defaults.json", None)):
+        file = Path(folder) / name
+        if file.is_file():
+            values = json.loads(file.read_text())
+            noted |= values if key is None else values.get(key, {})
+    return noted
+
+
+def assemble(
+    folder: str | Path,
+    model: str,
+    out: str | Path,
+    defaults: dict | None = None,
+    half: bool = False,
+    notes: str = "",
+) -> Path:
+    """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens, with a model card.
+
+    `half` stores fp16, which is half the size; `notes` (Markdown) joins the card. MiniLM, the text encoder of
+    `compact`, stays out of it: it comes with its pip package. Raises `ValueError` where a weight would not be finite.
+    """
+    tokenizer, text_encoder = text_parts(model)
+    pipe = STAV2APipeline(
+        **{name: trained(folder, name) for name in CLASSES},
+        tokenizer=tokenizer,
+        text_encoder=text_encoder,
+        scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
+        timeline=presets.TIMELINES[model].to_dict(),
+        defaults={**noted_defaults(folder), **(defaults or {})},
+        provenance={"model": model, "licence": "apache-2.0"},
+    )
+    out = Path(out)
+    for name in CLASSES:
+        part = getattr(pipe, name)
+        (halved(part, name) if half else folded(part)).save_pretrained(out / name)
+    pipe.scheduler.save_pretrained(out / "scheduler")
+    pipe.save_config(out)
+    if model != "compact":
+        text_encoder.save_pretrained(out / "text_encoder")
+        tokenizer.save_pretrained(out / "tokenizer")
+    (out / "README.md").write_text(card(pipe, notes), encoding="utf-8")
+    return out

@@ -1,0 +1,97 @@
+"""What a training stage is: modules, samples by index, and losses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stav2a.train.runtime.config import TrainConfig
+
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def seed_of(*words: object) -> int:
+    """A 63-bit seed made of the words, the same on every machine and in every process."""
+    digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def noise_for(indices: Iterable[int], shape: tuple[int, ...], seed: int, what: str) -> Tensor:
+    """Standard normal noise [B, *shape], a function of each sample's index alone.
+
+    Randomness that follows the sample, not the process or the step, makes an interrupted run equal an
+    uninterrupted one and a run on many processes equal a run on one.
+    """
+    rows = [
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed_of(seed, what, int(index))))
+        for index in indices
+    ]
+    return torch.stack(rows)
+
+
+def uniform_for(indices: Iterable[int], seed: int, what: str, count: int = 1) -> Tensor:
+    """Uniform numbers [B, count] in [0, 1), a function of each sample's index alone."""
+    rows = [
+        torch.rand(count, generator=torch.Generator().manual_seed(seed_of(seed, what, int(index)))) for index in indices
+    ]
+    return torch.stack(rows)
+
+
+def spread_for(indices: Iterable[int], seed: int, what: str) -> Tensor:
+    """Numbers [B] in [0, 1), uniform over many samples, and neighbours' spread evenly: R_1 (Roberts 2018).
+
+    Eight independent draws leave gaps and meet; eight of these never do, and the mean of a batch varies less
+    (the low-discrepancy time steps of Kingma et al. 2021, appendix I.1, for samples that are numbered).
+    """
+    start = float(uniform_for([-1], seed, what))
+    return torch.tensor([(start + int(index) * GOLDEN) % 1 for index in indices], dtype=torch.float64)
+
+
+class Stage(nn.Module):
+    """One stage of the training. Its trained modules are submodules named as the parts they become.
+
+    A subclass says what sample `index` of a split is (`sample`), what its losses are (`forward`) and which
+    parts it writes (`export`). Samples are numbered without end: sample `i` of a split is always the same.
+    """
+
+    name: str
+    phases: tuple[str, ...] = ("main",)  # an optimiser each; the vocoder has two
+
+    def __init__(self, config: TrainConfig):
+        super().__init__()
+        self.config = config
+        self.frozen: list[nn.Module] = []
+
+    def freeze(self, module: nn.Module) -> nn.Module:
+        """The module, never trained and always in evaluation mode."""
+        self.frozen.append(module.requires_grad_(False).eval())
+        return module
+
+    def train(self, mode: bool = True) -> Stage:
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+    def sample(self, split: str, index: int) -> dict:
+        """One training example (tensors and strings), without a batch axis; the loop adds its `index`."""
+        raise NotImplementedError
+
+    def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
+        """Losses of a batch, scalars; the one named `loss` is minimised."""
+        raise NotImplementedError
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def export(self, folder: Path) -> None:
+        """Write the trained parts into a checkpoint folder, a subfolder each."""
+        raise NotImplementedError
+
+    def listen(self, folder: Path) -> dict[str, float]:
+        """Write what a person wants to look at or hear (figures, audio); return measures to log."""
+        return {}

@@ -1,0 +1,95 @@
+"""Where a stage's clips come from: rendered when they are needed, rendered beforehand, or prepared.
+
+All three speak FoleyWorld's words: `plan(i)` says what happens in sample `i` and when (`plan.score.onsets_s`),
+`frames(i, plan)` is its picture and `sound(i, plan=plan)` its waveform and caption. Sample `i` of a split is the
+same in every process and order, so that a stopped run goes on exactly.
+
+| options             | training split                            | validation split |
+| ------------------- | ----------------------------------------- | ---------------- |
+| (none)              | FoleyWorld, each clip when it is needed   | FoleyWorld       |
+| `cache` (a folder)  | pictures of `data cache`, sound mixed anew | FoleyWorld       |
+| `shards` (a folder) | clips of `data prepare`                   | the same         |
+
+Further options: `cache_clips` (the first so many alone); with shards `filter` (true: leave out clips marked by
+the filters of §III-A; false is the row "w/o Filter" of Table III), `concat` and `stretch` (chances of the
+augmentations; 0).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from stav2a.data.foleyworld.world import FoleyWorld
+from stav2a.metrics.onsets import HEARD_AFTER_S
+from stav2a.timeline import Timeline
+from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.sources.clips import CachedClips
+from stav2a.train.sources.prepared import PreparedWorld
+
+
+class ClipSource(Protocol):
+    """Samples of one split, numbered without end."""
+
+    def __len__(self) -> int: ...
+
+    def plan(self, i: int): ...
+
+    def frames(self, i: int, plan=None) -> np.ndarray:
+        """uint8 [T_v, H, W, 3]."""
+
+    def sound(self, i: int, variant: int = 0, plan=None):
+        """With `waveform`, float32 [S], and `caption`."""
+
+
+def clip_sources(config: TrainConfig, timeline: Timeline) -> dict[str, ClipSource]:
+    """The training and the validation split of a configuration."""
+    options = config.options
+    if options.get("shards"):
+        return {split: prepared(config, timeline, split) for split in ("train", "val")}
+    sources: dict[str, ClipSource] = {split: rendered(config, timeline, split) for split in ("train", "val")}
+    if options.get("cache"):
+        if not timeline.is_framewise:
+            raise ValueError("options.cache needs a model with one video frame a latent step.")
+        limit = options.get("cache_clips")
+        sources["train"] = CachedClips(
+            options["cache"], config.crop_s, config.seed, limit=limit, bank=config.bank, sprites=config.sprites
+        )
+    return sources
+
+
+def rendered(config: TrainConfig, timeline: Timeline, split: str) -> FoleyWorld:
+    """An endless world of clips as long as a training's crops, at the model's rate and size."""
+    return FoleyWorld(
+        config.bank or None,
+        config.sprites or None,
+        split,
+        config.seed,
+        config.crop_s,
+        timeline.fps,
+        timeline.frame_size,
+        length=2**31,
+    )
+
+
+def prepared(config: TrainConfig, timeline: Timeline, split: str) -> PreparedWorld:
+    options = config.options
+    return PreparedWorld(
+        options["shards"],
+        split,
+        timeline,
+        config.crop_s,
+        config.seed,
+        bool(options.get("filter", True)),
+        float(options.get("concat", 0.0)),
+        float(options.get("stretch", 0.0)),
+    )
+
+
+def label_delay_s(config: TrainConfig) -> float:
+    """Seconds between onsets as the source tells them and as they are learnt (`options.label_delay_s`).
+
+    Rendered clips tell the visible contact; labels of prepared ones were taken from the sound and are late already.
+    """
+    return float(config.options.get("label_delay_s", 0.0 if config.options.get("shards") else HEARD_AFTER_S))

@@ -1,0 +1,72 @@
+"""Stage `cvalp`: TA-V2A's contrastive pre-training of video, sound and captions (its eq. 1-5).
+
+    L = L_AL + λ L_AVS + μ L_AVT
+
+Each is a symmetric InfoNCE with the sound in it: sound and caption (AL), sound and picture of whole clips (AVS), and
+of the moments of one clip (AVT). The last two are those of the stage `video`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stav2a.condition import text
+from stav2a.denoise.conditions import Conditions
+from stav2a.systems.ta_v2a import TAV2A
+from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.parts import text_parts
+from stav2a.train.runtime.start import begin
+from stav2a.train.stages.video import COLDEST, VideoStage, info_nce, unit
+
+
+class CVALPStage(VideoStage):
+    """Options besides `VideoStage`'s: `base` (as in `SystemStage`), and those that TA-V2A keeps: `semantic_weight`
+    (λ, 1), `temporal_weight` (μ, 1), `mix` and `composed`.
+
+    The video encoder begins as CAVP's.
+    """
+
+    name = "cvalp"
+
+    def __init__(self, config: TrainConfig):
+        begin(config)
+        super().__init__(config)
+        kept = Path(config.parts) / "ta-v2a"
+        found = (kept / "config.json").is_file()
+        system = TAV2A.from_pretrained(kept) if found else TAV2A.sized(config.model, config.options)
+        if found:
+            self.video_encoder.load_state_dict(system.video_encoder.state_dict())
+        self.text_head = system.text_head.train()
+        self.system = [system]  # in a list: it is written at the end, and no part of what learns here
+        self.semantic_weight = float(system.config.semantic_weight)
+        self.temporal_weight = float(system.config.temporal_weight)
+        self.tokenizer, text_encoder = text_parts(config.model)
+        self.text_encoder = self.freeze(text_encoder)
+        self.caption_scale = torch.nn.Parameter(self.logit_scales.detach()[:1].clone())
+
+    def features(self, batch: dict) -> tuple[Tensor, Tensor]:
+        """E_v and E_a of every moment, unit norm as the generator sees them: Tensor[B, T_v, C], Tensor[B, T, C]."""
+        seen, heard = super().features(batch)
+        return unit(seen), unit(heard)
+
+    def captions(self, captions: list[str]) -> Tensor:
+        """E_l: Tensor[B, C], unit norm."""
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self.video_encoder.device)
+        return self.text_head(Conditions(tokens, mask, tokens, mask).pooled_text())
+
+    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        seen, heard = self.features(batch)
+        losses = self.contrasts(seen, heard)
+        scale = self.caption_scale.exp().clamp(max=COLDEST)
+        told = self.captions(list(batch["caption"]))
+        caption, top1 = info_nce(told[None], unit(heard.amax(1))[None], scale, shared=True)
+        return {**losses, "loss": losses["loss"] + caption, "caption": caption.detach(), "caption_top1": top1}
+
+    def export(self, folder: Path) -> None:
+        (system,) = self.system
+        system.video_encoder.load_state_dict(self.video_encoder.state_dict())
+        system.text_head.load_state_dict(self.text_head.state_dict())
+        system.save_pretrained(folder / "ta-v2a")

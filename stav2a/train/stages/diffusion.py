@@ -1,0 +1,229 @@
+"""Stages `t2a` and `v2a`: the latent diffusion model (paper §II-C, eq. 6).
+
+`t2a` trains the U-Net on captions alone; `v2a` starts from it and trains U-Net, ControlNet and attentive pooling
+together, as the paper found best. Everything random follows the sample's index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from stav2a.condition import text
+from stav2a.condition.onset import onset_curve
+from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.loss import diffusion_loss, target
+from stav2a.denoise.sample import Guidance, predict
+from stav2a.presets import SCHEDULER, TIMELINES
+from stav2a.sound import vae as mel_vae
+from stav2a.sound.mel import log_mel
+from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.listening import listen
+from stav2a.train.runtime.parts import build, build_controlnet, text_parts, trained
+from stav2a.train.runtime.stage import Stage, noise_for, seed_of, spread_for, uniform_for
+from stav2a.train.runtime.start import begin
+from stav2a.train.sources.clip_source import ClipSource, clip_sources, label_delay_s
+from stav2a.train.sources.clips import CachedClips
+from stav2a.train.sources.features import ClipFeatures, digest
+from stav2a.train.sources.prepared import PreparedWorld
+
+
+class T2AStage(Stage):
+    """Options besides those of `clip_source.py`: `snr_gamma` (5; null for none), `drop_text` (0.1), `heard_clips` (4:
+    validation's sounds), `base` (folder of parts that `parts` is filled from), `unet` (folder of the U-Net to start
+    from; default: the one in `parts`), `shared_unet` (beginnings of names in the U-Net that stay as they are, because
+    several systems share them; none).
+    """
+
+    name = "t2a"
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(config)
+        begin(config)
+        self.timeline = TIMELINES[config.model]
+        self.snr_gamma = config.options.get("snr_gamma", 5.0)
+        self.drop_text = float(config.options.get("drop_text", 0.1))
+        self.scheduler = DDPMScheduler(**SCHEDULER[config.model])
+        self.vae = self.freeze(trained(config.parts, "vae")).to(memory_format=torch.channels_last)  # half the time
+        self.tokenizer, text_encoder = text_parts(config.model)
+        self.text_encoder = self.freeze(text_encoder)
+        found = (Path(config.parts) / "unet" / "config.json").is_file()
+        self.unet = trained(config.parts, "unet") if found else build("unet", config.model)
+        if shared := tuple(config.options.get("shared_unet") or ()):
+            for name, parameter in self.unet.named_parameters():
+                parameter.requires_grad_(not name.startswith(shared))
+        self.worlds = clip_sources(config, self.timeline)
+
+    def sample(self, split: str, index: int) -> dict:
+        heard = self.worlds[split].sound(index)
+        return {"waveform": torch.from_numpy(heard.waveform), "caption": heard.caption}
+
+    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        latents = self.latents(batch["waveform"])
+        loss = self.loss(latents, self.text(batch), None, batch["index"])
+        return {"loss": loss}
+
+    @torch.no_grad()
+    def latents(self, waveform: Tensor) -> Tensor:
+        return mel_vae.encode(self.vae, log_mel(waveform, self.timeline)[:, None])
+
+    def text(self, batch: dict, gone: Tensor | None = None) -> Conditions:
+        """Captions, some dropped and those in `gone`, bool Tensor[B], for certain.
+
+        The empty caption stands for none, as it does in guidance.
+        """
+        dropped = uniform_for(batch["index"], self.config.seed, "drop text")[:, 0] < self.drop_text
+        if gone is not None:
+            dropped |= gone.to(dropped.device)
+        kept = ["" if none else c for none, c in zip(dropped.tolist(), batch["caption"], strict=True)]
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, kept)
+        return Conditions(tokens, mask, tokens, mask)
+
+    def loss(self, latents: Tensor, conditions: Conditions, controlnet, index: Tensor) -> Tensor:
+        seed, steps = self.config.seed, self.scheduler.config.num_train_timesteps
+        noise = noise_for(index, latents.shape[1:], seed, "noise").to(latents)
+        timesteps = (spread_for(index, seed, "timestep") * steps).long().to(latents.device)
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        with attention(latents.device):
+            prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, Guidance())
+        wanted = target(self.scheduler, latents, noise, timesteps)
+        return diffusion_loss(self.scheduler, prediction, wanted, timesteps, self.snr_gamma)
+
+    def listen(self, folder: Path) -> dict[str, float]:
+        return listen(self, folder, int(self.config.options.get("heard_clips", 4)))
+
+    def export(self, folder: Path) -> None:
+        self.unet.save_pretrained(folder / "unet")
+
+
+class V2AStage(T2AStage):
+    """Options besides: `drop_video` (0.05, each of tokens, local features and curve on its own), `drop_picture`
+    (0.1, the three together), `drop_both` (0.07, with the caption as well), `freeze_unet`, `label_delay_s`.
+
+    Guidance subtracts predictions without picture and without anything: dropped one by one, such samples would be
+    one in a thousand and one in ten thousand, and what is subtracted would never have been learnt.
+
+    Features of pictures are computed once for clips rendered beforehand and read from prepared clips where the
+    same encoder stored them; else from the frames in `seen`: a loader's processes must not touch the GPU.
+
+    The onset curve that is learned from is mostly true, sometimes jittered, thinned or empty, and sometimes the
+    local features are rolled in time against it: a generator that trusts only perfect or only matching onsets
+    fails on predicted and on edited ones.
+    """
+
+    name = "v2a"
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(config)
+        options = config.options
+        self.drop_video = float(options.get("drop_video", 0.05))
+        self.drop_picture = float(options.get("drop_picture", 0.1))
+        self.drop_both = float(options.get("drop_both", 0.07))
+        self.delay_s = label_delay_s(config)
+        if options.get("freeze_unet", False):
+            self.freeze(self.unet)
+        self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
+        self.local_features = self.freeze(trained(config.parts, "local_features"))
+        self.attentive_pool = build("attentive_pool", config.model)
+        self.controlnet = build_controlnet(self.unet, config.model)
+        self.stored = {split: self.stored_features(world) for split, world in self.worlds.items()}
+
+    def stored_features(self, world: ClipSource) -> Callable[[Any], dict[str, Tensor]] | None:
+        """plan -> features of a source that keeps those of this encoder."""
+        if isinstance(world, CachedClips):
+            in_bf16 = self.config.precision == "bf16"
+            features = ClipFeatures(world, self.video_encoder, self.local_features, in_bf16)
+
+            def of(plan) -> dict[str, Tensor]:
+                cavp, local = features(plan.clip, plan.first, world.frames_wanted)
+                return {"cavp_features": cavp, "local_features": local}
+
+            return of
+        if isinstance(world, PreparedWorld) and world.stores(digest(self.video_encoder)):
+            return lambda plan: {"cavp_features": torch.from_numpy(world.cavp_features(plan))}
+        return None
+
+    def sample(self, split: str, index: int) -> dict:
+        world, stored = self.worlds[split], self.stored[split]
+        plan = world.plan(index)
+        heard = world.sound(index, plan=plan)
+        frames = {} if stored else {"frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan)))}
+        return {
+            **(stored(plan) if stored else frames),
+            "waveform": torch.from_numpy(heard.waveform),
+            "caption": heard.caption,
+            "curve": self.curve(plan.score.onsets_s, index),
+        }
+
+    @torch.no_grad()
+    def seen(self, batch: dict) -> dict:
+        """The batch with what the frozen networks see in its pictures."""
+        cavp, local = batch.get("cavp_features"), batch.get("local_features")
+        if cavp is None:
+            cavp = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
+        if local is None:
+            local = self.local_features(cavp)[0]
+        return {**batch, "cavp_features": cavp, "local_features": local}
+
+    def curve(self, onsets_s: list[float], index: int) -> Tensor:
+        rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
+        times = [time + self.delay_s for time in imperfect(onsets_s, rng)]
+        length = self.timeline.latent_length(self.config.crop_s)
+        return torch.from_numpy(onset_curve(times, length, self.timeline.step_s))
+
+    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        batch = self.seen(batch)
+        latents = self.latents(batch["waveform"])
+        steps = latents.shape[2]
+        features, local = batch["cavp_features"], batch["local_features"][:, :steps]
+        chance = uniform_for(batch["index"], self.config.seed, "drop video", 6).to(latents.device)
+        both = chance[:, 5] < self.drop_both
+        seen = chance[:, 5] >= self.drop_both + self.drop_picture
+        kept = ((chance[:, :3] >= self.drop_video) & seen[:, None]).to(latents.dtype)
+        shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
+        local = torch.stack([row.roll(shift, 0) for row, shift in zip(local, shifts, strict=True)])
+        words = self.text(batch, gone=both)
+        conditions = Conditions(
+            words.text_tokens,
+            words.text_mask,
+            words.null_text_tokens,
+            words.null_text_mask,
+            global_tokens=self.attentive_pool(features) * kept[:, 0, None, None],
+            local_features=local * kept[:, 1, None, None],
+            onset_curve=batch["curve"][:, :steps] * kept[:, 2, None],
+        )
+        return {"loss": self.loss(latents, self.left_out(conditions), self.controlnet, batch["index"])}
+
+    def left_out(self, conditions: Conditions) -> Conditions:
+        """The conditions that this model has: all of them, but for rows of Table III."""
+        return conditions
+
+    def export(self, folder: Path) -> None:
+        super().export(folder)
+        self.controlnet.save_pretrained(folder / "controlnet")
+        self.attentive_pool.save_pretrained(folder / "attentive_pool")
+
+
+def attention(device: torch.device) -> AbstractContextManager:
+    """On processors the fused attention's way back takes two to three times as long as the plain one's for sequences
+    as short as these; on other devices torch chooses.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+def imperfect(onsets_s: list[float], rng: np.random.Generator) -> list[float]:
+    """True onsets as a predictor would give them: half the time exact, else jittered, some missed, one added."""
+    if rng.random() < 0.5:
+        return list(onsets_s)
+    times = [t + rng.normal(0, 0.02) for t in onsets_s if rng.random() > 0.08]
+    if times and rng.random() < 0.2:
+        times.append(float(rng.uniform(0, max(onsets_s) + 0.5)))
+    return sorted(times)

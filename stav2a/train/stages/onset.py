@@ -1,0 +1,167 @@
+"""Stage `onset`: the onset pretext task (paper §II-B1, eq. 1), from exact event times or pseudo-labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability, pick_onsets
+from stav2a.presets import TIMELINES, VIDEO_ENCODER
+from stav2a.train.runtime.config import TrainConfig, checked_chance
+from stav2a.train.runtime.parts import build, note_default, trained
+from stav2a.train.runtime.stage import Stage, seed_of
+from stav2a.train.sources.clip_source import clip_sources, label_delay_s
+from stav2a.train.sources.clips import resized_crop, side_by_side, varied
+
+THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+
+
+class OnsetStage(Stage):
+    """Trains the local features, and the video encoder with them unless `options.freeze_encoder` is set.
+
+    Options besides those of `clip_source.py`: `label_delay_s`, `onset_weight` (3; of the rare class), `heard_clips`
+    (64; validation clips for the onset F1), `fine_tune` (go on from the local features in `parts`; false: they start
+    anew), `frozen_stages` (0; as in mmaction: 1 keeps the stem and the first level of a trained video encoder as they
+    are, which saves a third of a step's time, 2 the second level too), `beside` (0; chance that a training clip shares
+    its picture with another one, whose onsets count too), `least_crop` (none; every training clip is cropped to at
+    least so much of its width and height and scaled to the model's pictures, so that a cache may hold larger ones).
+    A video encoder in `parts` is always gone on from; temporal blocks and spatial peaks that it lacks join it.
+    """
+
+    name = "onset"
+
+    def __init__(self, config: TrainConfig):
+        super().__init__(config)
+        self.timeline = TIMELINES[config.model]
+        options = config.options
+        self.delay_s = label_delay_s(config)
+        self.worlds = clip_sources(config, self.timeline)
+        self.heard_clips = min(int(options.get("heard_clips", 64)), len(self.worlds["val"]))
+        if options.get("freeze_encoder", False):
+            self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
+        elif (Path(config.parts) / "video_encoder").is_dir():
+            self.video_encoder = grown(trained(config.parts, "video_encoder"), config.model)
+            for module in first_stages(self.video_encoder, int(options.get("frozen_stages", 0))):
+                self.freeze(module)
+        else:
+            self.video_encoder = build("video_encoder", config.model)
+        if options.get("fine_tune", False):
+            self.local_features = trained(config.parts, "local_features")
+        else:
+            self.local_features = awakened(build("local_features", config.model))
+        self.onset_weight = float(options.get("onset_weight", 3.0))
+        self.beside = checked_chance("beside", float(options.get("beside", 0.0)))
+        self.least_crop = options.get("least_crop")
+        if self.least_crop is not None and not 0 < self.least_crop <= 1:
+            raise ValueError(f"options.least_crop is {self.least_crop}; it must be a share in (0, 1].")
+
+    def sample(self, split: str, index: int) -> dict[str, Tensor]:
+        world = self.worlds[split]
+        plan = world.plan(index)
+        frames, onsets_s = world.frames(index, plan), plan.score.onsets_s
+        if split == "train":
+            rng = np.random.default_rng(seed_of(self.config.seed, "beside", index))
+            if rng.random() < self.beside:
+                other = int(rng.integers(2**31))
+                other_plan = world.plan(other)
+                frames = side_by_side(frames, world.frames(other, other_plan), rng)
+                onsets_s = [*onsets_s, *other_plan.score.onsets_s]
+            if self.least_crop is not None:
+                place = np.random.default_rng(seed_of(self.config.seed, "crop", index))
+                frames = resized_crop(frames, self.timeline.frame_size, self.least_crop, place)
+            frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
+        labels = self.labels(onsets_s, len(frames))
+        return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "labels": torch.from_numpy(labels)}
+
+    def labels(self, times_s: list[float], frames: int) -> np.ndarray:
+        """Onset curve, float32 [T]: an onset between two steps is a share of both, which a class could not say."""
+        steps = round(frames * self.timeline.latent_rate / self.timeline.fps)
+        return onset_curve([time + self.delay_s for time in times_s], steps, self.timeline.step_s)
+
+    def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
+        pixels = batch["frames"].permute(0, 4, 1, 2, 3).float() / 255
+        _, logits = self.local_features(self.video_encoder(pixels))
+        labels = batch["labels"]
+        logits = logits[:, : labels.shape[1]]
+        wanted = torch.stack([1 - labels, self.onset_weight * labels], -1)
+        loss = -(wanted * functional.log_softmax(logits, -1)).sum(-1).mean()
+        picked, true = logits.detach().argmax(-1).bool(), labels >= 0.5
+        near = functional.max_pool1d(labels[:, None].gt(0).float(), 3, 1, 1)[:, 0].bool()
+        return {
+            "loss": loss,
+            "precision": (picked & near).sum().float() / picked.sum().clamp(min=1),
+            "recall": (picked & true).sum().float() / true.sum().clamp(min=1),
+        }
+
+    @torch.no_grad()
+    def listen(self, folder: Path) -> dict[str, float]:
+        """Onset F1 at ±50 ms on validation clips, at the threshold that is best there (kept for the export)."""
+        from stav2a.metrics.alignment import count_matches
+
+        curves, times = [], []
+        for index in range(self.heard_clips):
+            plan = self.worlds["val"].plan(index)
+            frames = torch.from_numpy(self.worlds["val"].frames(index, plan))
+            pixels = frames.permute(3, 0, 1, 2)[None].to(self.local_features.device).float() / 255
+            _, logits = self.local_features(self.video_encoder(pixels))
+            curves.append(onset_probability(logits)[0].cpu().numpy())
+            times.append([time + self.delay_s for time in plan.score.onsets_s])
+        scores = {}
+        for threshold in THRESHOLDS:
+            hits = picked = 0
+            for curve, true in zip(curves, times, strict=True):
+                found = pick_onsets(curve, self.timeline.step_s, threshold)
+                hits += count_matches(true, found, 0.05)
+                picked += len(found)
+            scores[threshold] = 2 * hits / max(picked + sum(map(len, times)), 1)
+        self.threshold = max(scores, key=scores.get)
+        return {"onset_f1_50ms": scores[self.threshold], "threshold": self.threshold}
+
+    def export(self, folder: Path) -> None:
+        self.video_encoder.save_pretrained(folder / "video_encoder")
+        self.local_features.save_pretrained(folder / "local_features")
+        note_default(folder, "onset_threshold", self.threshold)
+
+
+def grown(encoder: CAVPVideoEncoder, model: str) -> CAVPVideoEncoder:
+    """The encoder, with the temporal blocks and the spatial peaks of its size's preset where it lacks them."""
+    joining = {
+        name: VIDEO_ENCODER[model][name]
+        for name in ("temporal_dilations", "spatial_peaks")
+        if VIDEO_ENCODER[model].get(name) and not encoder.config[name]
+    }
+    if not joining:
+        return encoder
+    larger = CAVPVideoEncoder.from_config(encoder.config, **joining)
+    larger.load_state_dict({**larger.state_dict(), **encoder.state_dict()})
+    return larger
+
+
+def first_stages(encoder: CAVPVideoEncoder, count: int) -> list[nn.Module]:
+    """The stem and the first `count` levels of a video encoder; none of them for 0."""
+    slow = encoder.video_encoder
+    if not 0 <= count <= slow.levels:
+        raise ValueError(f"options.frozen_stages is {count}; this video encoder has {slow.levels} levels.")
+    return [slow.conv1, *(getattr(slow, f"layer{level + 1}") for level in range(count))] if count else []
+
+
+def awakened(local_features: LocalFeatures, prior: float = 0.06) -> LocalFeatures:
+    """Weights to start from that let the frames through.
+
+    A unit vector of D features holds values near 1 / sqrt(D), and torch's own start shrinks them further at each
+    of six layers: the onset head then sees next to nothing for thousands of steps.
+    """
+    for layer in local_features.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        local_features.trans_cvap_feature.fc1.weight.mul_(local_features.config.feature_dim**0.5)
+        local_features.pre_onset.l2.weight.mul_(0.1)
+        local_features.pre_onset.l2.bias[1] = float(np.log(prior / (1 - prior)))
+    return local_features

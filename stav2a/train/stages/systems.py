@@ -1,0 +1,128 @@
+"""The stage of every system but STA-V2A: U-Net and system together, on the data and with the loss of `v2a`.
+
+`train vta-ldm`, `train tiva` and so on: what differs between them is in `stav2a/systems`. All start from the
+text-pretrained U-Net, so that equal budgets are cheap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stav2a.condition import text
+from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.frame_conditions import FrameConditions
+from stav2a.sound.mel import log_mel
+from stav2a.systems import find
+from stav2a.systems.base import Learning
+from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.parts import note_default, trained
+from stav2a.train.runtime.stage import uniform_for
+from stav2a.train.runtime.start import widened
+from stav2a.train.sources.clips import CachedClips
+from stav2a.train.sources.features import digest
+from stav2a.train.sources.system_clips import SystemClips
+from stav2a.train.stages.diffusion import T2AStage
+
+
+class SystemStage(T2AStage):
+    """Options besides `T2AStage`'s:
+
+    drop_video   chance that the picture is dropped (0.1), and the caption with it where guidance drops them together
+    drop_both    chance that picture and caption are dropped at once where guidance can drop each (0.1)
+    concat       chance that a stretch is joined of two clips (0; VTA-LDM's augmentation)
+
+    and those of the system itself.
+    """
+
+    def __init__(self, config: TrainConfig, name: str):
+        options = config.options
+        super().__init__(config)
+        self.name = name
+        kind = find(name)
+        found = (Path(config.parts) / name / "config.json").is_file()
+        self.system = kind.from_pretrained(Path(config.parts) / name) if found else kind.sized(config.model, options)
+        self.unet = widened(self.unet, kind.latent_channels)
+        self.drop_video = float(options.get("drop_video", 0.1))
+        self.drop_both = float(options.get("drop_both", 0.0 if kind.joint else 0.1))
+        for part in kind.resting(options):
+            self.freeze(getattr(self.system, part))
+        self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
+        self.clips = None
+        if isinstance(self.worlds["train"], CachedClips):
+            concat = float(options.get("concat", 0.0))
+            self.clips = SystemClips(self.worlds["train"], self.look, self.made_of(), concat)
+
+    def made_of(self) -> str:
+        """Names what `look` depends on, weights and settings."""
+        weights = digest(self.video_encoder, *(getattr(self.system, part) for part in self.system.eyes))
+        settings = json.dumps({k: v for k, v in self.system.config.items() if not k.startswith("_")}, sort_keys=True)
+        return f"{self.name}-{weights}-{hashlib.blake2b(settings.encode(), digest_size=4).hexdigest()}"
+
+    @torch.no_grad()
+    def look(self, frames: Tensor) -> Tensor:
+        """uint8 Tensor[T_v, H, W, 3] -> features of a clip, Tensor[T, C], a row a latent step."""
+        device = self.video_encoder.device
+        pixels = frames.permute(3, 0, 1, 2)[None].to(device).float() / 255
+        features = self.system.look(frames, self.video_encoder(pixels)[0], self.video_encoder)
+        steps = round(len(frames) * self.timeline.latent_rate / self.timeline.fps)
+        at = torch.arange(steps, device=device) * self.timeline.fps / self.timeline.latent_rate
+        return features[at.long().clamp(max=len(frames) - 1)]
+
+    def sample(self, split: str, index: int) -> dict:
+        if split == "train" and self.clips is not None:
+            return self.clips.sample(index)
+        world = self.worlds[split]
+        plan = world.plan(index)
+        heard = world.sound(index, plan=plan)
+        return {
+            "frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan))),
+            "waveform": torch.from_numpy(heard.waveform),
+            "caption": heard.caption,
+        }
+
+    def features(self, batch: dict) -> Tensor:
+        """What the system sees in a batch: Tensor[B, T, C]. Networks run here, not in a loader's processes."""
+        if "features" in batch:
+            return batch["features"]
+        return torch.stack([self.look(frames) for frames in batch["frames"]])
+
+    def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
+        latents = self.latents(batch["waveform"])
+        conditions, losses = self.conditions(batch, latents)
+        diffusion = self.loss(latents, conditions, None, batch["index"])
+        return {"loss": diffusion + sum(losses.values()), **{name: value.detach() for name, value in losses.items()}}
+
+    def conditions(self, batch: dict, latents: Tensor) -> tuple[Conditions, dict[str, Tensor]]:
+        """Conditions of a batch with captions and pictures dropped, and the system's own losses."""
+        features = self.features(batch)[:, : latents.shape[2]]
+        chance = uniform_for(batch["index"], self.config.seed, "drop video", 2)
+        both = chance[:, 1] < self.drop_both
+        seen = (chance[:, 0] >= self.drop_video) & ~both
+        silent = ~seen if self.system.joint else both  # what guidance drops together, training drops together
+        seen = seen.to(features)
+        mel = log_mel(batch["waveform"], self.timeline)
+        learning = Learning(features, self.text(batch, gone=silent), mel, self.config.options)
+        conditions, losses = self.system.learn(learning)
+        if isinstance(conditions, FrameConditions):
+            conditions = replace(conditions, seen=seen)
+        return conditions, losses
+
+    def heard_conditions(self, batch: dict, steps: int) -> Conditions:
+        """Conditions of validation clips as the pipeline would make them."""
+        captions, device = list(batch["caption"]), self.vae.device
+        words = text.encode(self.tokenizer, self.text_encoder, captions, device)
+        none = text.encode(self.tokenizer, self.text_encoder, [""] * len(captions), device)
+        return self.system(self.features(batch)[:, :steps], Conditions(*words, *none))
+
+    def export(self, folder: Path) -> None:
+        super().export(folder)
+        self.system.save_pretrained(folder / self.name)
+        if self.system.positional:  # positions beyond the training's stretches were never met
+            note_default(folder, "window_steps", self.timeline.latent_length(self.config.crop_s))

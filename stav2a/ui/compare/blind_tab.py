@@ -1,0 +1,147 @@
+"""Blind listening in the Compare tab: choose a test, answer it, see the names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from stav2a.listening.design import LOW_PASS, SHIFTED, Design
+from stav2a.media.limits import InputError
+from stav2a.ui import status
+from stav2a.ui.compare.blind_tests import BlindTests
+from stav2a.ui.compare.entries import Entry, every, pick
+from stav2a.ui.recipe import QUICK
+from stav2a.ui.shared import Shared
+from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
+
+SECRET = "stav2a-listener"  # encrypts nothing but a random id; fixed, so that it outlives the server
+TESTS = [("Ratings: AQ, SA, TA, OQ", "rating"), ("AB: which fits better", "ab"), ("ABX: can they be told apart", "abx")]
+ANCHORS = [("3.5 kHz low-pass", LOW_PASS), ("shifted in time", SHIFTED)]
+
+
+@dataclass
+class Blind:
+    """The components that other parts of the tab refer to, and two things they do."""
+
+    tests: BlindTests
+    rater: gr.BrowserState
+    box: gr.Accordion
+    with_original: gr.Column
+    without_original: gr.HTML
+    back: gr.Button
+    done: gr.Button
+    panel: BlindPanel
+    last: gr.State  # the session whose last answer was just given, else ""
+    answered: gr.events.Dependency | None = None
+    resume: Callable[[gr.events.Dependency], None] | None = None
+
+    @property
+    def offered(self) -> list:
+        return [self.box, self.with_original, self.without_original]
+
+    def offer(self, picked: Sequence[Entry]) -> dict:
+        """Shows the test where there are sounds, and the options that need an original where there is one."""
+        original = any(entry.original for entry in picked)
+        return {
+            self.box: gr.update(visible=bool(picked)),
+            self.with_original: gr.update(visible=original),
+            self.without_original: gr.update(visible=not original),
+        }
+
+
+def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.HTML) -> Blind:
+    tests = BlindTests(shared.history, shared.ratings)
+    rater = gr.BrowserState("", storage_key="stav2a-listener", secret=SECRET)
+    with gr.Row(visible=False, elem_id="blind-waiting", equal_height=True) as waiting:
+        gr.HTML(status.note("A blind test of yours is not finished."), padding=False)
+        go_on = gr.Button("Go on with it", elem_id="blind-resume", scale=0, min_width=150)
+    with gr.Accordion("Listen blind", open=False, visible=False, elem_id="blind-options") as box:
+        test = gr.Radio(TESTS, value="rating", label="Test", elem_id="blind-test")
+        with gr.Column(visible=False) as with_original:
+            hidden = gr.Checkbox(True, label="Hide the original among the sounds", elem_id="blind-hidden")
+            shown = gr.Checkbox(False, label="Also show the original by name", elem_id="blind-open")
+            anchors = gr.CheckboxGroup(
+                ANCHORS, value=[], label="Low anchors", elem_id="blind-anchors",
+                info="Degraded originals among the sounds of a rating; they give the low end of the scale.",
+            )  # fmt: skip
+        without = gr.HTML(status.note("The clip has no sound of its own, so there is no reference and no anchor."))
+        again = gr.Checkbox(
+            False, label="Ask twice, in another order", elem_id="blind-again",
+            info="Tells how far your own ratings can be relied on.",
+        )  # fmt: skip
+        times = gr.Slider(
+            1, 16, value=4, step=1, label="Trials of every pair", visible=False, elem_id="blind-times",
+            info="Ten right answers of twelve are hardly luck; three of four well may be.",
+        )  # fmt: skip
+        begin_button = gr.Button("Begin", variant="primary", elem_id="blind-begin")
+        line = gr.HTML("", elem_id="blind-line", padding=False)
+    with gr.Column(visible=False, elem_id="blind-stage") as stage:
+        panel = BlindPanel(elem_id="blind-panel", padding=False)
+        with gr.Row():
+            back = gr.Button("Stop here", size="md", elem_id="blind-stop", scale=0, min_width=120)
+            done = gr.Button(
+                "Back to the names", variant="primary", visible=False, elem_id="blind-done", scale=0, min_width=200
+            )
+    last = gr.State("")
+    blind = Blind(tests, rater, box, with_original, without, back, done, panel, last)
+    views = [open_part, box, stage, waiting, panel, back, done, line, last]
+
+    def staged(value: dict) -> dict:
+        """The test alone: nothing that carries a name stays on the page."""
+        ended = bool(value.get("finished") or value.get("message"))
+        return {
+            open_part: gr.update(visible=False), box: gr.update(visible=False), stage: gr.update(visible=True),
+            waiting: gr.update(visible=False), panel: value, back: gr.update(visible=not ended),
+            done: gr.update(visible=ended), line: "", last: value["session"] if value.get("finished") else "",
+        }  # fmt: skip
+
+    def begin(ids, visit, known, kind, hidden, shown, anchors, again, times) -> dict:
+        try:
+            picked = pick(every(shared.history, visit), list(ids or []))
+            design = Design(kind, hidden, shown, tuple(anchors), float(again), int(times))
+            own = tests.rater(known)
+            session = tests.begin(visit, own, picked, design)
+            value = screen(tests.store, tests.collection(visit, session), session)
+        except ValueError as refusal:  # InputError and RatingError are ValueErrors with a sentence
+            return {line: status.error(str(refusal))}
+        return {**staged(value), rater: own, player: None}
+
+    def take_up(visit: str, known: str) -> dict:
+        session = tests.unfinished(visit, known)
+        if session is None:
+            return {**staged(message("There is no unfinished test.")), player: None}
+        return {**staged(screen(tests.store, tests.collection(visit, session), session)), player: None}
+
+    def submit(visit: str, evt: gr.EventData) -> dict:
+        given = evt._data if isinstance(evt._data, dict) else {}
+        try:
+            collection = tests.collection(visit, str(given.get("session")))
+        except InputError as refusal:
+            return staged(message(str(refusal)))
+        value, session = answer(tests.store, collection, given)
+        return {panel: gr.skip()} if session is None else staged(value)
+
+    def leave(visit: str, known: str) -> dict:
+        return {
+            open_part: gr.update(visible=True), stage: gr.update(visible=False), panel: None,
+            waiting: gr.update(visible=tests.unfinished(visit, known) is not None),
+        }  # fmt: skip
+
+    def look(visit: str, known: str) -> dict:
+        return gr.update(visible=tests.unfinished(visit, known) is not None)
+
+    inputs = [chosen, shared.visit, rater, test, hidden, shown, anchors, again, times]
+    own = [shared.visit, rater]
+    test.change(
+        lambda kind: (gr.update(visible=kind == "rating"), gr.update(visible=kind == "rating"),
+                      gr.update(visible=kind != "rating")),
+        test, [again, anchors, times], **QUICK,
+    )  # fmt: skip
+    begin_button.click(begin, inputs, [*views, rater, player], **QUICK)
+    go_on.click(take_up, own, [*views, player], **QUICK)
+    blind.answered = panel.submit(submit, shared.visit, views, **QUICK)
+    gr.on([back.click, done.click], leave, own, views, **QUICK)
+    blind.resume = lambda entered: entered.then(look, own, waiting, **QUICK)
+    return blind

@@ -1,0 +1,118 @@
+"""The blind tests of a public page: what each visitor's test is about, kept beside the visit's files.
+
+Ratings hold no caption and no file name: a clip is a hash, a system is named by its settings. The rating store
+knows the plan; which sounds a session is about lies in the visit's folder, so that a reloaded page goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import soundfile
+
+from stav2a.listening.collection import Collection, ListeningClip
+from stav2a.listening.design import Design
+from stav2a.listening.store import RatingStore
+from stav2a.media.limits import InputError
+from stav2a.ui.compare.entries import Entry, every
+from stav2a.ui.history import History
+
+STUDY = "compare"
+SESSION = re.compile(r"[0-9a-f]{32}")
+KEPT = 64  # collections in memory; others are read again
+GONE = "The sounds of this test are not kept any more; begin a new one."
+
+
+def ratings_path() -> Path:
+    """Where answers go: `STAV2A_RATINGS`, else a file in the user's data folder."""
+    if named := os.environ.get("STAV2A_RATINGS"):
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "stav2a" / "ratings.sqlite"
+
+
+class BlindTests:
+    """Tests of all visits of one server; thread-safe. The file at `path` is made with the first test."""
+
+    def __init__(self, history: History, path: Path):
+        self.history, self.path = history, Path(path)
+        self._collections: OrderedDict[str, Collection] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @cached_property
+    def store(self) -> RatingStore:
+        return RatingStore(self.path)
+
+    def rater(self, known: object) -> str:
+        """This listener's id, a new one where `known` is none of ours."""
+        return known if self.is_rater(known) else self.store.new_rater()
+
+    def is_rater(self, known: object) -> bool:
+        return isinstance(known, str) and bool(SESSION.fullmatch(known)) and self.store.has_rater(known)
+
+    def begin(self, visit: str, rater: str, picked: Sequence[Entry], design: Design) -> str:
+        """A new session over these sounds."""
+        collection = collection_of(picked)
+        trials = collection.plan(design)
+        if not trials:
+            raise InputError("There is nothing to compare with these options.")
+        session = self.store.start_session(rater, STUDY, trials)
+        folder = self.history.new_folder(visit, f"blind-{session}")
+        (folder / "sounds.json").write_text(json.dumps([entry.id for entry in picked]), encoding="utf-8")
+        self._remember(session, collection)
+        return session
+
+    def collection(self, visit: str, session: str) -> Collection:
+        """What a session of this visit is about; `InputError` where it is another's or swept."""
+        if not SESSION.fullmatch(str(session)):
+            raise InputError(GONE)
+        paths = sorted(self.history.folder(visit).glob(f"*-blind-{session}/sounds.json"))
+        if not paths:
+            raise InputError(GONE)
+        with self._lock:
+            if session in self._collections:
+                return self._collections[session]
+        known = every(self.history, visit)
+        ids = json.loads(paths[0].read_text(encoding="utf-8"))
+        if any(each not in known for each in ids):
+            raise InputError(GONE)
+        collection = collection_of([known[each] for each in ids])
+        self._remember(session, collection)
+        return collection
+
+    def unfinished(self, visit: str, known: object) -> str | None:
+        """This listener's session that can be taken up again."""
+        if not self.path.exists() or not self.is_rater(known):
+            return None
+        session = self.store.unfinished_session(known, STUDY)
+        try:
+            return session if session and self.collection(visit, session) else None
+        except InputError:
+            return None  # its sounds are gone: there is nothing to go on with
+
+    def _remember(self, session: str, collection: Collection) -> None:
+        with self._lock:
+            self._collections[session] = collection
+            while len(self._collections) > KEPT:
+                self._collections.popitem(last=False)
+
+
+def collection_of(picked: Sequence[Entry]) -> Collection:
+    """The picked sounds as systems for one clip; equal names get a number."""
+    systems: dict[str, Path] = {}
+    for entry in picked:
+        name, number = entry.name, 2
+        while name in systems:
+            name, number = f"{entry.name} ({number})", number + 1
+        systems[name] = Path(entry.audio)
+    original = next((entry.original for entry in picked if entry.original), None)
+    video = next((entry.video for entry in picked if entry.video), None)
+    clip = ListeningClip(picked[0].clip, systems, original and Path(original), video and Path(video))
+    return Collection(STUDY, (clip,), soundfile.info(picked[0].audio).samplerate)

@@ -1,0 +1,86 @@
+"""The grid as a component: thumbnails to click, one transport beneath them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import gradio as gr
+import numpy as np
+
+from stav2a.ui.compare.entries import Entry
+from stav2a.ui.widgets.player import MEL_FLOOR, file_data, scripts, styles
+
+DECIBELS = 20 / math.log(10)  # of one neper: mels are natural logarithms of amplitudes
+Cells = Mapping[tuple[int, int], Entry]  # by (row, column), in the order in which they came
+
+
+class ExploreGrid(gr.HTML):
+    """Shows what `grid_value` returns; its event `submit` carries {"ids": [...]} to compare."""
+
+    def __init__(self, **kwargs):
+        super().__init__(
+            value=None,
+            html_template='<div class="eg" hidden></div>',
+            css_template=styles("explore_grid.css"),
+            js_on_load=scripts("explore_grid.js"),
+            apply_default_css=False,
+            **kwargs,
+        )
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def api_info(self) -> dict:
+        return {"type": "object"}
+
+
+def grid_value(key: str, guidance: Sequence[float], steps: Sequence[int], cells: Cells) -> dict:
+    """The frame of a grid and its finished cells; values of one `key` may only grow at the end."""
+    first = next(iter(cells.values()), None)
+    sounds = [
+        {
+            "id": entry.id,
+            "name": f"guidance {guidance[column]:g}, {steps[row]} step{'' if steps[row] == 1 else 's'}",
+            "row": row,
+            "column": column,
+            "file": file_data(entry.files["listen"]),
+            "mel": file_data(entry.files["mel"]),
+            "own_db": entry.files["own_db"],
+            "duration_s": entry.duration_s,
+            "onsets_s": entry.onsets_s,
+            "measures": measures,
+        }
+        for (row, column), entry in cells.items()
+        for measures in [measures_of(cells, row, column)]
+    ]
+    return {
+        "key": key,
+        "guidance": [f"{w:g}" for w in guidance],
+        "steps": list(steps),
+        "duration_s": first.duration_s if first else 0,
+        "video": file_data(first.video) if first and first.video else None,
+        "sounds": sounds,
+        "reference": None,
+        "blind": False,
+    }
+
+
+def measures_of(cells: Cells, row: int, column: int) -> dict[str, float | None]:
+    """Class match, onset gain, loudness in LUFS, and the mel distance to the cell on the left in dB."""
+    entry, left = cells[row, column], cells.get((row, column - 1))
+    return {
+        "match": entry.measures.get("class_match"),
+        "gain": entry.measures.get("onset_f1_gain"),
+        "loudness": entry.measures.get("loudness_lufs"),
+        "distance": left and mel_distance(left.files["array"], entry.files["array"]),
+    }
+
+
+@lru_cache(512)
+def mel_distance(first: str, second: str) -> float:
+    """Mean absolute difference of two log-mels in dB, counting nothing below the floor."""
+    one, other = (np.maximum(np.load(path).astype(np.float32), MEL_FLOOR) for path in (first, second))
+    frames = min(len(one), len(other))
+    return round(float(DECIBELS * np.abs(one[:frames] - other[:frames]).mean()), 3)

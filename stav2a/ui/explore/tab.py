@@ -1,0 +1,185 @@
+"""The Explore tab: guidance against steps, every cell from the same noise, to see and to hear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+
+from stav2a.generation.settings import Settings
+from stav2a.generation.variants import grid, numbers
+from stav2a.ui import status
+from stav2a.ui.compare import entries
+from stav2a.ui.explore.curves import curves_html
+from stav2a.ui.explore.grid import ExploreGrid, grid_value
+from stav2a.ui.jobs import NEWER, Job, explain, watch
+from stav2a.ui.recipe import QUICK, clip_and_caption, more_settings, on_reload
+from stav2a.ui.shared import WATCHING, Shared
+
+COLUMNS, ROWS = 6, 4  # the most
+LENGTH_S = 8.0
+GONE = "These sounds are not kept any more; fill the grid again."
+HINT = "The grid appears below. Every cell begins with the same noise: only guidance and steps differ."
+
+
+class Explore(NamedTuple):
+    """The button that may be pressed once the visit is known, what to call with the event after which it is, and
+    the event that has put ids into `shared.picked`."""
+
+    fill: gr.Button
+    entered: Callable[[gr.events.Dependency], None]
+    sent: gr.events.Dependency
+
+
+def build(shared: Shared) -> Explore:
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=280):
+            recipe = clip_and_caption(shared, "explore")
+        with gr.Column(scale=5, min_width=280):
+            with gr.Row():
+                guidance = gr.Textbox(
+                    "1, 2, 3, 5, 7, 10", label="Guidance scales", info=f"1 to 10, up to {COLUMNS}.",
+                    elem_id="explore-guidance", min_width=140,
+                )  # fmt: skip
+                steps = gr.Textbox(
+                    "5, 10, 25", label="Steps", info=f"1 to 200, up to {ROWS}.", elem_id="explore-steps", min_width=140
+                )
+            with gr.Accordion("Everything else", open=False):
+                more_settings(shared, recipe, "explore", leave_out=("guidance_scale", "steps"), length_s=LENGTH_S)
+            with gr.Row():
+                fill = gr.Button(
+                    "Fill the grid", variant="primary", elem_id="explore-fill", scale=3, min_width=120,
+                    interactive=False,
+                )  # fmt: skip
+                cancel = gr.Button(
+                    "Cancel", variant="stop", elem_id="explore-cancel", interactive=False, scale=1, min_width=90
+                )
+            line = gr.HTML(status.note(HINT), elem_id="explore-status", padding=False)
+    board = ExploreGrid(elem_id="explore-grid", padding=False)
+    curves = gr.HTML("", elem_id="explore-curves", padding=False, apply_default_css=False)
+    plan = gr.State(None)  # (clip, base settings, guidance scales, steps) of the grid that is shown
+
+    def free(sentence: str) -> dict:
+        return {fill: gr.update(interactive=True), cancel: gr.update(interactive=False), line: sentence}
+
+    def drawn(visit: str, asked: tuple, with_curves: bool) -> tuple[dict, int]:
+        """(the grid as far as it is on disk, how many cells that are)."""
+        _, _, scales, counts = asked
+        cells = finished(shared, visit, *asked)
+        value = grid_value(_key(asked), scales, counts, cells)
+        return {board: value, **({curves: curves_html(scales, counts, cells)} if with_curves else {})}, len(cells)
+
+    async def follow(job: Job, visit: str, page: str) -> AsyncIterator[dict]:
+        """Cells as they come, the progress between them, and the curves at the end or when stopped."""
+        asked = job.about
+        total, seen, last = len(asked[2]) * len(asked[3]), -1, None
+        yield {plan: asked, fill: gr.update(interactive=False), cancel: gr.update(interactive=True), curves: ""}
+        async for _ in watch(job):
+            if job.done:
+                break
+            if (count := await asyncio.to_thread(lambda: len(finished(shared, visit, *asked)))) != seen:
+                seen = count
+                yield (await asyncio.to_thread(drawn, visit, asked, False))[0]
+            if (now := status.running(job)) != last:
+                yield {line: now}
+                last = now
+        if newer := shared.jobs.replaced(_job(visit), job):
+            if newer.page != page:  # else this page shows the newer run already
+                yield free(status.note(NEWER))
+            return
+        update, count = await asyncio.to_thread(drawn, visit, asked, True)
+        if job.error is not None:
+            said = status.error(job.error)
+        else:
+            words = f"{count} of {total} cells. Click one to hear it."
+            said = status.note(words if count == total else f"Stopped with {words}")
+        yield {**update, **free(said)}
+
+    async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
+        page = request.session_hash or ""
+        try:
+            clip, base, (scales, counts, visit) = recipe.read(given)
+            asked = clip, base, numbers(scales, "guidance_scale", COLUMNS), numbers(counts, "steps", ROWS)
+            job = shared.jobs.start(_job(visit), filling(shared, visit, *asked), "explore", page, about=asked)
+        except Exception as error:
+            yield free(status.error(explain(error)))
+            return
+        async for update in follow(job, visit, page):
+            yield update
+
+    def refill(visit: str) -> dict:
+        """After a reload: the form as it was. See `Recipe.filled` why this is an event of its own."""
+        job = shared.jobs.get(_job(visit))
+        if job is None:
+            return {line: gr.skip()}
+        clip, base, scales, counts = job.about
+        texts = {guidance: ", ".join(f"{w:g}" for w in scales), steps: ", ".join(map(str, counts))}
+        return {**recipe.filled(clip, base), **texts}
+
+    async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
+        """After a reload: the last grid, as far as it is filled, and on with it."""
+        job = shared.jobs.get(_job(visit))
+        if job is None:
+            yield {line: gr.skip()}
+            return
+        job.page = request.session_hash or ""
+        async for update in follow(job, visit, job.page):
+            yield update
+
+    def stop(visit: str) -> dict:
+        """The started event sees the job end and shows what is finished."""
+        stopped = shared.jobs.cancel(_job(visit))
+        return {line: status.note("Stopping …")} if stopped else free(status.note("There is nothing to stop."))
+
+    def send(visit: str, asked: tuple | None, evt: gr.EventData) -> tuple:
+        """Marked cells become results that Compare offers, and are shown there."""
+        ids = evt._data.get("ids") if isinstance(evt._data, dict) else None
+        cells = {entry.id: entry for entry in finished(shared, visit, *asked).values()} if asked else {}
+        known = [each for each in ids or [] if isinstance(each, str) and each in cells][: entries.MOST]
+        if not known:
+            return gr.skip(), gr.skip(), status.error(GONE)
+        for each in known:
+            folder, stem = each.split("/")
+            entries.relabel(shared.history.folder(visit) / folder, stem, listed=True)
+        return known, gr.Tabs(selected="compare"), gr.skip()
+
+    views = [board, curves, line, fill, cancel, plan]
+    inputs = recipe.inputs(guidance, steps, shared.visit)
+    fill.click(start, inputs, views, **WATCHING)
+    cancel.click(stop, shared.visit, [line, fill, cancel], **QUICK)
+    sent = board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs, line], **QUICK)
+    form = [line, *recipe.inputs(guidance, steps)]
+
+    return Explore(fill, on_reload(shared.visit, refill, form, resume, views), sent)
+
+
+def filling(
+    shared: Shared, visit: str, clip: Path, base: Settings, scales: Sequence[float], counts: Sequence[int]
+) -> Callable:
+    """Work that makes the cells which are not there yet, fewest steps first."""
+    variants = grid(base, scales, counts)
+    return entries.rendering(shared.engine, shared.history, visit, clip, variants, shared.limits, listed=False)
+
+
+def finished(
+    shared: Shared, visit: str, clip: Path, base: Settings, scales: Sequence[float], counts: Sequence[int]
+) -> dict[tuple[int, int], entries.Entry]:
+    """The cells on disk by (row, column), in the order in which they came."""
+    folder = entries.folder_of(shared.history, visit, clip, base)
+    there = entries.of_folder(folder) if folder else {}
+    places = {}
+    for place, variant in enumerate(grid(base, scales, counts)):
+        places[entries.variant_hash(variant)] = divmod(place, len(scales))
+    return {places[name]: entry for name, entry in there.items() if name in places}
+
+
+def _job(visit: str) -> str:
+    return f"{visit}/explore"
+
+
+def _key(asked: tuple) -> str:
+    clip, base, scales, counts = asked
+    return f"{clip.name} {base} {scales} {counts}"

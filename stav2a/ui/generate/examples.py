@@ -1,0 +1,134 @@
+"""Ready clips with results made beforehand: they open at once and no model runs for them.
+
+`assets/examples/NAME/` holds `clip.mp4` and what `python -m stav2a.ui.generate.examples NAME CLIP --prompt TEXT` puts
+beside it: the run's files and `run.json` with paths relative to the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from stav2a.media.probe import probe
+from stav2a.ui.history import Run, Take, record
+from stav2a.ui.upload import summary
+from stav2a.ui.widgets.player import file_data
+
+if TYPE_CHECKING:
+    from stav2a.ui.generate.tab import Tab
+
+HERE = Path(__file__).parent
+FOLDER = HERE.parents[2] / "assets" / "examples"
+TEMPLATE = """
+<p class="xs-title">Examples, ready to play</p>
+<div class="xs" role="group" aria-label="Examples"></div>
+"""
+
+
+def load(folder: Path | None = None) -> list[Run]:
+    """The examples there are (in `FOLDER`), in order of name; the paths of their files made whole."""
+    return [_read(path.parent) for path in sorted((folder or FOLDER).glob("*/run.json"))]
+
+
+def shelf(runs: list[Run]) -> gr.HTML | None:
+    """A row of examples to choose from; no row where there are none."""
+    if not runs:
+        return None
+    cards = [
+        {"video": file_data(run.clip), "caption": run.settings.get("prompt") or "no caption", "seconds": run.duration_s}
+        for run in runs
+    ]
+    return gr.HTML(
+        value=cards,
+        html_template=TEMPLATE,
+        css_template=HERE.joinpath("examples_shelf.css").read_text(encoding="utf-8"),
+        js_on_load=HERE.joinpath("examples_shelf.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        padding=False,
+        elem_id="examples",
+    )
+
+
+def connect(row: gr.HTML, tab: Tab, runs: list[Run], show: Callable[[Run], dict]) -> None:
+    """Choosing an example fills the inputs and shows its result."""
+
+    def choose(evt: gr.EventData) -> dict:
+        index = evt._data.get("index") if isinstance(evt._data, dict) else None
+        if not isinstance(index, int) or not 0 <= index < len(runs):
+            raise gr.Error("There is no such example.", print_exception=False)
+        run = runs[index]
+        filled = {tab.source: run.clip, tab.fields["prompt"]: run.settings.get("prompt", "")}
+        return {**filled, tab.info: summary(probe(Path(run.clip))), **show(run)}
+
+    row.submit(
+        choose, None, [tab.source, tab.info, *tab.shown],
+        queue=False, api_visibility="private", show_progress="hidden",
+    )  # fmt: skip
+
+
+def write(name: str, clip: Path, settings, engine, folder: Path = FOLDER) -> Run:
+    """Generate for `clip` and store the result as an example."""
+    from stav2a.generation.generate import generate
+
+    target = folder / name
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True)
+    own = Path(shutil.copy(clip, target / "clip.mp4"))
+    result = None
+    for item in generate(engine, own, settings, target):
+        result = item
+    run = replace(record(result, target, "clip.mp4"), id=name)
+    plain = json.loads(json.dumps(asdict(run)).replace(f"{target}/", ""))
+    (target / "run.json").write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8")
+    return run
+
+
+def _read(folder: Path) -> Run:
+    run = Run.from_json(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+
+    def whole(path: str | None) -> str | None:
+        return None if path is None else str(folder / path)
+
+    takes = [
+        Take(
+            **{
+                **asdict(take),
+                "video": whole(take.video),
+                "audio": whole(take.audio),
+                "figure": {
+                    **take.figure,
+                    "wide": whole(take.figure["wide"]),
+                    "narrow": whole(take.figure["narrow"]),
+                },
+            }
+        )
+        for take in run.takes
+    ]
+    return replace(run, clip=whole(run.clip), bundle=whole(run.bundle), original=whole(run.original), takes=takes)
+
+
+def main() -> None:
+    from stav2a.generation.engine import Engine
+    from stav2a.generation.settings import Settings
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--prompt", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="compact")
+    given = parser.parse_args()
+    settings = Settings(prompt=given.prompt, seed=given.seed, model=given.model).validated()
+    print(write(given.name, given.clip, settings, Engine(given.model)).label)
+
+
+if __name__ == "__main__":
+    main()

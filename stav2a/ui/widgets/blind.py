@@ -1,0 +1,118 @@
+"""The blind test as a component: sounds under numbers, answers first, names afterwards.
+
+What the page gets of a trial is ids, numbers and files, all random (`Trial.public`): no name, role, order,
+level or length of a system is in the page, in its network traffic or in a file name. The plan stays in the
+rating store, so a reloaded page or a restarted server goes on with the same trial.
+
+What comes back is an object that anyone could forge; the store checks all of it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import gradio as gr
+
+from stav2a.listening.collection import Collection
+from stav2a.listening.design import GRADES, SCALES, Trial, opaque_id
+from stav2a.listening.stimuli import write_stimulus
+from stav2a.listening.store import RatingError, RatingStore
+from stav2a.media.limits import InputError
+from stav2a.ui.widgets.player import file_data, public_folder, scripts, styles
+
+NAMES = {
+    "rating": [f"Sound {n}" for n in range(1, 13)],
+    "ab": ["A", "B"],
+    "abx": ["A", "B", "X"],
+}
+QUESTIONS = {
+    "rating": "Listen to every sound and rate each one on the four scales.",
+    "ab": "Which sound fits the clip better?",
+    "abx": "X is the same sound as A or as B. Which one?",
+}
+
+
+class BlindPanel(gr.HTML):
+    """Shows what `screen` returns; its event `submit` carries an answer for `answer`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(
+            value=None,
+            html_template='<div class="bt" hidden></div>',
+            css_template=styles("blind.css"),
+            js_on_load=scripts("blind.js"),
+            apply_default_css=False,
+            **kwargs,
+        )
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def api_info(self) -> dict:
+        return {"type": "object"}
+
+
+def screen(store: RatingStore, collection: Collection, session: str, problem: str = "") -> dict:
+    """What the panel shows next: the first trial without an answer, or that the session is finished."""
+    done, total = store.progress(session)
+    trial = store.next_trial(session)
+    shared = {"key": opaque_id(), "session": session, "done": done, "total": total, "problem": problem}
+    if trial is None:
+        return {**shared, "finished": True, "sounds": []}
+    return {**shared, **_present(collection, trial)}
+
+
+def answer(store: RatingStore, collection: Collection, data: object) -> tuple[dict | None, str | None]:
+    """Keep an answer from the page: (the next screen, the session) or (None, None) where it names no session."""
+    if not isinstance(data, dict) or not isinstance(data.get("session"), str):
+        return None, None
+    session, trial = data["session"], str(data.get("trial"))
+    seconds = data.get("seconds")
+    valid = isinstance(seconds, (int, float)) and math.isfinite(seconds)
+    seconds = float(seconds) if valid else 0.0
+    problem = ""
+    try:
+        if "scores" in data:
+            store.rate(session, trial, data["scores"], seconds)
+        else:
+            store.choose(session, trial, data.get("choice"), seconds)
+    except RatingError as error:
+        problem = f"{str(error)[0].upper()}{str(error)[1:]}."
+    try:
+        return screen(store, collection, session, problem), session
+    except InputError as error:
+        return message(str(error)), session
+
+
+def message(sentence: str) -> dict:
+    """A screen that says one thing."""
+    return {"key": opaque_id(), "message": sentence, "sounds": []}
+
+
+def _present(collection: Collection, trial: Trial) -> dict:
+    folder = public_folder()
+    waveforms = collection.sounds(trial)
+    rate = collection.sample_rate
+    public = trial.public()
+    names = list(NAMES[trial.test][: len(trial.presented)])
+    ids = list(public["sounds"])
+    if trial.open_reference:
+        names.append("Reference")
+        ids.append(trial.open_reference)
+    sounds = [
+        {"id": each, "name": name, "file": file_data(write_stimulus(folder / f"{opaque_id()}.wav", wave, rate))}
+        for each, name, wave in zip(ids, names, waveforms, strict=True)
+    ]
+    video = collection.silent_video(trial.clip, folder)
+    return {
+        "trial": trial.id,
+        "test": trial.test,
+        "question": QUESTIONS[trial.test],
+        "scales": [{"key": s.key, "name": s.name, "question": s.question} for s in SCALES],
+        "grades": list(GRADES),
+        "duration_s": len(waveforms[0]) / rate,
+        "video": file_data(video) if video else None,
+        "sounds": sounds,
+        "reference": len(trial.presented) if trial.open_reference else None,
+        "blind": True,
+    }

@@ -1,0 +1,56 @@
+"""The figure of a clip as the page shows it: an image with a playhead that moves with the video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from stav2a.generation.figure import NARROW_PX, WIDE_PX, Tracks, clip_figure, describe, time_extent, to_png
+
+TEMPLATE = '<div class="fv" hidden><img alt=""><div class="fv-head" aria-hidden="true"></div></div>'
+STYLE = """
+.fv { position: relative; background: #fff; border-radius: 10px; overflow: hidden; cursor: crosshair; }
+.fv[hidden] { display: none; }
+.fv img { display: block; width: 100%; height: auto; margin: 0; user-select: none; }
+.fv-head { position: absolute; top: 0; bottom: 5%; width: 2px; margin-left: -1px; pointer-events: none;
+  display: none; background: #1f2933; box-shadow: 0 0 0 1px rgba(255, 255, 255, .75); }
+"""
+
+
+def figure_view(video_id: str, **kwargs) -> gr.HTML:
+    """Shows what `figure_value` returns, in step with the first video inside the element `video_id`."""
+    return gr.HTML(
+        value=None,
+        html_template=TEMPLATE,
+        css_template=STYLE,
+        js_on_load=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        video_id=video_id,
+        **kwargs,
+    )
+
+
+def draw(tracks: Tracks, folder: Path, name: str) -> dict:
+    """Draw the figure for a wide and a narrow screen into `folder`; their paths and a sentence about them."""
+    paths = {}
+    for kind, width_px, scale in (("wide", WIDE_PX, 2.0), ("narrow", NARROW_PX, 2.0)):
+        path = folder / f"{name}_{kind}.png"
+        path.write_bytes(to_png(clip_figure(tracks, width_px=width_px), scale))
+        paths[kind] = str(path)
+    return {**paths, "alt": describe(tracks), "duration_s": tracks.duration_s}
+
+
+def figure_value(drawn: dict) -> dict:
+    """The component's value; the two images become files that the page may fetch."""
+    files = {
+        kind: {"path": drawn[kind], "meta": {"_type": "gradio.FileData"}, "mime_type": "image/png"}
+        for kind in ("wide", "narrow")
+    }
+    return {
+        **files,
+        "wide_extent": list(time_extent(WIDE_PX)),
+        "narrow_extent": list(time_extent(NARROW_PX)),
+        "duration_s": drawn["duration_s"],
+        "alt": drawn["alt"],
+    }

@@ -1,0 +1,51 @@
+"""The layout editor: the audio layout that TiVA predicts, on which one paints before generating.
+
+The browser side lies beside this file (`layout_editor.html`, `.css`, `.js`). What it sends back could be forged, so
+`painted` trusts nothing in it; the model checks the number of rows against the clip.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from stav2a.generation.settings import check_layout
+from stav2a.media.limits import InputError
+
+HERE = Path(__file__).parent
+
+
+def layout_editor(**kwargs) -> gr.HTML:
+    """The component; its value is what `layout_value` returns, or None."""
+    return gr.HTML(
+        value=None,
+        html_template=(HERE / "layout_editor.html").read_text(encoding="utf-8"),
+        css_template=(HERE / "layout_editor.css").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "layout_editor.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        **kwargs,
+    )
+
+
+def layout_value(layout: np.ndarray | list, duration_s: float, predicted: np.ndarray | list | None = None) -> dict:
+    """What the editor shows: rows in time of loudness by band, in [0, 1]; `predicted` is where Reset goes back to."""
+
+    def plain(rows) -> list[list[float]]:
+        return [[round(float(v), 3) for v in row] for row in np.clip(np.asarray(rows, float), 0, 1)]
+
+    return {
+        "layout": plain(layout),
+        "predicted": plain(layout if predicted is None else predicted),
+        "duration_s": round(float(duration_s), 4),
+        "revision": secrets.token_hex(6),  # tells a new clip from an echo of the person's own edit
+    }
+
+
+def painted(value: object) -> tuple[tuple[float, ...], ...]:
+    """The layout in what the browser sent; `InputError` otherwise."""
+    if not isinstance(value, dict) or not value:
+        raise InputError("There is no layout to follow yet: press “Generate” with this model first.")
+    return check_layout(value.get("layout"))

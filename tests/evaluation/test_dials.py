@@ -1,0 +1,82 @@
+"""The table of dials: its combinations, its costs, and one run with the tiny model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import matplotlib.pyplot as plt
+import pytest
+from tone_bank import write_bank
+
+from stav2a.__main__ import main
+from stav2a.evaluation.dials import Dials, combinations
+from stav2a.evaluation.dials_figure import figure
+
+
+def asked(**changes) -> argparse.Namespace:
+    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power", "rescale"))
+    return argparse.Namespace(**{**own, **changes})
+
+
+def test_passes_count_every_branch():
+    assert Dials(8, 3, 3, 1.0, 1.0).evaluations() == 16
+    assert Dials(8, 3, 2, 1.0, 1.0).evaluations() == 24
+    assert Dials(8, 3, 3, 0.5, 1.0).evaluations() == 12
+    assert Dials(8, 1, 1, 1.0, 1.0).evaluations() == 8
+
+
+def test_combinations_start_with_the_cheapest_and_keep_what_was_not_asked_for():
+    own = {
+        "steps": 12,
+        "guidance_scale": 3.0,
+        "video_guidance_scale": 2.0,
+        "guided_share": 1.0,
+        "timestep_power": 1.0,
+        "guidance_rescale": 0.0,
+    }
+    rows = combinations(asked(steps=[25, 4], video_guidance=[0.0, 1.0]), own)
+    assert [(r.steps, r.video) for r in rows] == [(4, 3.0), (4, 1.0), (25, 3.0), (25, 1.0)] or [
+        (r.steps, r.video) for r in rows
+    ] == [(4, 1.0), (4, 3.0), (25, 1.0), (25, 3.0)]
+    assert {(r.text, r.guided_share, r.timestep_power) for r in rows} == {(3.0, 1.0, 1.0)}
+
+
+def test_curves_follow_the_dial_that_turns():
+    row = {"steps": 6, "guided_share": 0.5, "timestep_power": 1.75, "rescale": 0.6, "onset_gain": 0.5, "diversity": 0.4}
+    rows = [
+        {**row, "text": text, "video": video, "top5": text / 10, "top5_ci95": [0.0, 1.0], "fd_bank": 200 + text}
+        for text, video in ((3.0, 3.0), (1.0, 1.0), (5.0, 5.0), (3.0, 1.0), (5.0, 1.0))
+    ]
+    drawn = figure(rows)
+    (alone, together) = sorted(drawn.axes[0].get_lines(), key=lambda line: "as the caption" in line.get_label())
+    assert "guidance of the picture 1" in alone.get_label()
+    assert list(together.get_xdata()) == [1, 3, 5] == list(alone.get_xdata())
+    assert list(together.get_ydata()) == pytest.approx([0.1, 0.3, 0.5])
+    (steps,) = figure([{**rows[0], "steps": 12}, rows[0]]).axes[2].get_lines()
+    assert list(steps.get_xdata()) == [6, 12]
+    with pytest.raises(ValueError, match="two values"):
+        figure(rows[:1])
+
+
+def test_one_table(tmp_path, capsys):
+    bank = write_bank(tmp_path)
+    manifest = bank / "manifest.csv"  # the tones stand for test recordings of a class that the classifier knows
+    manifest.write_text(manifest.read_text().replace(",train,", ",test,").replace("metal_hit", "hammer"))
+    words = ["dials", "--model", "tiny", "--bank", str(bank), "--count", "3", "--steps", "1", "2", "--json"]
+    assert main([*words, "--figure", str(tmp_path / "figures" / "steps.png")]) == 0
+    assert plt.imread(tmp_path / "figures" / "steps.png").shape[1] > 1000
+    rows = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert [row["steps"] for row in rows] == [1, 2] and all(row["n"] == 3 for row in rows)
+    assert rows[0]["fd_bank"] != rows[1]["fd_bank"]
+    for row in rows:
+        assert 0 <= row["top1"] <= row["top5"] <= 1 and row["diversity"] > 0 and row["denoise_seconds_per_clip"] > 0
+    assert main([*words[:9], "--split", "val", "--json"]) == 0
+    (chosen_on,) = (json.loads(row) for row in capsys.readouterr().out.splitlines())
+    assert chosen_on["fd_bank"] != rows[0]["fd_bank"], "other clips than those of the test"
+
+
+@pytest.mark.parametrize("count", ["0", "1"])
+def test_too_few_clips_are_refused(tmp_path, capsys, count):
+    assert main(["dials", "--bank", str(tmp_path), "--count", count]) == 2
+    assert "at least 2" in capsys.readouterr().err

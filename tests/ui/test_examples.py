@@ -1,0 +1,63 @@
+"""Examples that were made beforehand: they open at once, and no model runs for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from page_server import make_clip
+
+from stav2a.generation.engine import Engine
+from stav2a.generation.settings import Settings
+from stav2a.ui.generate import examples
+from stav2a.ui.page import create_demo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples")
+    clip = make_clip(tmp_path_factory.mktemp("clip") / "a clip.mp4", seconds=0.8)
+    settings = Settings(prompt="a ball bounces", model="tiny", steps=2, seed=3)
+    for name in ("1-ball", "2-ball"):
+        examples.write(name, clip, settings, Engine("tiny"), folder)
+    return folder
+
+
+def test_an_example_can_be_moved_and_read(folder, tmp_path):
+    moved = folder.rename(tmp_path / "elsewhere")
+    try:
+        runs = examples.load(moved)
+        assert [run.id for run in runs] == ["1-ball", "2-ball"]
+        for run in runs:
+            take = run.takes[0]
+            files = [run.clip, run.bundle, take.video, take.audio, take.figure["wide"], take.figure["narrow"]]
+            assert all(Path(file).is_file() and Path(file).is_relative_to(moved) for file in files)
+        assert str(folder) not in (moved / "1-ball" / "run.json").read_text()
+    finally:
+        moved.rename(folder)
+
+
+def test_choosing_one_shows_its_result_and_runs_no_model(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(examples, "FOLDER", folder)
+    engine = Engine("tiny")
+    demo = create_demo(engine, root=tmp_path / "runs", ratings=tmp_path / "r.sqlite")
+    row = next(block for block in demo.blocks.values() if block.elem_id == "examples")
+    choose = next(fn.fn for fn in demo.fns.values() if (row._id, "submit") in fn.targets)
+    chosen = SimpleNamespace(_data={"index": 1})
+    shown = {component.elem_id: value for component, value in choose(chosen).items() if component.elem_id}
+    assert shown["source-video"].endswith("2-ball/clip.mp4")
+    assert shown["prompt"] == "a ball bounces"
+    assert shown["result-video"].endswith("clip_sound.mp4")
+    assert "0.8 s" in shown["clip-info"]
+    assert not engine.has("tiny"), "a model was loaded"
+    for forged in (None, {}, {"index": 2}, {"index": -1}, {"index": "0"}, [0]):
+        with pytest.raises(gr.Error, match="no such example"):
+            choose(SimpleNamespace(_data=forged))
+
+
+def test_without_examples_there_is_no_row(monkeypatch, tmp_path):
+    monkeypatch.setattr(examples, "FOLDER", tmp_path / "none")
+    demo = create_demo(Engine("tiny"), root=tmp_path / "runs", ratings=tmp_path / "r.sqlite")
+    assert not [block for block in demo.blocks.values() if block.elem_id == "examples"]

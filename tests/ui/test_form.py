@@ -1,0 +1,110 @@
+"""Every control of Generate reaches the run: moved alone, it changes its own setting and no other."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from stav2a.generation.engine import Engine
+from stav2a.ui.generate import tab
+from stav2a.ui.page import create_demo
+
+SAME_SEED = {"fresh-seed": False}
+MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
+    "prompt": ("glass breaks", {"prompt": "glass breaks"}),
+    "negative": ("speech", {"negative_prompt": "speech"}),
+    "start": (0.5, {"start_s": 0.5}),
+    "length": (1.5, {"length_s": 1.5}),
+    "model": ("compact", {"model": "compact"}),
+    "guidance": (7.5, {"guidance_scale": 7.5}),
+    "steps": (60, {"steps": 60}),
+    "sampler": ("ddim", {"sampler": "ddim"}),
+    "seed": (99, {"seed": 99}),
+    "takes-count": (3, {"takes": 3}),
+    "control": (0.25, {"control_scale": 0.25}),
+    "video-guidance": (2.5, {"video_guidance_scale": 2.5}),
+    "original": ("mix", {"original_audio": "mix"}),
+    "gain": (-3, {"original_gain_db": -3.0}),
+    "level": (False, {"loudness_lufs": None}),
+    "lufs": (-14, {"loudness_lufs": -14.0}),
+}
+ELSEWHERE = {"source-video", "fresh-seed", "negative-guidance", "alignment-guidance"}  # the scales: TA-V2A's, below
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    return create_demo(Engine("tiny"), root=folder / "runs", ratings=folder / "ratings.sqlite")
+
+
+@pytest.fixture
+def asked(demo, monkeypatch):
+    """(`press`, which gives the settings that a press of Generate or Regenerate asks for; the form's elem_ids)."""
+    seen = []
+
+    def generation(engine, history, visit, clip, settings, limits):
+        seen.append(settings)
+        return lambda cancelled: iter(())
+
+    monkeypatch.setattr(tab, "generation", generation)
+    blocks = demo.blocks.values()
+
+    def event(button: str):
+        (block,) = [block for block in blocks if getattr(block, "elem_id", None) == button]
+        return next(fn for fn in demo.fns.values() if fn.name == "start" and (block._id, "click") in fn.targets)
+
+    def press(button: str = "generate", editor=None, **moved):
+        fn, given = event(button), {"source-video": "clip.mp4", "onset-editor": editor, **SAME_SEED, **moved}
+        stand = {b: "" if isinstance(b, gr.Textbox) else b.value for b in fn.inputs}  # as a browser sends it
+        values = ["v" if b is demo.stav2a.visit else given.get(b.elem_id, stand[b]) for b in fn.inputs]
+
+        async def run() -> list:
+            return [update async for update in fn.fn(SimpleNamespace(session_hash="window"), *values)]
+
+        told = asyncio.run(run())
+        assert seen, [value for value in told[-1].values() if isinstance(value, str)]
+        return asdict(seen.pop())
+
+    names = {block.elem_id for block in event("generate").inputs} - {None, "onset-editor", "layout-editor"}
+    return press, names
+
+
+def test_every_control_is_covered(asked):
+    assert asked[1] == {*MOVED, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("control", MOVED)
+def test_a_control_sets_its_own_setting_and_no_other(asked, control):
+    press, _ = asked
+    value, expected = MOVED[control]
+    before, after = press(), press(**{control: value})
+    assert {name: value for name, value in after.items() if value != before[name]} == expected
+
+
+def test_the_dials_of_a_system_reach_it_alone(asked):
+    press, _ = asked
+    dials = {"negative-guidance": 4, "alignment-guidance": 50}
+    own = press(model="ta-v2a", **dials)
+    assert (own["negative_guidance_scale"], own["alignment_guidance_scale"]) == (4.0, 50.0)
+    other = press(**dials)
+    assert (other["negative_guidance_scale"], other["alignment_guidance_scale"]) == (None, None)
+
+
+def test_a_new_seed_for_every_run_but_not_when_onsets_were_edited(asked):
+    press, _ = asked
+    fresh = {press(**{"fresh-seed": True, "seed": 5})["seed"] for _ in range(3)}
+    assert len(fresh) == 3
+    edited = press("regenerate", editor={"onsets_s": [0.4, 1.2]}, **{"fresh-seed": True, "seed": 5})
+    assert (edited["seed"], edited["onsets_s"]) == (5, (0.4, 1.2))
+
+
+def test_the_dice_give_a_seed_that_stays(demo):
+    (dice,) = [block for block in demo.blocks.values() if getattr(block, "elem_id", None) == "dice"]
+    event = next(fn for fn in demo.fns.values() if (dice._id, "click") in fn.targets)
+    rolled = [event.fn() for _ in range(3)]
+    assert len({seed for seed, _ in rolled}) == 3 and all(fresh is False for _, fresh in rolled)
+    assert [block.elem_id for block in event.outputs] == ["seed", "fresh-seed"]

@@ -5,8 +5,11 @@ Both download their weights when they are first asked for; `Unavailable` says so
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
 
 from stav2a.metrics.classifier import Unavailable, from_hub
 from stav2a.metrics.onsets import as_mono
@@ -49,7 +52,14 @@ class Pam:
             from msclap import CLAP
         except ImportError as error:
             raise Unavailable("PAM needs the package msclap: pip install msclap") from error
-        self.clap = from_hub(lambda _: CLAP(version="2023", use_cuda=False), "microsoft/msclap")
+        repo = "microsoft/msclap"
+        kept = try_to_load_from_cache(repo, "CLAP_weights_2023.pth")
+        self.clap = from_hub(
+            lambda _: CLAP(version="2023", use_cuda=False),
+            repo,
+            Path(kept) if isinstance(kept, str) else Path(repo),
+            constants.ENDPOINT,
+        )
         self.prompts = self.clap.get_text_embeddings(list(PAM_PROMPTS))
 
     @torch.no_grad()

@@ -17,11 +17,14 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from pickle import UnpicklingError
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from stav2a.metrics.onsets import as_mono
+from stav2a.weights import reach
 
 EPSILON = 1e-6  # as in the evaluation code that the authors use
 AST_REPO = "MIT/ast-finetuned-audioset-10-10-0.4593"
@@ -113,7 +116,8 @@ def _panns(source: str | None) -> Tagger:
 
         return AudioTagging(checkpoint_path=checkpoint, device="cpu")
 
-    model = from_hub(load, source)
+    kept = Path(source) if source else Path.home() / "panns_data" / "Cnn14_mAP=0.431.pth"  # where the package looks
+    model = from_hub(load, source, kept, "https://zenodo.org")
 
     def run(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scores, embedding = model.inference(as_mono(waveform)[None])
@@ -130,7 +134,8 @@ def _passt(source: str | None) -> Tagger:
         from hear21passt.base import get_basic_model
     except ImportError as error:
         raise Unavailable("PaSST needs the package hear21passt: pip install hear21passt") from error
-    model = from_hub(lambda _: get_basic_model(mode="all"), source).eval()
+    kept = Path(torch.hub.get_dir(), "checkpoints", "passt-s-f128-p16-s10-ap.476-swa.pt")
+    model = from_hub(lambda _: get_basic_model(mode="all"), source, kept, "https://github.com").eval()
 
     @torch.no_grad()
     def run(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +149,10 @@ def _vggish(source: str | None) -> Tagger:
     import torch
 
     repo = source or "harritaylor/torchvggish"
-    model = from_hub(lambda name: torch.hub.load(name, "vggish", trust_repo=True), repo).eval()
+    kept = Path(repo) if source else Path(torch.hub.get_dir(), "harritaylor_torchvggish_master")
+    model = from_hub(
+        lambda name: torch.hub.load(name, "vggish", trust_repo=True), repo, kept, "https://github.com"
+    ).eval()
     model.postprocess = False  # FAD takes the raw embeddings
 
     @torch.no_grad()
@@ -163,14 +171,22 @@ LOADERS: dict[str, Callable[[str | None], Tagger]] = {
 }
 
 
-def from_hub(load: Callable, source: str | None):
-    """`load(source)`; what a missing network or repository raises becomes one sentence."""
+def from_hub(load: Callable, source: str | None, kept: Path | None = None, address: str | None = None):
+    """`load(source)`; what a missing network or repository raises becomes one sentence, within seconds.
+
+    kept: where the weights lie once they were had, for a network that transformers does not load; address: the
+    server that they come from.
+    """
+    name = source or "this network"
     try:
         with redirect_stdout(sys.stderr):  # some of them talk while they load; stdout is for results
+            if kept is None:
+                return reach.load_from_hub(load, name)
+            if not kept.exists() and not reach.reachable(address):
+                raise OSError(f"{urlsplit(address).netloc} is out of reach")
             return load(source)
     # what hubs raise when they cannot be reached, and torch where a download was cut off
     except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
-        name = source or "this network"
         raise Unavailable(f"The weights of {name} could not be loaded: offline, or not downloaded yet.") from error
 
 

@@ -1,0 +1,120 @@
+"""Pretrained vision networks of transformers, called in one way: pictures of a stretch -> features of each frame.
+
+Axes beside the package's: N stretches, P patches of a frame, D width of the network, E width of its own pooled output.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection, VivitModel, VJEPA2Model
+from transformers.models.x_clip.modeling_x_clip import XCLIPMultiframeIntegrationTransformer, XCLIPVisionModel
+
+States = tuple[Tensor, list[Tensor]]  # pooled Tensor[N, T_v, E] and, a layer asked for, Tensor[N, T_v, 1 + P, D]
+
+
+class ImageTrunk(nn.Module):
+    """An image encoder, frame by frame: CLIP (with its projection), DINOv2, SigLIP.
+
+    The first of a frame's 1 + P states is its CLS token, or the mean of the patches where the network has none.
+    """
+
+    frames = 1  # frames that one pass sees together
+
+    def __init__(self, config):
+        super().__init__()
+        of_clip = config.model_type == "clip_vision_model"
+        self.model = CLIPVisionModelWithProjection(config) if of_clip else AutoModel.from_config(config)
+        self.width = config.hidden_size
+        self.pooled_width = config.projection_dim if of_clip else config.hidden_size
+        self.has_cls = config.model_type != "siglip_vision_model"
+        self.layers = config.num_hidden_layers
+        self.size = config.image_size
+
+    def forward(self, pixels: Tensor, layers: tuple[int, ...] = ()) -> States:
+        """pixels: Tensor[N, 1, 3, H, W], normalised. Layer l is what the l-th block gives; 0 is its input."""
+        out = self.model(pixels[:, 0], output_hidden_states=bool(layers))
+        pooled = out.image_embeds if hasattr(out, "image_embeds") else out.pooler_output
+        states = [out.hidden_states[layer][:, None] for layer in layers]
+        return pooled[:, None], states if self.has_cls else [with_mean(state) for state in states]
+
+
+class XCLIPTrunk(nn.Module):
+    """X-CLIP: frames exchange messages, and its integration transformer makes them features of a video."""
+
+    def __init__(self, config):
+        super().__init__()
+        integration = copy(config)  # as XCLIPModel derives it
+        for field in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"):
+            setattr(integration, field, getattr(config, f"mit_{field}"))
+        self.vision_model = XCLIPVisionModel(config)
+        self.visual_projection = nn.Linear(config.hidden_size, config.mit_hidden_size, bias=False)
+        self.mit = XCLIPMultiframeIntegrationTransformer(integration)
+        self.width, self.pooled_width = config.hidden_size, config.mit_hidden_size
+        self.layers, self.size, self.frames = config.num_hidden_layers, config.image_size, config.num_frames
+
+    def forward(self, pixels: Tensor, layers: tuple[int, ...] = ()) -> States:
+        """pixels: Tensor[N, frames, 3, H, W], normalised."""
+        out = self.vision_model(pixels.flatten(0, 1), output_hidden_states=bool(layers))
+        frames = self.visual_projection(out.pooler_output).unflatten(0, pixels.shape[:2])
+        states = [out.hidden_states[layer].unflatten(0, pixels.shape[:2]) for layer in layers]
+        return self.mit(frames).last_hidden_state, states
+
+
+class TubeletTrunk(nn.Module):
+    """ViViT and V-JEPA 2: tokens of small space-time boxes; each frame of a box gets the box's features.
+
+    Neither has a token a frame: the mean of a frame's patches stands first, and is what is pooled.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.of_vivit = config.model_type == "vivit"
+        if self.of_vivit:
+            self.model = VivitModel(config, add_pooling_layer=False)
+            self.size, self.frames, self.boxed = config.image_size, config.num_frames, config.tubelet_size[0]
+        else:
+            self.model = VJEPA2Model(config)
+            self.model.predictor = nn.Identity()  # of its training alone
+            self.size, self.frames, self.boxed = config.crop_size, config.frames_per_clip, config.tubelet_size
+        self.width = self.pooled_width = config.hidden_size
+        self.layers = config.num_hidden_layers
+
+    def forward(self, pixels: Tensor, layers: tuple[int, ...] = ()) -> States:
+        """pixels: Tensor[N, frames, 3, H, W], normalised."""
+        options = {} if self.of_vivit else {"skip_predictor": True}
+        out = self.model(pixels, output_hidden_states=bool(layers), **options)
+        pooled = self._frames(out.last_hidden_state, pixels.shape[1])[:, :, 0]
+        return pooled, [self._frames(out.hidden_states[layer], pixels.shape[1]) for layer in layers]
+
+    def _frames(self, tokens: Tensor, count: int) -> Tensor:
+        """Tensor[N, tokens, D] -> Tensor[N, T_v, 1 + P, D]."""
+        if self.of_vivit:
+            tokens = tokens[:, 1:]  # the token of the whole stretch
+        return with_mean(tokens.unflatten(1, (count // self.boxed, -1)).repeat_interleave(self.boxed, 1))
+
+
+def with_mean(patches: Tensor) -> Tensor:
+    """Tensor[..., P, D] -> Tensor[..., 1 + P, D], the mean first."""
+    return torch.cat([patches.mean(-2, keepdim=True), patches], -2)
+
+
+TRUNKS = {
+    "clip_vision_model": ImageTrunk,
+    "dinov2": ImageTrunk,
+    "siglip_vision_model": ImageTrunk,
+    "xclip_vision_model": XCLIPTrunk,
+    "vivit": TubeletTrunk,
+    "vjepa2": TubeletTrunk,
+}
+
+
+def build_trunk(architecture: dict) -> nn.Module:
+    """An untrained network from transformers' configuration of it, as a dict with its `model_type`."""
+    values = dict(architecture)
+    kind = values.pop("model_type", None)
+    if kind not in TRUNKS:
+        raise ValueError(f"A vision encoder of the type {kind!r} is not known; known are {', '.join(TRUNKS)}.")
+    return TRUNKS[kind](AutoConfig.for_model(kind, **values))

@@ -1,0 +1,110 @@
+"""Pretrained vision encoders as the video encoder of a system: VTA-LDM's Table 2, TiVA's CLIP.
+
+Which network, its size and normalisation, and which of its layers speak are configuration; the weights lie in the
+checkpoint beside it, so that it opens offline. `stav2a.weights.vision` fetches them by name.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .hub_trunks import States, build_trunk
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+AT_ONCE = 32  # stretches that one call of the network takes where no gradient is kept
+
+
+class HubVideoEncoder(ModelMixin, ConfigMixin):
+    """Frames -> a feature a frame (`cavp_features` of the pipeline), unit norm.
+
+    architecture: transformers' configuration as a dict with its `model_type` (`hub_trunks.TRUNKS`)
+    source: where the weights are from, for the model card
+    layers: the CLS tokens of these layers, joined, are the feature; none: the network's own pooled output
+    levels: layers whose CLS and patch tokens TiVA's layout predictor reads (§3.2.1)
+    mean, std: the pixels' normalisation, a value a channel
+    project_dim: width of a linear projection that the feature ends in; None: as wide as the network makes it
+    feature_dim: the width of the feature, worked out
+
+    Networks that see several frames at once (X-CLIP, ViViT, V-JEPA 2) read a clip in stretches of as many as they were
+    trained with; the last stretch repeats the last frame.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        architecture: dict,
+        source: str = "",
+        layers: tuple[int, ...] = (),
+        levels: tuple[int, ...] = (),
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+        project_dim: int | None = None,
+        feature_dim: int | None = None,
+    ):
+        super().__init__()
+        self.trunk = build_trunk(architecture)
+        for layer in (*layers, *levels):
+            if not 0 <= layer <= self.trunk.layers:
+                raise ValueError(f"Layer {layer} was asked for; {source or 'the network'} has {self.trunk.layers}.")
+        width = len(layers) * self.trunk.width if layers else self.trunk.pooled_width
+        self.project = nn.Linear(width, project_dim) if project_dim else None
+        self.register_to_config(feature_dim=project_dim or width)
+
+    @property
+    def level_dim(self) -> int:
+        """Channels of all `levels` together."""
+        return len(self.config.levels) * self.trunk.width
+
+    def forward(self, frames: Tensor, normalize: bool = True) -> Tensor:
+        """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> Tensor[B, T_v, feature_dim].
+
+        `normalize=False` leaves out the unit norm.
+        """
+        pooled, states = self.states(frames, tuple(self.config.layers))
+        features = torch.cat([state[:, :, 0] for state in states], -1) if states else pooled
+        if self.project is not None:
+            features = self.project(features)
+        return functional.normalize(features, dim=-1) if normalize else features
+
+    def level_maps(self, frames: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """A level's frame features Tensor[T_v, D] and patches Tensor[T_v, D, h, w], of frames Tensor[1, 3, T_v, H, W]."""
+        if not self.config.levels:
+            raise ValueError("This vision encoder was made without levels: give options.levels, such as [4, 8, 11].")
+        maps = []
+        for state in self.states(frames, tuple(self.config.levels))[1]:
+            side = round((state.shape[2] - 1) ** 0.5)
+            maps.append((state[0, :, 0], state[0, :, 1:].transpose(1, 2).unflatten(2, (side, side))))
+        return maps
+
+    def states(self, frames: Tensor, layers: tuple[int, ...]) -> States:
+        """Tensor[B, 3, T_v, H, W] -> pooled Tensor[B, T_v, E] and states Tensor[B, T_v, 1 + P, D] of each layer."""
+        assert frames.ndim == 5 and frames.shape[1] == 3, f"{frames.shape=}"
+        count, several = frames.shape[2], self.trunk.frames
+        pixels = self.prepared(frames)
+        missing = -count % several
+        pixels = torch.cat([pixels, pixels[:, -1:].expand(-1, missing, -1, -1, -1)], 1) if missing else pixels
+        pixels = pixels.reshape(-1, several, *pixels.shape[2:])
+        parts = pixels.split(len(pixels) if torch.is_grad_enabled() else AT_ONCE)
+        seen = [self.trunk(part, layers) for part in parts]
+
+        def whole(values: list[Tensor]) -> Tensor:
+            return torch.cat(values).reshape(len(frames), -1, *values[0].shape[2:])[:, :count]
+
+        return whole([pooled for pooled, _ in seen]), [
+            whole([states[k] for _, states in seen]) for k in range(len(layers))
+        ]
+
+    def prepared(self, frames: Tensor) -> Tensor:
+        """At the network's size and normalised: Tensor[B, 3, T_v, H, W] -> Tensor[B, T_v, 3, size, size]."""
+        pixels = frames.transpose(1, 2)
+        if pixels.shape[-2:] != (self.trunk.size, self.trunk.size):
+            flat = functional.interpolate(
+                pixels.flatten(0, 1), (self.trunk.size,) * 2, mode="bicubic", antialias=True, align_corners=False
+            )
+            pixels = flat.clamp(0, 1).unflatten(0, pixels.shape[:2])
+        mean, std = (pixels.new_tensor(v).view(1, 1, 3, 1, 1) for v in (self.config.mean, self.config.std))
+        return (pixels - mean) / std

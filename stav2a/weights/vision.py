@@ -1,0 +1,165 @@
+"""Pretrained vision encoders by name: transformers' weights -> `HubVideoEncoder` (VTA-LDM's Table 2, TiVA's CLIP).
+
+ImageBind and LanguageBind are in no release of transformers and are not offered. CLIP4CLIP is CLIP's architecture
+fine-tuned on videos, and opens as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stav2a.condition.hub_video import IMAGENET_MEAN, IMAGENET_STD, HubVideoEncoder
+
+from .errors import WeightsError
+from .reach import load_from_hub
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Vision:
+    """A repository of the hub with its architecture, so that shapes and sizes are known without it.
+
+    architecture: what differs from transformers' defaults, with the `model_type`; of several encoders in one
+    repository it is the vision side's.
+    """
+
+    repo: str
+    licence: str
+    architecture: dict
+    mean: tuple[float, ...] = CLIP_MEAN
+    std: tuple[float, ...] = CLIP_STD
+
+
+_VIT_B = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+_CLIP_B = {"model_type": "clip_vision_model", "image_size": 224, "projection_dim": 512, **_VIT_B}
+_HALF = (0.5, 0.5, 0.5)
+
+VISION = {
+    "clip": Vision("openai/clip-vit-base-patch32", "MIT", {**_CLIP_B, "patch_size": 32}),
+    "clip-b16": Vision("openai/clip-vit-base-patch16", "MIT", {**_CLIP_B, "patch_size": 16}),
+    "clip4clip": Vision("Searchium-ai/clip4clip-webvid150k", "none stated", {**_CLIP_B, "patch_size": 32}),
+    "x-clip": Vision(
+        "microsoft/xclip-base-patch32",
+        "MIT",
+        {
+            "model_type": "xclip_vision_model",
+            **_VIT_B,
+            "patch_size": 32,
+            "image_size": 224,
+            "num_frames": 8,
+            "mit_hidden_size": 512,
+            "mit_intermediate_size": 2048,
+            "mit_num_hidden_layers": 1,
+            "mit_num_attention_heads": 8,
+        },
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+    ),
+    "vivit": Vision(
+        "google/vivit-b-16x2-kinetics400",
+        "MIT",
+        {"model_type": "vivit", "image_size": 224, "num_frames": 32, "tubelet_size": [2, 16, 16], **_VIT_B},
+        _HALF,
+        _HALF,
+    ),
+    "v-jepa2": Vision(
+        "facebook/vjepa2-vitl-fpc64-256",
+        "MIT",
+        {"model_type": "vjepa2", "crop_size": 256, "frames_per_clip": 64, "hidden_size": 1024, "num_hidden_layers": 24},
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+    ),
+}
+INSIDE = ("clip", "siglip", "xclip")  # models whose vision side is taken
+
+
+def video_encoder(name: str, layers=(), levels=(), project_dim: int | None = None) -> HubVideoEncoder:
+    """The pretrained encoder of a name in `VISION`, a repository of the hub, or a folder in transformers' form.
+
+    layers, levels, project_dim: as of `HubVideoEncoder`. Raises `WeightsError` with what is missing and how to get it.
+    """
+    known = VISION.get(name)
+    source = known.repo if known else name
+    try:
+        config, preprocessing = load_from_hub(_config, source), load_from_hub(_preprocessing, source)
+        architecture = _architecture(config)
+        values = {"source": source, "layers": tuple(layers), "levels": tuple(levels), "project_dim": project_dim}
+        for key, given in (("mean", "image_mean"), ("std", "image_std")):
+            if preprocessing.get(given):
+                values[key] = tuple(preprocessing[given])
+            elif known:
+                values[key] = getattr(known, key)
+        encoder = HubVideoEncoder(architecture, **values)
+        _fill(encoder, config, source)
+    except OSError as error:
+        raise WeightsError(
+            f"The vision encoder {name} cannot be had: {source} is neither a folder with config.json nor on this "
+            f"machine, or the hub is out of reach; run `python -m stav2a weights encoder {name} --out FOLDER` where "
+            "there is a network, and give that folder."
+        ) from error
+    return encoder.eval()
+
+
+def untrained(name: str, layers=(), levels=(), project_dim: int | None = None, **narrow) -> HubVideoEncoder:
+    """The architecture of a name in `VISION` with random weights; `narrow`: fields of it with other values."""
+    if name not in VISION:
+        raise WeightsError(f"The architecture of {name} is not known here; known are {', '.join(VISION)}.")
+    known = VISION[name]
+    architecture = {**known.architecture, **narrow}
+    return HubVideoEncoder(
+        architecture, known.repo, tuple(layers), tuple(levels), known.mean, known.std, project_dim
+    ).eval()
+
+
+def _config(name: str, **options):
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(name, **options)
+
+
+def _preprocessing(name: str, **options) -> dict:
+    """What is known of a repository's pixels; nothing where it says nothing."""
+    import json
+
+    from transformers.utils import cached_file
+
+    for file in ("preprocessor_config.json", "video_preprocessor_config.json"):
+        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False, **options)
+        if path is not None:
+            return json.loads(Path(path).read_text(encoding="utf-8"))
+    return {}
+
+
+def _architecture(config) -> dict:
+    """Transformers' configuration without what only its other half needs."""
+    projection = getattr(config, "projection_dim", None)
+    if config.model_type in INSIDE:
+        config = config.vision_config
+    values = config.to_diff_dict() | {"model_type": config.model_type}
+    values.pop("transformers_version", None)
+    if config.model_type == "clip_vision_model":
+        values["projection_dim"] = projection
+    return values
+
+
+def _fill(encoder: HubVideoEncoder, config, source: str) -> None:
+    """The pretrained weights into an untrained encoder; nothing may be missing."""
+    from transformers import AutoModel, CLIPVisionModelWithProjection
+    from transformers.utils import logging
+
+    kind = CLIPVisionModelWithProjection if config.model_type == "clip_vision_model" else AutoModel
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # it lists what a repository holds besides: classifiers, text towers
+    try:
+        state = load_from_hub(kind.from_pretrained, source).state_dict()
+    finally:
+        logging.set_verbosity(level)
+    target = encoder.trunk if config.model_type == "xclip" else encoder.trunk.model
+    wanted = target.state_dict()
+    alone = config.model_type == "siglip"
+    found = {name.removeprefix("vision_model.") if alone else name: value for name, value in state.items()}
+    if missing := sorted(wanted.keys() - found.keys()):
+        raise WeightsError(f"{source} lacks {len(missing)} weights of its own network, such as {missing[0]}.")
+    target.load_state_dict({name: found[name] for name in wanted})

@@ -71,7 +71,7 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
         return functional.normalize(features, dim=-1) if normalize else features
 
     def level_maps(self, frames: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """A level's frame features Tensor[T_v, D] and patches Tensor[T_v, D, h, w], of frames Tensor[1, 3, T_v, H, W]."""
+        """Tensor[1, 3, T_v, H, W] -> a level's frame features Tensor[T_v, D] and patches Tensor[T_v, D, h, w]."""
         if not self.config.levels:
             raise ValueError("This vision encoder was made without levels: give options.levels, such as [4, 8, 11].")
         maps = []

@@ -73,7 +73,9 @@ def test_every_family_gives_a_feature_a_frame_and_opens_again(folders, frames, t
     assert features.shape == (2, 7, encoder.config.feature_dim)
     torch.testing.assert_close(features.norm(dim=-1), torch.ones(2, 7))
     maps = encoder.level_maps(frames[:1])
-    assert [(list(f.shape), list(p.shape)) for f, p in maps] == [([7, encoder.trunk.width], [7, encoder.trunk.width, 2, 2])] * 2
+    assert [(list(f.shape), list(p.shape)) for f, p in maps] == [
+        ([7, encoder.trunk.width], [7, encoder.trunk.width, 2, 2])
+    ] * 2
     assert encoder.level_dim == 2 * encoder.trunk.width
     encoder.save_pretrained(tmp_path)
     assert torch.equal(HubVideoEncoder.from_pretrained(tmp_path).eval()(frames), features)
@@ -110,7 +112,7 @@ def test_chosen_layers_are_joined(folders, frames):
     assert encoder.config.feature_dim == 5 and encoder.project.in_features == 32
     wanted = encoder.project(torch.cat([state[:, :, 0] for state in states], -1))
     torch.testing.assert_close(encoder(frames, normalize=False), wanted)
-    with pytest.raises(ValueError, match="Layer 11 was asked for; .* has 3"):
+    with pytest.raises(ValueError, match=r"Layer 11 was asked for; .* has 3"):
         vision.video_encoder(str(folders[0] / "clip"), layers=(11,))
 
 
@@ -125,7 +127,7 @@ def test_frames_of_a_stretch_see_each_other_and_no_further(folders, frames):
 
 def test_missing_weights_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(reach, "reachable", lambda address: False)
-    with pytest.raises(WeightsError, match="vision encoder vivit cannot be had: google/vivit.*weights encoder vivit"):
+    with pytest.raises(WeightsError, match=r"vision encoder vivit cannot be had: google/vivit.*weights encoder vivit"):
         vision.video_encoder("vivit")
     with pytest.raises(WeightsError, match="neither a folder"):
         vision.video_encoder(str(tmp_path))

@@ -20,6 +20,7 @@ from stav2a.evaluation.work import Plan, Record, measure_pair, settings_of
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.classifier import Tagger
 from stav2a.metrics.onsets import detect_onsets
+from stav2a.weights import reach
 
 RATE = 16_000
 
@@ -169,6 +170,20 @@ def test_a_network_that_fails_leaves_the_other_scores_standing(folders, tmp_path
     assert {"file": "clip0", "reason": "bank: RuntimeError: too short a sound"} in result.skipped
     assert result.metrics["aa_align"]["n"] == 2 and "kl_bank" not in result.metrics
     assert not list((tmp_path / "store").glob("pairs/*"))  # tried again by the next run
+
+
+def test_hubs_out_of_reach_are_asked_once_and_the_other_scores_stand(folders, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(reach, "reachable", lambda address: asked.append(address))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    plan, sentences = evaluation.available_plan(Plan(("bank", "ast"), clap=True))
+    assert (plan.networks, plan.clap) == (("bank",), False)
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        "The weights of MIT/ast-finetuned-audioset-10-10-0.4593 could not be loaded",
+        "The weights of laion/clap-htsat-unfused could not be loaded",
+    ]
+    assert set(asked) == {"https://huggingface.co"}
+    assert "Retrying" not in capsys.readouterr().err
 
 
 def test_new_weights_of_the_classifier_make_stored_results_old(folders, tmp_path, monkeypatch):

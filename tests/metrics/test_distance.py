@@ -87,8 +87,9 @@ def test_a_network_that_talks_and_cannot_download_is_one_sentence(tmp_path, monk
     package.mkdir()
     (package / "__init__.py").write_text("print('Checkpoint path')\nopen('/nowhere/class_labels_indices.csv')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "weights.pth").touch()
     with pytest.raises(Unavailable, match=r"could not be loaded: offline"):
-        load_tagger("panns")
+        load_tagger("panns", str(tmp_path / "weights.pth"))
     assert capsys.readouterr().out == ""  # where the JSON of an evaluation goes
 
 

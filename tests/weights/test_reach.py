@@ -64,7 +64,7 @@ def test_the_disk_comes_first_and_the_hub_is_asked_once(monkeypatch):
         return name
 
     monkeypatch.setattr(reach, "hub_reachable", lambda: False)
-    with pytest.raises(OSError, match="some/model is not on this machine and .* is out of reach"):
+    with pytest.raises(OSError, match=r"some/model is not on this machine and .* is out of reach"):
         reach.load_from_hub(load, "some/model")
     assert asked == [True]
     monkeypatch.setattr(reach, "hub_reachable", lambda: True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import sys
@@ -23,7 +24,7 @@ from tone_bank import write_bank
 from stav2a.media.limits import InputError
 from stav2a.train.runtime.checkpoint import EMA, checkpoints
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.loop import train
+from stav2a.train.runtime.loop import Indexed, Share, train
 from stav2a.train.runtime.machine import agreed
 from stav2a.train.runtime.stage import noise_for, spread_for
 from stav2a.train.runtime.tracking import show
@@ -268,6 +269,21 @@ def test_what_is_not_there_is_told(tmp_path, bank, monkeypatch, changes, sentenc
         return
     with pytest.raises(InputError, match=sentence):
         train(VAEStage(chosen), chosen)
+
+
+def test_processes_share_every_sample_once_and_in_order():
+    shares = [Share(40, 100, micro=5, rank=rank, processes=3) for rank in range(3)]
+    assert list(shares[1]) == [*range(45, 50), *range(60, 65), *range(75, 80), *range(90, 95)]
+    assert sorted(index for share in shares for index in share) == list(range(40, 100))
+    assert list(Share(0, 0, 5)) == []
+
+
+def test_the_index_of_a_long_run_costs_no_memory():
+    share = Share(0, 80_000_000, micro=10, rank=3, processes=8)
+    dataset = Indexed(SimpleNamespace(sample=lambda split, index: {}), "train", share)
+    assert len(dataset) == 10_000_000
+    assert int(dataset[9_999_999]["index"]) == 80_000_000 - 41
+    assert len(pickle.dumps(share)) < 1000  # what a loader's process is sent
 
 
 def test_noise_follows_the_sample_not_the_batch():

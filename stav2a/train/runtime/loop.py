@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,10 +22,31 @@ from stav2a.train.runtime.stage import Stage, seed_of
 from stav2a.train.runtime.tracking import begin, record, show
 
 
-class Indexed(Dataset):
-    """Samples [start, stop) of a split that belong to one process, numbered over the whole run."""
+class Share(Sequence):
+    """The samples of a run that one process of `processes` takes, in order: of every `micro * processes` in a row the
+    `micro` that its rank counts off. Worked out, never listed: a run may have a hundred million.
+    """
 
-    def __init__(self, stage: Stage, split: str, indices: range | list[int]):
+    def __init__(self, first: int, stop: int, micro: int, rank: int = 0, processes: int = 1):
+        self.first, self.micro, self.rank, self.processes = first, micro, rank, processes
+        rounds, rest = divmod(max(stop - first, 0), micro * processes)
+        assert not rest, f"{first=} {stop=} {micro=} {processes=}"
+        self.count = rounds * micro
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, position: int) -> int:
+        if not 0 <= position < self.count:
+            raise IndexError(position)
+        turn, place = divmod(position, self.micro)
+        return self.first + (turn * self.processes + self.rank) * self.micro + place
+
+
+class Indexed(Dataset):
+    """Samples of a split that belong to one process, numbered over the whole run."""
+
+    def __init__(self, stage: Stage, split: str, indices: Sequence[int]):
         self.stage, self.split, self.indices = stage, split, indices
 
     def __len__(self) -> int:
@@ -39,7 +61,7 @@ def on_device(batch: dict, device) -> dict:
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
 
 
-def loader(stage: Stage, split: str, indices, batch_size: int, workers: int) -> DataLoader:
+def loader(stage: Stage, split: str, indices: Sequence[int], batch_size: int, workers: int) -> DataLoader:
     return DataLoader(
         Indexed(stage, split, indices),
         batch_size=batch_size,
@@ -109,11 +131,8 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
         accelerator.print(f"{stage.name}: resumed at step {state['step']}")
 
     first = state["step"] * config.batch_size
-    mine = [
-        index
-        for start in range(first, config.steps * config.batch_size, micro * accelerator.num_processes)
-        for index in range(start + micro * accelerator.process_index, start + micro * (accelerator.process_index + 1))
-    ]
+    whole = config.steps * config.batch_size
+    mine = Share(first, whole, micro, accelerator.process_index, accelerator.num_processes)
     batches = iter(loader(stage, "train", mine, micro, config.workers))
     began, sums, measures = time.monotonic(), {}, {}
     earlier = state["minutes"]
@@ -178,7 +197,7 @@ def validate(accelerator: Accelerator, model, bare: Stage, config: TrainConfig) 
     model.eval()
     micro = max(config.batch_size // accelerator.num_processes, 1)
     count = config.validation_batches * micro
-    mine = list(range(accelerator.process_index, count * accelerator.num_processes, accelerator.num_processes))
+    mine = range(accelerator.process_index, count * accelerator.num_processes, accelerator.num_processes)
     sums: dict[str, list[Tensor]] = {}
     for batch in loader(bare, "val", mine, micro, 0):
         batch = on_device(batch, accelerator.device)

@@ -16,6 +16,7 @@ import stav2a.condition.cavp
 import stav2a.denoise.control  # noqa: F401
 from stav2a.condition import text
 from stav2a.condition.chunks import in_chunks
+from stav2a.condition.in_time import fitted, stretched
 from stav2a.condition.onset import onset_probability, pick_onsets
 from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.conditions import Conditions
@@ -205,9 +206,10 @@ class STAV2APipeline(DiffusionPipeline):
             return self.way.look(frames[rows], cavp_features[rows], self.video_encoder)
 
         features = in_chunks(seen, place, timeline.video_frames, VIDEO_HALO, 1)
+        if timeline.is_framewise:
+            return features
         steps = timeline.latent_length(len(frames) / timeline.fps)
-        at = (torch.arange(steps) * timeline.step_s * timeline.fps).long().clamp(max=len(frames) - 1)
-        return features if timeline.is_framewise else features[at]
+        return fitted(stretched(features[None], timeline.latent_rate / timeline.fps), steps)[0]
 
     def predict_onsets(self, frames: np.ndarray | Tensor) -> OnsetPrediction:
         return self.encode_video(frames).onset

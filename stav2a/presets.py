@@ -1,5 +1,8 @@
 """The sizes of every part: `paper`, `compact` (built in) and `tiny` (for tests), as data.
 
+`paper-narrow` and `compact-narrow` have the timeline and every length and channel that parts exchange of theirs,
+with as few weights as can be: `train --dry-run` and tests run at the real layout by them.
+
 `paper` is what the release most likely is (see docs/faithful.md); a checkpoint's own shapes win over it.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 from stav2a.timeline import COMPACT, PAPER, TINY
 
 NAMES = ("paper", "compact", "tiny")
+NARROW = ("paper-narrow", "compact-narrow", "tiny")
 
 TIMELINES = {"paper": PAPER, "compact": COMPACT, "tiny": TINY}
 
@@ -188,3 +192,36 @@ _STABLE_DIFFUSION = {  # the public stable-diffusion-2-1 scheduler: betas, spaci
 _ENDS_IN_NOISE = {**_STABLE_DIFFUSION, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
 SCHEDULER = {"paper": _STABLE_DIFFUSION, "compact": _ENDS_IN_NOISE, "tiny": _ENDS_IN_NOISE}
+
+
+_THIN = (  # of a size, what makes its narrow one; widths where parts meet stay
+    (VIDEO_ENCODER, {"base_channels": 2, "expansion": 2, "stage_blocks": (1, 1, 1, 1)}),
+    (UNET, {"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4}),
+    (VAE, {"block_out_channels": (4, 4, 8), "layers_per_block": 1, "norm_num_groups": 4}),
+    (
+        VOCODER,
+        {"upsample_initial_channel": 32, "resblock_kernel_sizes": [3], "resblock_dilation_sizes": [[1, 3]]},
+    ),
+)
+
+
+def narrow(model: str) -> str:
+    """The narrow size of a size; `tiny` is one itself."""
+    return model if model in NARROW else f"{model}-narrow"
+
+
+for _model in ("paper", "compact"):
+    for _table in (
+        TIMELINES,
+        VIDEO_ENCODER,
+        LOCAL_FEATURES,
+        ATTENTIVE_POOL,
+        ONSET_CHANNELS,
+        UNET,
+        VAE,
+        VOCODER,
+        SCHEDULER,
+    ):
+        _table[narrow(_model)] = _table[_model]
+    for _table, _sizes in _THIN:
+        _table[narrow(_model)] = {**_table[_model], **_sizes}

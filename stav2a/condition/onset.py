@@ -11,6 +11,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .in_time import stretched
+
 
 class TemporalProjection(nn.Module):
     """Four linear layers, GELU between: Tensor[B, T_v, D] -> Tensor[B, T_v, width]."""
@@ -51,16 +53,6 @@ def expanding_windows(x: Tensor, sizes: Sequence[int]) -> Tensor:
         mean = functional.avg_pool1d(x.transpose(1, 2), 2 * k, 1, padding=k, count_include_pad=False)
         streams.append(mean[..., : x.shape[1]].transpose(1, 2))
     return torch.cat(streams, -1)
-
-
-def stretched(x: Tensor, steps_per_frame: float, tail_steps: int) -> Tensor:
-    """Nearest-neighbour stretch of frames over latent steps, the last one repeated `tail_steps` times more.
-
-    Tensor[B, T_v, C] -> Tensor[B, T, C] with T = round(T_v * steps_per_frame) + tail_steps.
-    """
-    steps = round(x.shape[1] * steps_per_frame)
-    index = torch.arange(steps + tail_steps, device=x.device).clamp(max=steps - 1)
-    return x[:, (index / steps_per_frame).long().clamp(max=x.shape[1] - 1)]
 
 
 class LocalFeatures(ModelMixin, ConfigMixin):

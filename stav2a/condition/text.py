@@ -46,3 +46,24 @@ def load_minilm():
     tokenizer = AutoTokenizer.from_pretrained(source)
     text_encoder = BertModel.from_pretrained(source)
     return tokenizer, text_encoder.eval().requires_grad_(False)
+
+
+def untrained_text_parts(width: int):
+    """-> (tokenizer, text_encoder) of the narrow sizes: MiniLM's words, one layer of `width` channels, random weights
+    that are the same everywhere.
+    """
+    from transformers import AlbertConfig, AlbertModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(minilm_source())
+    config = AlbertConfig(
+        vocab_size=len(tokenizer),
+        embedding_size=8,
+        hidden_size=width,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        text_encoder = AlbertModel(config)
+    return tokenizer, text_encoder.eval().requires_grad_(False)

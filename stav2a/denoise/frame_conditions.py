@@ -8,7 +8,8 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from stav2a.condition.in_time import fitted
 
 from .conditions import Conditions
 
@@ -45,12 +46,9 @@ class FrameConditions(Conditions):
         return replace(super().window(start, stop), features=self.features[:, start:stop])
 
     def padded(self, length: int) -> FrameConditions:
-        """Continued to `length` latent steps by zeros, the layout by its last row."""
-        missing = length - self.features.shape[1]
-        layout = self.layout
-        if layout is not None:
-            layout = torch.cat([layout, layout[:, -1:].expand(-1, missing, -1)], 1)
-        return replace(self, features=functional.pad(self.features, (0, 0, 0, missing)), layout=layout)
+        """Continued to `length` latent steps by the last row of features and layout, as in training."""
+        layout = None if self.layout is None else fitted(self.layout, length)
+        return replace(self, features=fitted(self.features, length), layout=layout)
 
     def null_text(self) -> Conditions:
         dropped = super().null_text()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
+from stav2a.condition.in_time import fitted
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance
 
@@ -86,8 +86,7 @@ class System(ModelMixin, ConfigMixin):
 
     def conditions(self, video, words: Conditions, length: int, steering: Steering) -> Conditions:
         """Conditions of a clip (the pipeline's `VideoFeatures`), `length` latent steps long."""
-        missing = length - video.features.shape[1]
-        return self(torch.nn.functional.pad(video.features, (0, 0, 0, missing)), words)
+        return self(fitted(video.features, length), words)
 
     def layout(self, features: Tensor) -> Tensor | None:
         """The audio layout that the system expects of a clip, Tensor[B, rows, bands], if it has such a thing."""

@@ -56,7 +56,7 @@ class TiVA(System):
         """`options`: `rows`, the layout rows of a training's stretch."""
         encoder = presets.VIDEO_ENCODER[model]
         levels = sum(level_widths(encoder["base_channels"], encoder["expansion"]))
-        sizes = {"width": 16, "layers": 1} if model == "tiny" else {}
+        sizes = {"width": 16, "layers": 1} if model in presets.NARROW else {}
         rows = {"rows": int(options["rows"])} if options and "rows" in options else {}
         return cls(encoder["feature_dim"], levels, presets.UNET[model]["cross_attention_dim"], **sizes, **rows)
 

@@ -11,7 +11,8 @@ from golden import Golden, fill, randn
 
 from stav2a.condition.attentive_pool import AttentivePooling
 from stav2a.condition.cavp import CAVPVideoEncoder
-from stav2a.condition.onset import LocalFeatures, expanding_windows, onset_loss, stretched
+from stav2a.condition.in_time import stretched
+from stav2a.condition.onset import LocalFeatures, expanding_windows, onset_loss
 from stav2a.denoise.conditions import Conditions, concatenated
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.denoise.loss import diffusion_loss, signal_to_noise, target

@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
         (["steps=many"], "steps is 'many'"),
         (["steps=0"], "at least 1"),
         (["steps"], "key=value"),
-        (["model=huge"], "model is 'huge'; it must be one of compact"),
+        (["model=huge"], "model is 'huge'; it must be one of paper, compact"),
         (["optimizer=sgd"], "optimizer is 'sgd'"),
     ],
 )

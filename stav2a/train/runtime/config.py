@@ -9,9 +9,10 @@ from pathlib import Path
 import yaml
 
 from stav2a.models.precision import has_bf16
+from stav2a.presets import NAMES, NARROW
 
 CHOICES = {
-    "model": ("compact", "paper", "tiny"),
+    "model": (*NAMES, *(name for name in NARROW if name not in NAMES)),
     "optimizer": ("adamw", "adamw8bit"),
     "mixed_precision": ("no", "auto", "fp16", "bf16", "fp8"),
 }

@@ -113,7 +113,6 @@ def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarra
     used = np.stack([
         onset_curve(pick_onsets(curve, timeline.step_s, threshold), steps, timeline.step_s) for curve in curves
     ])  # fmt: skip
-    channels = stage.controlnet.config.conditioning_channels
     conditions = Conditions(
         tokens,
         mask,
@@ -121,6 +120,6 @@ def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarra
         null_mask,
         global_tokens=stage.attentive_pool(batch["cavp_features"]),
         local_features=local[:, :steps],
-        onset_curve=torch.from_numpy(used).to(local) if channels > local.shape[-1] else None,
+        onset_curve=torch.from_numpy(used).to(local) if stage.takes_curve else None,
     )
     return stage.left_out(conditions), curves

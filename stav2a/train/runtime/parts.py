@@ -13,7 +13,7 @@ from stav2a import presets
 from stav2a.condition.attentive_pool import AttentivePooling
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.onset import LocalFeatures
-from stav2a.condition.text import load_minilm
+from stav2a.condition.text import load_minilm, untrained_text_parts
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.models.tiny import tiny
 from stav2a.pipeline import STAV2APipeline
@@ -54,10 +54,12 @@ def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlN
 
 
 def text_parts(model: str):
-    """-> (tokenizer, text_encoder): MiniLM; mT5-large from the hub for `paper`; the debug model's own for `tiny`."""
+    """-> (tokenizer, text_encoder): MiniLM; mT5-large from the hub for `paper`; an untrained one for narrow sizes."""
     if model == "tiny":
         pipe = tiny()
         return pipe.tokenizer, pipe.text_encoder
+    if model in presets.NARROW:
+        return untrained_text_parts(presets.UNET[model]["cross_attention_dim"])
     if model == "paper":
         from stav2a.weights import fetch
         from stav2a.weights.others import load_text_encoder

@@ -29,7 +29,7 @@ class AlignmentStage(SystemStage):
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         latents, index, seed = self.latents(batch["waveform"]), batch["index"], self.config.seed
-        features = self.features(batch)[:, : latents.shape[2]]
+        features = self.features(batch, latents.shape[2])
         chance = uniform_for(index, seed, "pairs", 3).to(latents.device)
         pairs, labels = mismatched(features, chance)
         noise = noise_for(index, latents.shape[1:], seed, "noise").to(latents)

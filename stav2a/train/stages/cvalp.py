@@ -48,7 +48,7 @@ class CVALPStage(VideoStage):
         self.caption_scale = torch.nn.Parameter(self.logit_scales.detach()[:1].clone())
 
     def features(self, batch: dict) -> tuple[Tensor, Tensor]:
-        """E_v and E_a of every moment, unit norm as the generator sees them: Tensor[B, T_v, C], Tensor[B, T, C]."""
+        """E_v and E_a of every moment, unit norm as the generator sees them: Tensor[B, T, C] both."""
         seen, heard = super().features(batch)
         return unit(seen), unit(heard)
 

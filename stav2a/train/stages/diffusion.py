@@ -114,9 +114,9 @@ class V2AStage(T2AStage):
     Features of pictures are computed once for clips rendered beforehand and read from prepared clips where the
     same encoder stored them; else from the frames in `seen`: a loader's processes must not touch the GPU.
 
-    The onset curve that is learned from is mostly true, sometimes jittered, thinned or empty, and sometimes the
-    local features are rolled in time against it: a generator that trusts only perfect or only matching onsets
-    fails on predicted and on edited ones.
+    The onset curve, where the ControlNet takes one, is mostly true, sometimes jittered, thinned or empty, and
+    sometimes the local features are rolled in time against it: a generator that trusts only perfect or only matching
+    onsets fails on predicted and on edited ones.
     """
 
     name = "v2a"
@@ -156,12 +156,18 @@ class V2AStage(T2AStage):
         plan = world.plan(index)
         heard = world.sound(index, plan=plan)
         frames = {} if stored else {"frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan)))}
+        curve = {"curve": self.curve(plan.score.onsets_s, index)} if self.takes_curve else {}
         return {
             **(stored(plan) if stored else frames),
             "waveform": torch.from_numpy(heard.waveform),
             "caption": heard.caption,
-            "curve": self.curve(plan.score.onsets_s, index),
+            **curve,
         }
+
+    @property
+    def takes_curve(self) -> bool:
+        """Whether the ControlNet has a channel for the onset curve beside the local features; the paper's has none."""
+        return self.controlnet.config.conditioning_channels > self.local_features.config.local_dim
 
     @torch.no_grad()
     def seen(self, batch: dict) -> dict:
@@ -188,8 +194,11 @@ class V2AStage(T2AStage):
         both = chance[:, 5] < self.drop_both
         seen = chance[:, 5] >= self.drop_both + self.drop_picture
         kept = ((chance[:, :3] >= self.drop_video) & seen[:, None]).to(latents.dtype)
-        shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
-        local = torch.stack([row.roll(shift, 0) for row, shift in zip(local, shifts, strict=True)])
+        curve = None
+        if self.takes_curve:
+            shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
+            local = torch.stack([row.roll(shift, 0) for row, shift in zip(local, shifts, strict=True)])
+            curve = batch["curve"][:, :steps] * kept[:, 2, None]
         words = self.text(batch, gone=both)
         conditions = Conditions(
             words.text_tokens,
@@ -198,7 +207,7 @@ class V2AStage(T2AStage):
             words.null_text_mask,
             global_tokens=self.attentive_pool(features) * kept[:, 0, None, None],
             local_features=local * kept[:, 1, None, None],
-            onset_curve=batch["curve"][:, :steps] * kept[:, 2, None],
+            onset_curve=curve,
         )
         return {"loss": self.loss(latents, self.left_out(conditions), self.controlnet, batch["index"])}
 

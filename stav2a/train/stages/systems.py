@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from stav2a.condition import text
+from stav2a.condition.in_time import fitted, stretched
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 from stav2a.sound.mel import log_mel
@@ -71,9 +72,7 @@ class SystemStage(T2AStage):
         device = self.video_encoder.device
         pixels = frames.permute(3, 0, 1, 2)[None].to(device).float() / 255
         features = self.system.look(frames, self.video_encoder(pixels)[0], self.video_encoder)
-        steps = round(len(frames) * self.timeline.latent_rate / self.timeline.fps)
-        at = torch.arange(steps, device=device) * self.timeline.fps / self.timeline.latent_rate
-        return features[at.long().clamp(max=len(frames) - 1)]
+        return stretched(features[None], self.timeline.latent_rate / self.timeline.fps)[0]
 
     def sample(self, split: str, index: int) -> dict:
         if split == "train" and self.clips is not None:
@@ -87,11 +86,15 @@ class SystemStage(T2AStage):
             "caption": heard.caption,
         }
 
-    def features(self, batch: dict) -> Tensor:
-        """What the system sees in a batch: Tensor[B, T, C]. Networks run here, not in a loader's processes."""
-        if "features" in batch:
-            return batch["features"]
-        return torch.stack([self.look(frames) for frames in batch["frames"]])
+    def features(self, batch: dict, steps: int) -> Tensor:
+        """What the system sees in a batch, as long as the latents: Tensor[B, steps, C].
+
+        Networks run here, not in a loader's processes.
+        """
+        seen = batch.get("features")
+        if seen is None:
+            seen = torch.stack([self.look(frames) for frames in batch["frames"]])
+        return fitted(seen, steps)
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         latents = self.latents(batch["waveform"])
@@ -101,7 +104,7 @@ class SystemStage(T2AStage):
 
     def conditions(self, batch: dict, latents: Tensor) -> tuple[Conditions, dict[str, Tensor]]:
         """Conditions of a batch with captions and pictures dropped, and the system's own losses."""
-        features = self.features(batch)[:, : latents.shape[2]]
+        features = self.features(batch, latents.shape[2])
         chance = uniform_for(batch["index"], self.config.seed, "drop video", 2)
         both = chance[:, 1] < self.drop_both
         seen = (chance[:, 0] >= self.drop_video) & ~both
@@ -119,7 +122,7 @@ class SystemStage(T2AStage):
         captions, device = list(batch["caption"]), self.vae.device
         words = text.encode(self.tokenizer, self.text_encoder, captions, device)
         none = text.encode(self.tokenizer, self.text_encoder, [""] * len(captions), device)
-        return self.system(self.features(batch)[:, :steps], Conditions(*words, *none))
+        return self.system(self.features(batch, steps), Conditions(*words, *none))
 
     def export(self, folder: Path) -> None:
         super().export(folder)

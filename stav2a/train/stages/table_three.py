@@ -62,10 +62,7 @@ class VariedV2A(V2AStage):
         return batch
 
     def left_out(self, conditions: Conditions) -> Conditions:
-        changes = {} if self.with_onset else {"onset_curve": None}
-        if not self.with_global_tokens:
-            changes["global_tokens"] = None
-        return replace(conditions, **changes)
+        return conditions if self.with_global_tokens else replace(conditions, global_tokens=None)
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:

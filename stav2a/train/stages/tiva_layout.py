@@ -31,8 +31,7 @@ class TiVALayoutStage(SystemStage):
         """t_a of the real sound and t_v of the picture: Tensor[B, M, C] each."""
         mel = log_mel(batch["waveform"], self.timeline)
         steps = mel.shape[1] // self.timeline.mel_per_latent
-        features = self.features(batch)[:, :steps]
-        return layout_of(mel, features.shape[1]), self.system.layout(features)
+        return layout_of(mel, steps), self.system.layout(self.features(batch, steps))
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         true, predicted = self.layouts(batch)

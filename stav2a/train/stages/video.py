@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stav2a.condition.in_time import fitted, stretched
 from stav2a.presets import TIMELINES, VIDEO_ENCODER
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
@@ -71,16 +72,17 @@ class VideoStage(Stage):
         return {"frames": pixels, "waveform": torch.from_numpy(waveform), "caption": caption}
 
     def features(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """-> frame features Tensor[B, T_v, D] and sound features Tensor[B, T, D], neither normalised."""
+        """-> features of picture and sound at every latent step, Tensor[B, T, D] both, neither normalised."""
         pixels = batch["frames"].permute(0, 4, 1, 2, 3).float() / 255
-        mel = log_mel(batch["waveform"], self.timeline)
-        return self.video_encoder(pixels, normalize=False), self.audio_encoder(mel)
+        heard = self.audio_encoder(log_mel(batch["waveform"], self.timeline))
+        seen = self.video_encoder(pixels, normalize=False)
+        return fitted(stretched(seen, self.timeline.latent_rate / self.timeline.fps), heard.shape[1]), heard
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         return self.contrasts(*self.features(batch))
 
     def contrasts(self, seen: Tensor, heard: Tensor) -> dict[str, Tensor]:
-        """Losses of what is seen, Tensor[B, T_v, D], and heard, Tensor[B, T, D]."""
+        """Losses of what is seen and heard, Tensor[B, T, D] both."""
         scales = self.logit_scales.exp().clamp(max=COLDEST)
         semantic, semantic_top1 = info_nce(unit(seen.amax(1))[None], unit(heard.amax(1))[None], scales[0], shared=True)
         moments = (unit(at_moments(features, self.moments)) for features in (seen, heard))

@@ -76,6 +76,16 @@ def strength_onsets(strength: np.ndarray) -> np.ndarray:
     return librosa().frames_to_time(frames, sr=LIBROSA_RATE, hop_length=LIBROSA_HOP)
 
 
+def stronger_half(onsets_s: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """The half of the onsets, rounded up, that are strongest in a curve from `onset_strength`; ascending seconds."""
+    onsets_s = np.asarray(onsets_s, dtype=np.float64)
+    if len(onsets_s) < 2:
+        return onsets_s
+    frames = np.round(onsets_s / onset_frame_s()).astype(int).clip(0, len(strength) - 1)
+    strongest = np.argsort(-strength[frames], kind="stable")[: -(-len(onsets_s) // 2)]
+    return onsets_s[np.sort(strongest)]
+
+
 def _librosa_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     return strength_onsets(onset_strength(waveform, sample_rate))
 

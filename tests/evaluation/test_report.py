@@ -10,12 +10,10 @@ import pytest
 from stav2a.condition.onset import onset_curve
 from stav2a.evaluation.foley_figures import average_precision, clip_f1, gain, median, micro_f1, summary
 from stav2a.evaluation.foley_test import SOUNDS, FoleyTest, judged_peaks
-from stav2a.evaluation.real_clips import categories_of, flow_deceleration, gains, strength_of_curve
 from stav2a.evaluation.reconstruction import stft_distance, vocoded
 from stav2a.evaluation.report import markdown
 from stav2a.metrics.buzz import frame_buzz_db
 from stav2a.metrics.dynamics import attack_times_s, noise_floor_db
-from stav2a.metrics.onsets import onset_frame_s
 
 
 def test_peaks_are_judged_once_and_highest_first():
@@ -107,41 +105,6 @@ def test_gain_is_high_for_the_true_times_and_nothing_for_others():
     wrong = gain([(t, np.sort(rng.uniform(0.3, 4.7, 5)), 5.0) for t in clips], 0.008)
     assert right.gain > 0.6 and right.p < 0.001
     assert abs(wrong.gain) < 0.1
-
-
-def test_the_curve_is_read_where_the_strength_is():
-    strength = strength_of_curve(onset_curve([2.0], 100, 0.04), 0.04, 172)
-    assert strength.argmax() * 512 / 22_050 == pytest.approx(2.0, abs=0.03)
-
-
-def test_motion_that_stops_is_found():
-    frames = np.zeros((50, 64, 64, 3), np.uint8)
-    texture = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
-    for k in range(50):
-        x = min(2 * k, 40)  # stops after 20 frames
-        frames[k, 20:36, x : x + 16] = texture
-    _, peaks = flow_deceleration(frames, 25.0)
-    assert any(abs(peak - 0.8) < 0.1 for peak in peaks)
-
-
-def test_who_sees_the_own_picture_gains_and_who_sees_another_does_not():
-    found = []
-    for times in ([0.5, 1.4, 2.9], [1.0, 1.9, 3.3]):
-        curve = onset_curve(times, 500, onset_frame_s())
-        found.append({"length": 4.0, "true": np.array(times), "strength": curve, "model": (curve, times)})
-    own, other = gains(found, "model", "model, struck"), gains(found, "shuffled videos", "shuffled")
-    assert own["model, struck: onset F1 ±50 ms, gain"]["value"] > 0.8
-    assert own["model, struck: envelope correlation, gain"]["value"] > 0.8
-    assert all(row["value"] < 0.1 for row in other.values()) and len(own) == len(other) == 3
-
-
-def test_categories_come_from_the_manifest_of_the_clips(tmp_path):
-    assert categories_of(tmp_path) == {}
-    (tmp_path / "manifest.csv").write_text("file,caption\na.mp4,rain\n", encoding="utf-8")
-    assert categories_of(tmp_path) == {}
-    rows = 'file,caption,category\na.mp4,"rain, hail",continuous\nb.mp4,a hammer,\n'
-    (tmp_path / "manifest.csv").write_text(rows, encoding="utf-8")
-    assert categories_of(tmp_path) == {"a.mp4": "continuous"}
 
 
 def test_distance_of_equal_sounds_is_nothing_and_grows():

@@ -8,12 +8,23 @@ with as few weights as can be: `train --dry-run` and tests run at the real layou
 
 from __future__ import annotations
 
-from stav2a.timeline import COMPACT, PAPER, TINY
+from dataclasses import replace
+
+from stav2a.timeline import COMPACT, PAPER, TINY, Timeline
 
 NAMES = ("paper", "compact", "tiny")
 NARROW = ("paper-narrow", "compact-narrow", "tiny")
 
 TIMELINES = {"paper": PAPER, "compact": COMPACT, "tiny": TINY}
+
+
+def timeline_of(model: str, fps: float | None = None, frame_size: int | None = None) -> Timeline:
+    """A model's timeline, with another rate (frames a second) or size (pixels) of its pictures where given."""
+    changes = {name: value for name, value in (("fps", fps), ("frame_size", frame_size)) if value}
+    if not all(value > 0 for value in changes.values()):
+        raise ValueError(f"fps and frame_size must be above 0, not {fps} and {frame_size}.")
+    return replace(TIMELINES[model], **changes)
+
 
 VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get luma differences too
     "paper": {

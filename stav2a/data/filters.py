@@ -1,9 +1,9 @@
-"""The paper's data filters (§III-A): clips whose sound has nothing to do with the picture, and clips with speech."""
+"""Data filters: clips with speech or out of time (the paper, §III-A), captions that do not fit (VTA-LDM, app. E)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from stav2a.metrics.flow import SMALL_FLOW, flow_peaks
 from stav2a.metrics.onsets import detect_onsets
 
 LEAST_AV_ALIGN = 0.2
+LEAST_CLAP = 0.3  # VTA-LDM appendix E: sound and caption mean the same
 
 # Words of captions that tell of a human voice speaking. Animals "call" and crowds "cheer" without speech, so
 # only words of speaking count, and words that name a speaker only beside one of them.
@@ -33,11 +34,12 @@ NO_SPEECH = re.compile(
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a clip is kept; reason: why not, empty where it is."""
+    """Whether a clip is kept; reason: why not, empty where it is; scores that were asked for."""
 
     keep: bool
     reason: str = ""
     av_align: float | None = None
+    clap: float | None = None
 
 
 def mentions_speech(caption: str) -> bool:
@@ -59,18 +61,24 @@ def clip_av_align(
     return av_align(detect_onsets(waveform, sample_rate, "librosa"), peaks_s, fps)
 
 
-def judge(caption: str | None, score: Callable[[], float], least: float = LEAST_AV_ALIGN) -> Verdict:
-    """Both filters; `score` gives the clip's AV-Align and is asked only where the caption passes."""
-    if caption and mentions_speech(caption):
+def judge(
+    caption: str | None,
+    av_align: Callable[[], float] | None = None,
+    least_av_align: float = LEAST_AV_ALIGN,
+    clap: Callable[[], float] | None = None,
+    least_clap: float = LEAST_CLAP,
+    speech: bool = False,
+) -> Verdict:
+    """All filters, the cheapest first; a score is asked for only where those before it pass.
+
+    av_align, clap: give the clip's scores; None leaves that filter out. speech: captions of speech pass.
+    """
+    if caption and not speech and mentions_speech(caption):
         return Verdict(False, "the caption tells of speech")
-    value = score()
-    if value < least:
-        return Verdict(False, f"AV-Align {value:.3f} is below {least}", value)
-    return Verdict(True, "", value)
-
-
-def keep(items: Iterable, caption: Callable, score: Callable, least: float = LEAST_AV_ALIGN) -> Iterator:
-    """Items that pass both filters; caption(item) -> str | None, score(item) -> AV-Align."""
-    for item in items:
-        if judge(caption(item), lambda item=item: score(item), least).keep:
-            yield item
+    likeness = clap() if clap and caption else None
+    if likeness is not None and likeness < least_clap:
+        return Verdict(False, f"CLAP {likeness:.3f} is below {least_clap:g}", clap=likeness)
+    value = av_align() if av_align else None
+    if value is not None and value < least_av_align:
+        return Verdict(False, f"AV-Align {value:.3f} is below {least_av_align:g}", value, likeness)
+    return Verdict(True, "", value, likeness)

@@ -1,31 +1,36 @@
-"""Which clips are to be prepared: a folder of videos, or a table (CSV, JSONL) of videos and captions.
+"""Which clips are to be prepared: a folder of videos or sounds, or a table (`tables.py`) of them with captions.
 
-Tables of public sets work as they are published: VGGSound (`id, start, label, split`, no header), AudioCaps
-(`youtube_id, start_time, caption`), AudioSet (comments, then `id, start, end, "labels"`). Videos are looked for
-under the names that downloaders give them: ID_000030.mp4, ID_30.mp4, ID_30000.mp4, ID.mp4.
+Files of a table are looked for beside it, or in a folder of their own, by the names that downloaders give them:
+ID_000030, ID_30, ID_30000 or ID with the suffix of a video or of a sound.
 """
 
 from __future__ import annotations
 
-import csv
+import difflib
 import hashlib
 import json
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from stav2a.media.clip_files import SUFFIXES
+from stav2a.media.sound_files import SOUND_SUFFIXES
 
-FILE = ("file", "path", "video", "filename")
-IDENTITY = ("youtube_id", "ytid", "video_id", "id")
+from .tables import FILE, IDENTITY, SPLITS, read_rows
+
 CAPTION = ("caption", "text", "description", "label", "labels", "positive_labels")
 START = ("start_s", "start_time", "start_seconds", "start")
-SPLITS = ("train", "val", "test")
+DURATION = ("duration_s", "duration")
+DOWNLOADED = (".mp4", ".mkv", ".webm", ".wav", ".flac", ".mp3", ".ogg", ".m4a")
 CUT_S = 10.0  # of a video that the public tables mean
 
 
 @dataclass(frozen=True)
 class Source:
-    """A video with its caption; `path` is as it was found, `name` is told from the list's folder."""
+    """A video or a sound with its caption; `path` is as it was found, `name` is told from the list's folder.
+
+    trouble: why it cannot be used, where the list or the file of its caption already tell.
+    """
 
     path: str
     name: str
@@ -33,36 +38,40 @@ class Source:
     split: str = ""
     start_s: float = 0.0
     duration_s: float | None = None  # None: to the end
+    trouble: str = ""
 
 
-def list_sources(given: str | Path, videos: str | Path | None = None) -> list[Source]:
-    """Every video of a folder (a caption lies beside it as NAME.txt), or every row of a table, in a fixed order."""
+def list_sources(
+    given: str | Path, videos: str | Path | None = None, caption_column: str | None = None
+) -> list[Source]:
+    """Every video and sound of a folder (a caption lies beside it as NAME.txt), or every row of a table, in order.
+
+    caption_column: the table's column that holds the captions; else the first of `CAPTION` that a row has.
+    """
     given = Path(given)
     if given.is_dir():
-        found = sorted(p for p in given.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        wanted = {*SUFFIXES, *SOUND_SUFFIXES}
+        found = sorted(p for p in given.rglob("*") if p.suffix.lower() in wanted and p.is_file())
         if not found:
-            raise ValueError(f"There are no video files in {given}.")
-        return [Source(str(p), p.relative_to(given).as_posix(), _beside(p)) for p in found]
+            raise ValueError(f"There are no video or sound files in {given}.")
+        return [_of_file(path, given) for path in found]
     if not given.is_file():
         raise ValueError(f"There is no folder or table {given}.")
     folder = Path(videos) if videos else given.parent
     rows = read_rows(given)
     if not rows:
         raise ValueError(f"{given} lists no videos.")
-    return [_source(row, folder, given, number) for number, row in enumerate(rows, 1)]
-
-
-def with_splits(sources: list[Source], validation: float) -> list[Source]:
-    """Sources without a split get one: about `validation` of them are `val`, chosen by name, at least one of two.
-
-    All pieces of a video share its split, and rows of one file do too.
-    """
-    free = sorted({s.name for s in sources if not s.split}, key=lambda name: hashlib.blake2b(name.encode()).digest())
-    count = round(validation * len(free))
-    if validation and not count and len(free) > 1:
-        count = 1
-    chosen = set(free[:count])
-    return [s if s.split else replace(s, split="val" if s.name in chosen else "train") for s in sources]
+    columns = CAPTION
+    if caption_column:
+        columns, known = (caption_column.strip().lower(),), sorted({str(name).lower() for row in rows for name in row})
+        if columns[0] not in known:
+            near = difflib.get_close_matches(columns[0], known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}."
+            raise ValueError(f"{given} has no column {caption_column}; {hint}")
+    sources = [_of_row(row, folder, number, columns) for number, row in enumerate(rows, 1)]
+    if all(source.trouble for source in sources):
+        raise ValueError(f"{given}: {sources[0].trouble}")
+    return sources
 
 
 def fingerprint(sources: list) -> str:
@@ -71,65 +80,53 @@ def fingerprint(sources: list) -> str:
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=12).hexdigest()
 
 
-def _beside(video: Path) -> str:
-    note = video.with_suffix(".txt")
-    return note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+def _of_file(path: Path, folder: Path) -> Source:
+    name, note = path.relative_to(folder).as_posix(), path.with_suffix(".txt")
+    try:
+        caption = note.read_text(encoding="utf-8-sig").strip() if note.is_file() else ""
+    except UnicodeDecodeError:
+        return Source(str(path), name, trouble=f"Its caption {note.name} is not UTF-8.")
+    except OSError as error:
+        return Source(str(path), name, trouble=f"Its caption {note.name} cannot be read: {error.strerror}.")
+    return Source(str(path), name, caption)
 
 
-def read_rows(table: Path) -> list[dict]:
-    """Rows of a CSV (names lower-case; the public tables without a header get theirs), JSON or JSONL table."""
-    text = table.read_text(encoding="utf-8-sig")
-    if table.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        try:
-            rows = (
-                json.loads(text)
-                if text.lstrip().startswith("[")
-                else [*map(json.loads, filter(str.strip, text.splitlines()))]
-            )
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{table} is no JSON: {error}.") from None
-        if not all(isinstance(row, dict) for row in rows):
-            raise ValueError(f"{table} must hold an object a line.")
-        return rows
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
-        return []
-    first = next(csv.reader(lines[:1], skipinitialspace=True))
-    if {name.strip().lower() for name in first} & {*FILE, *IDENTITY}:
-        return [
-            {k.strip().lower(): v for k, v in row.items() if k} for row in csv.DictReader(lines, skipinitialspace=True)
-        ]
-    if len(first) == 4:  # the two public tables that come without a header
-        of_vggsound = first[3].strip() in SPLITS
-        names = ("youtube_id", "start_s", "label", "split") if of_vggsound else ("ytid", "start_s", "end_s", "labels")
-        return [dict(zip(names, row, strict=False)) for row in csv.reader(lines, skipinitialspace=True)]
-    raise ValueError(f"{table} needs a header with a column `file` (or `youtube_id`) and one `caption`.")
-
-
-def _source(row: dict, folder: Path, table: Path, number: int) -> Source:
+def _of_row(row: dict, folder: Path, number: int, captions: tuple[str, ...]) -> Source:
     def value(names: tuple[str, ...]) -> str:
-        return next((str(row[name]).strip() for name in names if row.get(name) not in (None, "")), "")
+        found = next((row[name] for name in names if row.get(name) not in (None, "", [])), "")
+        return str(found[0] if isinstance(found, list) else found).strip()
 
+    candidates, start = _candidates(value(FILE), value(IDENTITY), value(START)), 0.0
+    name = value(FILE) or value(IDENTITY) or f"row {number}"
+    if not candidates:
+        return Source("", name, trouble=f"row {number} names no file: it needs `file` or `youtube_id`.")
     try:
         start = float(value(START) or 0)
-        duration = float(value(("duration_s", "duration"))) if value(("duration_s", "duration")) else None
+        duration = float(value(DURATION)) if value(DURATION) else None
     except ValueError:
-        raise ValueError(f"{table}, row {number}: the start or the duration is no number.") from None
+        start = math.nan
+    if not (math.isfinite(start) and start >= 0 and (duration is None or math.isfinite(duration))):
+        return Source("", name, trouble=f"row {number}: the start or the duration is no number.")
     split = value(("split",)).lower()
     if split and split not in SPLITS:
-        raise ValueError(f"{table}, row {number}: the split is {split!r}; it must be one of {', '.join(SPLITS)}.")
-    name = value(FILE)
-    if name:
-        return Source(str(folder / name), name, value(CAPTION), split, start, duration)
-    identity = value(IDENTITY)
-    if not identity:
-        raise ValueError(f"{table}, row {number} names no video: it needs `file` or `youtube_id`.")
-    at = int(start)
-    stems = (f"{identity}_{at:06d}", f"{identity}_{at}", f"{identity}_{at * 1000}", identity)
-    for stem in stems:
-        for suffix in (".mp4", ".mkv", ".webm"):
-            if (folder / (stem + suffix)).is_file():
-                whole = stem == identity  # the video itself, not the stretch cut out of it
-                return Source(str(folder / (stem + suffix)), stem + suffix, value(CAPTION), split,
-                              start if whole else 0.0, CUT_S if whole else None)  # fmt: skip
-    return Source(str(folder / f"{stems[0]}.mp4"), f"{stems[0]}.mp4", value(CAPTION), split)
+        return Source("", name, trouble=f"row {number}: the split is {split!r}; it must be one of {', '.join(SPLITS)}.")
+    chosen = next((each for each in candidates if (folder / each).is_file()), candidates[0])
+    if value(FILE) and chosen in (value(FILE), Path(value(FILE)).name):
+        return Source(str(folder / chosen), chosen, value(captions), split, start, duration)
+    cut = Path(chosen).stem != value(IDENTITY) or not value(START)  # the stretch itself, not the video it was cut from
+    if cut:
+        return Source(str(folder / chosen), chosen, value(captions), split)
+    return Source(str(folder / chosen), chosen, value(captions), split, start, CUT_S)
+
+
+def _candidates(file: str, identity: str, start: str) -> list[str]:
+    """Names under which the clip of a row may lie, the likeliest first."""
+    names = [file, Path(file).name] if file else []
+    if identity and Path(identity).suffix.lower() in DOWNLOADED:  # some lists name the file itself
+        names.append(identity)
+        identity = Path(identity).stem
+    stems = [identity] if identity else []
+    if identity and start.replace(".", "", 1).isdigit():
+        at = int(float(start))
+        stems = [f"{identity}_{at:06d}", f"{identity}_{at}", f"{identity}_{at * 1000}", identity]
+    return list(dict.fromkeys(names + [stem + suffix for stem in stems for suffix in DOWNLOADED]))

@@ -1,4 +1,4 @@
-"""Videos and captions -> shards of training clips: cut, filtered (paper §III-A), labelled (eq. 1), encoded.
+"""Videos or sounds, and captions -> shards of training clips: cut, filtered (paper §III-A), labelled (eq. 1), encoded.
 
 Shard `k` holds what became of sources k * per_shard .. (k + 1) * per_shard, and one process makes it, so the
 bytes are the same for any number of workers. A shard appears when it is whole; a stopped run goes on with the
@@ -24,14 +24,19 @@ from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_for_model
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
+from stav2a.media.sound_files import is_sound_file, read_sound_file, sound_duration_s
+from stav2a.metrics.clap_score import CLAP_REPO, ClapScore
+from stav2a.metrics.classifier import Unavailable
 from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
-from stav2a.presets import TIMELINES
+from stav2a.presets import timeline_of
+from stav2a.timeline import Timeline
 
 from .encoder import FrameEncoder
 from .filters import LEAST_AV_ALIGN, clip_av_align, judge
 from .foleyworld.world import FoleyWorld
 from .listing import Source, fingerprint
 from .shards import Clip, index_of, write_shard
+from .splits import Splits, draw_validation
 
 LONG = Limits(duration_s=24 * 3600.0, frames=10**7, file_mb=1e6)  # whole films are cut, not refused
 
@@ -46,8 +51,18 @@ class Settings:
     least_av_align: float = LEAST_AV_ALIGN
     keep_filtered: bool = False  # keep what the filters refuse, marked: the row "w/o Filter" of Table III
     detector: str = "librosa"  # of the onset pseudo-labels
+    fps: float | None = None  # another rate of the pictures than the model's, frames a second
+    frame_size: int | None = None  # another size, pixels
+    sound_only: bool = False  # of videos the sound alone is kept, for text-to-audio
+    keep_speech: bool = False  # captions that tell of speech pass
+    least_clap: float = 0.0  # of sound and caption; 0: not asked for
+    clap_model: str = ""  # CLAP's repository or folder; empty: the usual one
     per_shard: int = 64  # sources, not clips
     world: dict | None = None  # options of FoleyWorld, where clips are rendered instead of read
+
+    @property
+    def timeline(self) -> Timeline:
+        return timeline_of(self.model, self.fps, self.frame_size)
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,7 @@ class Rendered:
     caption: str = ""
     start_s: float = 0.0
     duration_s: float | None = None
+    trouble: str = ""
 
     @property
     def name(self) -> str:
@@ -73,20 +89,23 @@ class Maker:
 
         torch.set_num_threads(1)  # sums in one order: the same features for any number of workers
         cv2.setNumThreads(1)
-        self.settings, self.timeline = settings, TIMELINES[settings.model]
+        self.settings, self.timeline = settings, settings.timeline
         self.encoder = FrameEncoder(settings.parts) if settings.parts else None
+        self.clap = clap_of(settings)
         self.world = FoleyWorld(**settings.world) if settings.world else None
 
     def clips(self, number: int, source: Source | Rendered, report: list[dict]) -> Iterator[Clip]:
         """The clips of source `number`; what gives none gets a line in `report` with the reason."""
         try:
+            if source.trouble:
+                raise InputError(source.trouble)
             made = self._rendered(source) if isinstance(source, Rendered) else self._read(source, report)
             for k, (frames, waveform, note) in enumerate(made):
                 if note["reason"] and not self.settings.keep_filtered:
                     report.append({"source": source.name, "start_s": note["start_s"], "reason": note["reason"]})
                     continue
                 note = {"source": source.name, "split": source.split, **note}
-                features = self.encoder(frames) if self.encoder else None
+                features = self.encoder(frames) if self.encoder and frames is not None else None
                 key = f"{number:07d}_{k:03d}"
                 yield Clip(key, frames, waveform, self.timeline.sample_rate, {"key": key, **note}, features)
         except Exception as error:  # any file of thousands may be broken in any way; it is reported, not raised
@@ -100,39 +119,59 @@ class Maker:
         yield sample.frames, sample.waveform, {**note, "onsets_s": onsets_s, "av_align": None, "cls": sample.cls}
 
     def _read(self, source: Source, report: list[dict]) -> Iterator[tuple]:
-        path, timeline = Path(source.path), self.timeline
+        path, timeline, settings = Path(source.path), self.timeline, self.settings
         if not path.is_file():
             raise InputError("There is no such file.")
+        sees = not (settings.sound_only or is_sound_file(path))
         flow: list = []  # of the whole video, reckoned once and only where a filter asks for it
-        for start_s, length_s in self._pieces(probe(path, LONG).duration_s, source):
-            waveform = read_audio(path, timeline.sample_rate, start_s, length_s, limits=LONG)
-            if waveform is None:
-                raise InputError("The video has no sound.")
+        for start_s, length_s in self._pieces(probe(path, LONG).duration_s if sees else sound_duration_s(path), source):
+            waveform = self._waveform(path, sees, timeline.sample_rate, start_s, length_s)
             if np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
                 report.append({"source": source.name, "start_s": start_s, "reason": "The sound is silent."})
                 continue
+            caption = source.caption
 
-            def score(start_s=start_s, length_s=length_s, waveform=waveform) -> float:
+            def in_time(start_s=start_s, length_s=length_s, waveform=waveform) -> float:
                 if not flow:
                     flow.extend(read_flow(path))
                 magnitude, fps = flow
                 part = magnitude[round(start_s * fps) : round((start_s + length_s) * fps)]
                 return clip_av_align(waveform, timeline.sample_rate, part, fps)
 
-            verdict = judge(source.caption, score, self.settings.least_av_align)
+            def alike(start_s=start_s, length_s=length_s, caption=caption) -> float:
+                return self.clap(self._waveform(path, sees, self.clap.sample_rate, start_s, length_s), caption)
+
+            verdict = judge(
+                caption,
+                in_time if sees else None,
+                settings.least_av_align,
+                alike if self.clap else None,
+                settings.least_clap,
+                settings.keep_speech,
+            )
             note = {
                 "start_s": round(start_s, 4),
                 "duration_s": round(length_s, 4),
-                "caption": source.caption,
+                "caption": caption,
                 "reason": verdict.reason,
                 "av_align": None if verdict.av_align is None else round(verdict.av_align, 4),
+                "clap": None if verdict.clap is None else round(verdict.clap, 4),
             }
-            if not verdict.keep and not self.settings.keep_filtered:
+            if not verdict.keep and not settings.keep_filtered:
                 yield None, None, note  # refused: its pictures need not be read
                 continue
-            frames = read_for_model(path, timeline, start_s, length_s, LONG).frames
-            onsets_s = detect_onsets(waveform, timeline.sample_rate, self.settings.detector)
+            frames = read_for_model(path, timeline, start_s, length_s, LONG).frames if sees else None
+            onsets_s = detect_onsets(waveform, timeline.sample_rate, settings.detector) if sees else ()
             yield frames, waveform, {**note, "onsets_s": [round(float(t), 4) for t in onsets_s]}
+
+    def _waveform(self, path: Path, sees: bool, sample_rate: int, start_s: float, length_s: float) -> np.ndarray:
+        """float32 [S]; a video's sound begins where its picture does."""
+        if not sees:
+            return read_sound_file(path, sample_rate, start_s, length_s)
+        waveform = read_audio(path, sample_rate, start_s, length_s, limits=LONG)
+        if waveform is None:
+            raise InputError("The video has no sound.")
+        return waveform
 
     def _pieces(self, duration_s: float, source: Source) -> list[tuple[float, float]]:
         """(start, length) of pieces of one video window each; a rest that is too short is left out."""
@@ -149,14 +188,23 @@ class Maker:
 
 
 def prepare(
-    out: str | Path, sources: list, settings: Settings, workers: int = 1, digest: str | None = None
+    out: str | Path,
+    sources: list,
+    settings: Settings,
+    workers: int = 1,
+    digest: str | None = None,
+    validation: float = 0.0,
 ) -> Iterator[tuple[int, int]]:
-    """Write the shards of `sources` to `out`; yields (shards done, all shards). The report comes last."""
+    """Write the shards of `sources` to `out`; yields (shards done, all shards). Splits and the report come last.
+
+    validation: share of the accepted sources without a split of their own that is kept apart.
+    """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    clap_of(settings)  # what cannot be had is told before there are processes
     described = {
         "settings": {k: v for k, v in asdict(settings).items() if k != "parts"},
-        "timeline": TIMELINES[settings.model].to_dict(),
+        "timeline": settings.timeline.to_dict(),
         "features": FrameEncoder(settings.parts).digest if settings.parts else None,
         "sources": fingerprint(sources) if digest is None else digest,
     }
@@ -185,7 +233,18 @@ def prepare(
             for task in as_completed([pool.submit(_work, *job) for job in jobs]):
                 task.result()
                 yield (done := done + 1), total
+    draw_validation(out, validation)
     write_report(out, len(sources))
+
+
+def clap_of(settings: Settings) -> ClapScore | None:
+    """The network of the CLAP filter, where it is asked for; `ValueError` says in one sentence why there is none."""
+    if not settings.least_clap:
+        return None
+    try:
+        return ClapScore(settings.clap_model or CLAP_REPO)
+    except Unavailable as error:
+        raise ValueError(str(error)) from error
 
 
 def _shard(maker: Maker, target: Path, first: int, sources: list) -> None:
@@ -214,12 +273,13 @@ def write_report(out: Path, sources: int) -> dict:
         table.writeheader()
         table.writerows(skipped)
     clips = [json.loads(line)["clip"] for shard in sorted(out.glob("shard-*.index.jsonl")) for line in shard.open()]
+    splits = Splits(out)
     reasons = Counter(kind_of(line["reason"]) for line in skipped)
     summary = {
         "sources": sources,
         "clips": len(clips),
         "hours": round(sum(clip["duration_s"] for clip in clips) / 3600, 4),
-        "splits": dict(sorted(Counter(clip["split"] for clip in clips).items())),
+        "splits": dict(sorted(Counter(map(splits.of, clips)).items())),
         "marked": sum(bool(clip["reason"]) for clip in clips),
         "skipped": dict(sorted(reasons.items())),
     }
@@ -229,4 +289,4 @@ def write_report(out: Path, sources: int) -> dict:
 
 def kind_of(reason: str) -> str:
     """A reason without its numbers, so that equal ones are counted together."""
-    return "AV-Align is too low" if reason.startswith("AV-Align") else reason
+    return next((f"{score} is too low" for score in ("AV-Align", "CLAP") if reason.startswith(score)), reason)

@@ -2,10 +2,11 @@
 
 ```
 dataset.json               what the clips were made with: model, timeline, filter, features, list of sources
-shard-00000.tar            KEY.jpg       frames, one below the other: uint8 [T_v * H, W, 3]
+splits.json                which sources are validation (`splits.py`)
+shard-00000.tar            KEY.jpg       frames, one below the other: uint8 [T_v * H, W, 3]; none of sound alone
                            KEY.flac      sound, 16 bit, mono
                            KEY.cavp.npy  cavp_features (e_v) float16 [T_v, D], where they were asked for
-                           KEY.json      caption, onsets_s, av_align, reason, split, source, start_s, duration_s
+                           KEY.json      caption, onsets_s, av_align, clap, reason, split, source, start_s, duration_s
 shard-00000.index.jsonl    a line a clip: key, files {kind: [offset, size]}, clip (what KEY.json holds)
 ```
 The webdataset package reads the tar files as they are. Training does not go through it, because it streams:
@@ -18,7 +19,8 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +28,19 @@ import cv2
 import numpy as np
 import soundfile
 
+from .splits import Splits
+
 JPEG_QUALITY = 95
+MOST_OPEN = 128
+PLACE = np.dtype([("shard", np.int32), ("size", np.int32), ("at", np.int64)])  # of a clip's line in an index file
 
 
 @dataclass
 class Clip:
-    """frames uint8 [T_v, H, W, 3]; waveform float32 [S]; cavp_features float16 [T_v, D] or None; note: KEY.json."""
+    """frames uint8 [T_v, H, W, 3] and cavp_features float16 [T_v, D] or None; waveform float32 [S]; note: KEY.json."""
 
     key: str
-    frames: np.ndarray
+    frames: np.ndarray | None
     waveform: np.ndarray
     sample_rate: int
     note: dict
@@ -44,7 +50,8 @@ class Clip:
         """Contents by kind, the same bytes for the same clip."""
         sound = io.BytesIO()
         soundfile.write(sound, self.waveform.clip(-1, 1), self.sample_rate, format="FLAC", subtype="PCM_16")
-        files = {"jpg": encode_frames(self.frames), "flac": sound.getvalue()}
+        pictures = {} if self.frames is None else {"jpg": encode_frames(self.frames)}
+        files = {**pictures, "flac": sound.getvalue()}
         if self.cavp_features is not None:
             array = io.BytesIO()
             np.save(array, self.cavp_features)
@@ -108,7 +115,8 @@ def scan(shard: Path) -> list[dict]:
 class Shards:
     """The clips of a folder of shards that belong to one split, in order, read by number.
 
-    `filtered`: leave out clips that were kept although a filter of the paper (§III-A) refuses them.
+    `filtered`: leave out clips that were kept although a filter of the paper (§III-A) refuses them. Of every clip only
+    its place is held in memory (16 bytes); its note is read when it is asked for.
     """
 
     def __init__(self, folder: str | Path, split: str | None = None, filtered: bool = True):
@@ -117,33 +125,68 @@ class Shards:
         if not note.is_file():
             raise ValueError(f"{folder} holds no prepared clips: dataset.json is missing.")
         self.settings = json.loads(note.read_text())
-        self.clips: list[tuple[Path, dict]] = []
-        for shard in sorted(self.folder.glob("shard-*.tar")):
-            listed = index_of(shard)
-            lines = map(json.loads, listed.open(encoding="utf-8")) if listed.is_file() else scan(shard)
-            for line in lines:
+        splits = Splits(self.folder)
+        self.shards = sorted(self.folder.glob("shard-*.tar"))
+        self.scanned: dict[int, list[dict]] = {}  # lines of shards that came without an index
+        self.blind = 0  # clips of sound alone
+        places: list[np.ndarray] = []
+        for number, shard in enumerate(self.shards):
+            found = []
+            for line, at, size in self._lines(number, shard):
                 clip = line["clip"]
-                if (split is None or clip["split"] == split) and not (filtered and clip["reason"]):
-                    self.clips.append((shard, line))
-        if not self.clips:
+                if (split is None or splits.of(clip) == split) and not (filtered and clip["reason"]):
+                    found.append((number, size, at))
+                    self.blind += "jpg" not in line["files"]
+            places.append(np.array(found, PLACE))
+        self.places = np.concatenate(places) if places else np.empty(0, PLACE)
+        if not len(self.places):
             raise ValueError(f"{folder} holds no clips{f' of the split {split}' if split else ''} that can be used.")
-        self._open: dict[Path, int] = {}
+        self._open: OrderedDict[Path, int] = OrderedDict()
+
+    def _lines(self, number: int, shard: Path) -> Iterator[tuple[dict, int, int]]:
+        """The index of a shard: a line, where it begins, its length; without an index file, by its number alone."""
+        listed = index_of(shard)
+        if not listed.is_file():
+            self.scanned[number] = scan(shard)
+            yield from ((line, at, 0) for at, line in enumerate(self.scanned[number]))
+            return
+        at = 0
+        with listed.open("rb") as lines:
+            for line in lines:
+                yield json.loads(line), at, len(line)
+                at += len(line)
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self.places)
+
+    def line(self, i: int) -> tuple[Path, dict]:
+        """-> the shard and the index line of clip i."""
+        place = self.places[i]
+        number, at = int(place["shard"]), int(place["at"])
+        shard = self.shards[number]
+        if number in self.scanned:
+            return shard, self.scanned[number][at]
+        return shard, json.loads(os.pread(self._handle(index_of(shard)), int(place["size"]), at))
 
     def note(self, i: int) -> dict:
-        return self.clips[i][1]["clip"]
+        return self.line(i)[1]["clip"]
 
     def has(self, i: int, kind: str) -> bool:
-        return kind in self.clips[i][1]["files"]
+        return kind in self.line(i)[1]["files"]
 
     def read(self, i: int, kind: str) -> bytes:
-        shard, line = self.clips[i]
-        if shard not in self._open:
-            self._open[shard] = os.open(shard, os.O_RDONLY)
+        shard, line = self.line(i)
         offset, size = line["files"][kind]
-        return os.pread(self._open[shard], size, offset)  # leaves no position behind: forked loaders share the file
+        return os.pread(self._handle(shard), size, offset)  # leaves no position behind: forked loaders share the file
+
+    def _handle(self, file: Path) -> int:
+        """An open file; of many only the last used stay open, for a system allows a process about a thousand."""
+        if file not in self._open:
+            self._open[file] = os.open(file, os.O_RDONLY)
+            if len(self._open) > MOST_OPEN:
+                os.close(self._open.popitem(last=False)[1])
+        self._open.move_to_end(file)
+        return self._open[file]
 
     def frames(self, i: int) -> np.ndarray:
         """uint8 [T_v, H, W, 3]."""
@@ -158,7 +201,7 @@ class Shards:
         return np.load(io.BytesIO(self.read(i, "cavp.npy"))).astype(np.float32)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_open": {}}
+        return {**self.__dict__, "_open": OrderedDict()}
 
     def __del__(self):
         for handle in getattr(self, "_open", {}).values():

@@ -35,7 +35,8 @@ class ClapScore:
     def __call__(self, waveform: np.ndarray, caption: str) -> float:
         """waveform: float [S] at 48 kHz."""
         extractor, tokenizer = self.processor.feature_extractor, self.processor.tokenizer
-        sound = extractor(as_mono(waveform), sampling_rate=self.sample_rate, return_tensors="pt")
+        heard = as_mono(waveform)[: extractor.nb_max_samples]  # of more it would take a random part
+        sound = extractor(heard, sampling_rate=self.sample_rate, return_tensors="pt")
         text = tokenizer([caption], return_tensors="pt", truncation=True)
         a = _embedding(self.model.get_audio_features(**sound))
         b = _embedding(self.model.get_text_features(**text))

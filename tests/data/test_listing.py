@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stav2a.data.listing import Source, fingerprint, list_sources, with_splits
+from stav2a.data.listing import fingerprint, list_sources
 from stav2a.data.prepare import kind_of
 
 
@@ -44,10 +44,60 @@ def test_bad_tables_are_told_in_a_sentence(tmp_path, text, sentence):
         list_sources(tmp_path / "t.csv")
 
 
-def test_splits_follow_names_and_keep_a_video_together():
-    sources = [Source(f"{k // 2}.mp4", f"{k // 2}.mp4", start_s=k) for k in range(40)]
-    first, turned = with_splits(sources, 0.1), with_splits(sources[::-1], 0.1)
-    assert {s.name for s in first if s.split == "val"} == {s.name for s in turned if s.split == "val"}
-    assert sum(s.split == "val" for s in first) == 4
-    assert fingerprint(first) != fingerprint(sources)
-    assert kind_of("AV-Align 0.1 is below 0.2") == kind_of("AV-Align 0.15 is below 0.2")
+@pytest.mark.parametrize(
+    ("name", "text", "file", "wanted"),
+    [
+        ("auto.csv", 'abcdefghijk,"rain on a roof"\n', "abcdefghijk.flac", ("rain on a roof", 0.0, None)),
+        ("auto2.csv", "# ID, caption\nabcdefghijk_000030,rain\n", "abcdefghijk_000030.mp4", ("rain", 0.0, None)),
+        ("wavcaps.json", '{"num": 1, "data": [{"id": "7", "caption": "rain", "duration": 61.5}]}', "7.flac",
+         ("rain", 0.0, None)),
+        ("sl.json", '{"data": [{"id": "Yabc.wav", "caption": "rain"}]}', "Yabc.flac", ("rain", 0.0, None)),
+        ("caps.csv", "audiocap_id,youtube_id,start_time,caption\n1,abc,30,rain\n", "abc_30.wav", ("rain", 0.0, None)),
+        ("caps.csv", "audiocap_id,youtube_id,start_time,caption\n1,abc,30,rain\n", "abc.m4a", ("rain", 30.0, 10.0)),
+        ("clap.jsonl", '{"audio": "deep/rain.wav", "text": ["rain", "it pours"]}', "rain.wav", ("rain", 0.0, None)),
+    ],
+)  # fmt: skip
+def test_sets_of_captioned_sound_as_they_are_published(tmp_path, name, text, file, wanted):
+    (tmp_path / file).touch()
+    (tmp_path / name).write_text(text)
+    (found,) = list_sources(tmp_path / name)
+    assert found.path == str(tmp_path / file)
+    assert (found.caption, found.start_s, found.duration_s) == wanted
+
+
+def test_a_bad_row_and_a_bad_caption_are_told_and_the_others_stand(tmp_path):
+    (tmp_path / "rain.wav").touch()
+    (tmp_path / "wind.wav").touch()
+    (tmp_path / "wind.txt").write_bytes("Wind im Geb\xe4lk".encode("latin-1"))
+    (tmp_path / "rain.txt").write_text("\ufeffrain\n", encoding="utf-8")
+    rain, wind = list_sources(tmp_path)
+    assert (rain.caption, rain.trouble) == ("rain", "")
+    assert wind.trouble == "Its caption wind.txt is not UTF-8."
+    (tmp_path / "t.csv").write_text(
+        "file,caption,start\nrain.wav,rain,0\nwind.wav,wind,soon\nwind.wav,wind,nan\n,x,0\n"
+    )
+    troubles = [source.trouble for source in list_sources(tmp_path / "t.csv")]
+    assert troubles[0] == "" and all("row" in trouble for trouble in troubles[1:])
+
+
+def test_a_table_in_another_encoding_and_an_unknown_column_are_told(tmp_path):
+    (tmp_path / "t.csv").write_bytes("file,caption\na.wav,rain\nb.wav,B\xe4r\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"t\.csv is not UTF-8: line 3"):
+        list_sources(tmp_path / "t.csv")
+    (tmp_path / "u.csv").write_text("file,caption,auto_caption\na.wav,x,a dog\n")
+    assert list_sources(tmp_path / "u.csv", caption_column="auto_caption")[0].caption == "a dog"
+    with pytest.raises(ValueError, match="no column auto_captoin; did you mean auto_caption"):
+        list_sources(tmp_path / "u.csv", caption_column="auto_captoin")
+
+
+def test_the_fingerprint_follows_what_is_listed(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    first = fingerprint(list_sources(tmp_path))
+    (tmp_path / "a.txt").write_text("a dog")
+    assert fingerprint(list_sources(tmp_path)) != first
+    assert (
+        kind_of("AV-Align 0.1 is below 0.2")
+        == kind_of("AV-Align 0.15 is below 0.2")
+        != kind_of("CLAP 0.1 is below 0.3")
+    )

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from stav2a.data.cli import write_clip
-from stav2a.data.listing import list_sources, with_splits
+from stav2a.data.listing import Source, list_sources
 from stav2a.data.prepare import Maker, Rendered, Settings, prepare
 from stav2a.data.shards import Clip, Shards, decode_frames, encode_frames, index_of, write_shard
 from stav2a.timeline import TINY
@@ -59,7 +59,7 @@ def videos(tmp_path_factory):
 
 def made(videos, out, **changes) -> Shards:
     settings = Settings(**{"model": "tiny", "per_shard": 2, "keep_filtered": True, **changes})
-    list(prepare(out, with_splits(list_sources(videos), 0.0), settings))
+    list(prepare(out, list_sources(videos), settings))
     return Shards(out, filtered=False)
 
 
@@ -90,7 +90,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_and_marks_are_left_out(videos, 
     whole = contents(shards.folder)
     again = tmp_path / "again"
     settings = Settings(model="tiny", per_shard=2, keep_filtered=True)
-    sources = with_splits(list_sources(videos), 0.0)
+    sources = list_sources(videos)
     steps = prepare(again, sources, settings)
     next(steps), next(steps)  # one shard of three, then stopped
     steps.close()
@@ -110,7 +110,7 @@ def test_workers_change_nothing(tmp_path):
     for name, workers in (("one", 1), ("two", 2)):
         list(prepare(tmp_path / name, sources, Settings(model="tiny", per_shard=1, world=world), workers))
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two"))
-    assert one == two and len(one) == 3 * 2 + 3
+    assert one == two and len(one) == 3 * 2 + 4
     note = Shards(tmp_path / "one").note(0)
     assert note["caption"] and note["duration_s"] == 0.64
 
@@ -131,6 +131,110 @@ def test_shards_are_webdataset(shards):
     webdataset = pytest.importorskip("webdataset")
     sample = next(iter(webdataset.WebDataset(str(shard), shardshuffle=False)))
     assert json.loads(sample["json"])["caption"] == "a block knocks"
+
+
+def wavs(folder, count, seconds=2.0):
+    folder.mkdir(parents=True)
+    for k in range(count):
+        soundfile.write(folder / f"{k}.wav", np.full(round(seconds * 22_050), 0.1 * (k % 9 + 1), np.float32), 22_050)
+        (folder / f"{k}.txt").write_text(f"sound {k}")
+    return folder
+
+
+def test_captioned_sound_alone_is_prepared_for_text_to_audio(tmp_path):
+    folder = wavs(tmp_path / "wavs", 3)
+    soundfile.write(folder / "2.wav", np.zeros(22_050), 22_050)
+    soundfile.write(folder / "3.wav", np.full(3 * 22_050, 0.5), 22_050)  # longer than a window of 2.56 s
+    (folder / "4.wav").write_bytes(b"no sound")
+    (folder / "1.txt").write_text("a woman is speaking")
+    shards = made(folder, tmp_path / "out")
+    notes = [shards.note(k) for k in range(len(shards))]
+    assert [(n["source"], n["caption"], n["duration_s"]) for n in notes] == [
+        ("0.wav", "sound 0", 2.0), ("1.wav", "a woman is speaking", 2.0), ("3.wav", "", 2.56),
+    ]  # fmt: skip
+    assert notes[1]["reason"] == "the caption tells of speech" and not shards.has(0, "jpg")
+    np.testing.assert_allclose(shards.waveform(0)[100:-100], 0.1, atol=0.01)
+    assert len(shards.waveform(0)) == 2 * RATE
+    rows = (shards.folder / "skipped.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["2.wav", "4.wav"] and "no sound that can be read" in rows[1]
+    world = PreparedWorld(shards.folder, "train", TINY, 1.28, 0, filtered=False)
+    assert world.sound(0).waveform.shape == (round(1.28 * RATE),)
+    with pytest.raises(ValueError, match=r"3 of 3 clips of .* are sound alone"):
+        world.must_see()
+
+
+def test_of_videos_the_sound_alone(videos, tmp_path):
+    shards = made(videos, tmp_path / "out", sound_only=True, keep_speech=True)
+    assert [shards.note(k)["reason"] for k in range(len(shards))] == ["", "", ""] and shards.blind == 3
+
+
+def test_validation_is_drawn_among_what_was_accepted(tmp_path):
+    """Whatever is refused takes no place in the draw: half of the clips are silent."""
+    folder = wavs(tmp_path / "wavs", 40, 1.2)
+    for k in range(0, 40, 2):
+        soundfile.write(folder / f"{k}.wav", np.zeros(round(1.2 * RATE)), RATE)
+    sources = list_sources(folder)
+    out = tmp_path / "out"
+    for order in (sources, sources[::-1]):
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        list(prepare(out, order, Settings(model="tiny"), validation=0.2))
+    val, train = Shards(out, "val"), Shards(out, "train")
+    assert (len(val), len(train)) == (4, 16)
+    chosen = {Shards(tmp_path / "out1", "val").note(k)["source"] for k in range(4)}
+    assert chosen == {val.note(k)["source"] for k in range(4)}  # in any order
+    assert json.loads((out / "summary.json").read_text())["splits"] == {"train": 16, "val": 4}
+    list(prepare(out, sources[::-1], Settings(model="tiny"), validation=0.5))  # drawn anew, made once
+    assert len(Shards(out, "val")) == 10
+
+
+def test_a_split_of_the_list_stays(tmp_path):
+    folder = wavs(tmp_path / "wavs", 2)
+    sources = [Source(str(folder / f"{k}.wav"), f"{k}.wav", split=split) for k, split in enumerate(("val", "train"))]
+    list(prepare(tmp_path / "out", sources, Settings(model="tiny"), validation=0.5))
+    assert Shards(tmp_path / "out", "val").note(0)["source"] == "0.wav"
+
+
+def test_captions_that_do_not_fit_are_refused_by_clap(tmp_path, monkeypatch):
+    """With transformers' own CLAP, tiny and random, from a folder."""
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, RobertaTokenizer
+
+    vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, **{chr(c): c - 93 for c in range(97, 123)}}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = RobertaTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    text = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "vocab_size": 40,
+    }
+    audio = {"hidden_size": 32, "depths": [1, 1], "num_attention_heads": [2, 2], "patch_embeds_hidden_size": 16,
+             "window_size": 4, "spec_size": 64, "num_mel_bins": 16, "num_classes": 2, "projection_dim": 8}  # fmt: skip
+    torch.manual_seed(0)
+    ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=8)).save_pretrained(tmp_path / "clap")
+    ClapFeatureExtractor(
+        feature_size=16, fft_window_size=1024, hop_length=1920, truncation="rand_trunc"
+    ).save_pretrained(tmp_path / "clap")
+    tokenizer.save_pretrained(tmp_path / "clap")
+    folder = wavs(tmp_path / "wavs", 4)
+    (folder / "3.txt").unlink()  # without a caption there is nothing to compare
+    shards = made(folder, tmp_path / "low", least_clap=-1.0, clap_model=str(tmp_path / "clap"))
+    scores = [shards.note(k)["clap"] for k in range(4)]
+    assert scores[3] is None and all(-1 <= score <= 1 for score in scores[:3])
+    bound = sorted(scores[:3])[1]
+    shards = made(folder, tmp_path / "high", least_clap=bound, clap_model=str(tmp_path / "clap"))
+    refused = [k for k in range(4) if "CLAP" in shards.note(k)["reason"]]
+    assert refused == [k for k in range(3) if scores[k] < bound]
+
+
+def test_only_some_files_stay_open(tmp_path, monkeypatch):
+    monkeypatch.setattr("stav2a.data.shards.MOST_OPEN", 3)
+    folder = wavs(tmp_path / "wavs", 6, 1.2)
+    shards = made(folder, tmp_path / "out", per_shard=1)
+    for k in (0, 5, 2, 4, 1, 3, 0):
+        assert shards.note(k)["source"] == f"{k}.wav" and shards.waveform(k).any()
+        assert len(shards._open) <= 3
 
 
 def test_frames_survive_their_coding():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stav2a.data.filters import clip_av_align, judge, keep, mentions_speech
+from stav2a.data.filters import clip_av_align, judge, mentions_speech
 from stav2a.evaluation import evaluate as evaluation
 from stav2a.evaluation.ablation import SWITCHES, read_table, run_table
 
@@ -152,10 +152,16 @@ def test_still_pictures_score_zero_only_with_the_fix():
     assert clip_av_align(waveform, 16_000, still, 25.0, small_flow=0.0) > 0.0
 
 
-def test_filters_keep_what_passes_both():
-    clips = [("a man talks", 0.9), ("a hammer strikes", 0.19), ("a hammer strikes", 0.2), (None, 0.5)]
-    assert list(keep(clips, lambda c: c[0], lambda c: c[1])) == clips[2:]
-    assert judge("a man talks", lambda: pytest.fail("asked for a score it does not need")).reason
+def test_filters_keep_what_passes_all():
+    def never():
+        pytest.fail("asked for a score it does not need")
+
+    assert [judge("a hammer strikes", lambda score=score: score).keep for score in (0.19, 0.2)] == [False, True]
+    assert judge(None, lambda: 0.5, clap=never).keep and judge("a man talks", never, clap=never).reason
+    assert judge("a man talks", lambda: 0.5, speech=True).keep and judge("rain", None).keep
+    unlike = judge("rain", never, clap=lambda: 0.29)
+    assert (unlike.keep, unlike.clap, unlike.reason) == (False, 0.29, "CLAP 0.290 is below 0.3")
+    assert judge("rain", lambda: 0.5, clap=lambda: 0.3).clap == 0.3
     verdict = judge("a hammer strikes", lambda: 0.1)
     assert not verdict.keep
     assert "0.100 is below 0.2" in verdict.reason

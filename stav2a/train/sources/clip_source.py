@@ -43,11 +43,15 @@ class ClipSource(Protocol):
         """With `waveform`, float32 [S], and `caption`."""
 
 
-def clip_sources(config: TrainConfig, timeline: Timeline) -> dict[str, ClipSource]:
-    """The training and the validation split of a configuration."""
+def clip_sources(config: TrainConfig, timeline: Timeline, pictures: bool = True) -> dict[str, ClipSource]:
+    """The training and the validation split of a configuration; pictures: whether the stage looks at them."""
     options = config.options
     if options.get("shards"):
-        return {split: prepared(config, timeline, split) for split in ("train", "val")}
+        worlds = {split: prepared(config, timeline, split) for split in ("train", "val")}
+        if pictures:
+            for world in worlds.values():
+                world.must_see()
+        return worlds
     sources: dict[str, ClipSource] = {split: rendered(config, timeline, split) for split in ("train", "val")}
     if options.get("cache"):
         if not timeline.is_framewise:

@@ -156,6 +156,14 @@ class PreparedWorld:
         plan = self.plan(index)
         return Stretch(plan.pieces, plan.score, self.frames(index, plan), self.sound(index, plan=plan).waveform)
 
+    def must_see(self) -> None:
+        """Refuse clips of sound alone, for a stage that learns from pictures."""
+        if self.shards.blind:
+            raise ValueError(
+                f"{self.shards.blind} of {len(self)} clips of {self.shards.folder} are sound alone; this stage learns "
+                "from pictures: prepare videos without --sound-only."
+            )
+
     def stores(self, encoder: str) -> bool:
         """Whether the clips hold features of the encoder with this digest that fit every plan."""
         return self.stretch == 0 and self.shards.settings["features"] == encoder
@@ -170,7 +178,7 @@ class PreparedWorld:
         return np.concatenate(parts)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def order(seed: int, split: str, turn: int, count: int) -> np.ndarray:
-    """Order of the clips in pass `turn` over them."""
-    return np.random.default_rng(seed_of(seed, "order", split, turn)).permutation(count)
+    """Order of the clips in pass `turn` over them: uint32 [count]."""
+    return np.random.default_rng(seed_of(seed, "order", split, turn)).permutation(count).astype(np.uint32)

@@ -44,6 +44,7 @@ class T2AStage(Stage):
     """
 
     name = "t2a"
+    sees = False  # whether it looks at pictures
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
@@ -60,7 +61,7 @@ class T2AStage(Stage):
         if shared := tuple(config.options.get("shared_unet") or ()):
             for name, parameter in self.unet.named_parameters():
                 parameter.requires_grad_(not name.startswith(shared))
-        self.worlds = clip_sources(config, self.timeline)
+        self.worlds = clip_sources(config, self.timeline, self.sees)
 
     def sample(self, split: str, index: int) -> dict:
         heard = self.worlds[split].sound(index)
@@ -120,6 +121,7 @@ class V2AStage(T2AStage):
     """
 
     name = "v2a"
+    sees = True
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)

@@ -42,6 +42,8 @@ class SystemStage(T2AStage):
     and those of the system itself.
     """
 
+    sees = True
+
     def __init__(self, config: TrainConfig, name: str):
         options = config.options
         super().__init__(config)

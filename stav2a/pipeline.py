@@ -23,6 +23,7 @@ from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.models.checkpoints import checkpoint_folder
 from stav2a.models.defaults import DEFAULTS
+from stav2a.models.lean import base_of, open_lean
 from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, VideoFeatures
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
@@ -31,7 +32,6 @@ from stav2a.systems.base import Steering, System
 from stav2a.systems.sta_v2a import STAV2A
 from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
-from stav2a.weights.lean import base_of, open_lean
 
 HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 UPLOAD_OPTIONS = ("repo_id", "token", "private", "commit_message", "create_pr")
@@ -120,16 +120,16 @@ class STAV2APipeline(DiffusionPipeline):
         `dtype` (fp32 unless given), `revision`, `token`, `local_files_only`, ….
         """
         if name == "tiny":
-            from stav2a.models.tiny import tiny
+            from stav2a.models.tiny import tiny_components
 
-            pipe, dtype = tiny(), options.get("dtype", options.get("torch_dtype"))
+            pipe, dtype = cls(**tiny_components()), options.get("dtype", options.get("torch_dtype"))
             for part in pipe.components.values():
                 if dtype is not None and isinstance(part, torch.nn.Module):
                     torch.nn.Module.to(part, dtype)  # diffusers' own warns of parts to be kept in fp32, of none
             return pipe
         if not {"dtype", "torch_dtype"} & set(options):
             options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
-        folder = checkpoint_folder(name, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
+        folder = checkpoint_folder(name, cls, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
         if (base := base_of(folder)) is not None:
             dtype = options.get("dtype", options.get("torch_dtype"))
             options = {**open_lean(folder, base, dtype), **options}
@@ -145,7 +145,7 @@ class STAV2APipeline(DiffusionPipeline):
 
     def save_pretrained(self, save_directory: str | Path, *args, push_to_hub: bool = False, **options) -> None:
         """A folder of safetensors and its model card, which `from_pretrained` opens; a written card is kept."""
-        from stav2a.weights.card import upload, write_card
+        from stav2a.models.card import upload, write_card
 
         hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
         whole = {key: value for key, value in self.config.provenance.items() if key != "base"}  # it leans on no other
@@ -159,7 +159,7 @@ class STAV2APipeline(DiffusionPipeline):
         """The same folder as a repository of the hub; returns its address. `options`: token, private, …."""
         from tempfile import TemporaryDirectory
 
-        from stav2a.weights.card import upload
+        from stav2a.models.card import upload
 
         hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
         with TemporaryDirectory() as folder:

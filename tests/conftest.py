@@ -17,7 +17,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_pipeline():
-    from stav2a.models.tiny import tiny
+    from debug_model import tiny
 
     pipe = tiny()
     pipe.set_progress_bar_config(disable=True)

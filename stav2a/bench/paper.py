@@ -17,7 +17,7 @@ def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STA
 
     Sound and onsets mean nothing; operations, seconds and bytes are those of the real model.
     """
-    from stav2a.train.runtime.parts import build, build_controlnet
+    from stav2a.models.build import build, build_controlnet
 
     with torch.device(device):
         parts = {

@@ -24,7 +24,7 @@ def test_clip(folder: Path, seconds: float, width: int = 640, height: int = 360,
     """An H.264 clip of a moving square: the work of decoding without a file to ship."""
     import cv2
 
-    from stav2a.data.cli import write_clip
+    from stav2a.media.write_clip import write_clip
 
     rng = np.random.default_rng(0)
     background = cv2.resize(rng.integers(0, 255, (9, 16, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)

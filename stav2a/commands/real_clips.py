@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stav2a.evaluation.real_clips import read_clips, table
-    from stav2a.evaluation.report import markdown
+    from stav2a.evaluation.models.real_clips import read_clips, table
+    from stav2a.evaluation.models.report import markdown
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 

@@ -8,14 +8,13 @@ import numpy as np
 import torch
 
 from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.weights.digest import digest
 
 
 class FrameEncoder:
     """uint8 [T_v, H, W, 3] -> `cavp_features` (e_v) float16 [T_v, D]. `digest` names the weights."""
 
     def __init__(self, parts: str | Path):
-        from stav2a.train.sources.features import digest
-
         folder = Path(parts) / "video_encoder"
         if not (folder / "config.json").is_file():
             raise ValueError(f"{parts} has no video_encoder: train the stage `video` or `onset` first.")

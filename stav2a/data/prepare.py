@@ -19,7 +19,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stav2a.evaluation.pairs import read_flow
 from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_for_model
 from stav2a.media.limits import InputError, Limits
@@ -27,6 +26,7 @@ from stav2a.media.probe import probe
 from stav2a.media.sound_files import is_sound_file, read_sound_file, sound_duration_s
 from stav2a.metrics.clap_score import CLAP_REPO, ClapScore
 from stav2a.metrics.classifier import Unavailable
+from stav2a.metrics.flow import read_flow
 from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
 from stav2a.presets import timeline_of
 from stav2a.timeline import Timeline

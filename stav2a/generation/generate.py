@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stav2a.generation.result import Result, Take, measure, safe_stem, write_bundle, written_together
+from stav2a.generation.result import Result, Take, measure, write_bundle, written_together
 from stav2a.generation.settings import Settings, check_onsets, check_system
 from stav2a.media import (
     Cancelled,
@@ -29,6 +29,7 @@ from stav2a.media import (
     read_for_model,
     write_wav,
 )
+from stav2a.media.clip_files import safe_stem
 from stav2a.media.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:

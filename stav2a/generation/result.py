@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import time
 import uuid
@@ -185,14 +184,6 @@ def write_bundle(path: Path, files: Sequence[Path]) -> None:
             packed = file.suffix in (".mp4", ".png")
             entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
             bundle.writestr(entry, file.read_bytes())
-
-
-def safe_stem(path: Path) -> str:
-    """The clip's name as the beginning of file names: no control or reserved characters, at most 80 bytes."""
-    stem = path.stem.encode("utf-8", "replace").decode()
-    stem = "".join(c for c in stem if c.isprintable())
-    stem = re.sub(r'[\\/:*?"<>|$`\']+', "_", stem).strip(". _-")
-    return stem.encode()[:80].decode(errors="ignore") or "clip"
 
 
 def rounded(values) -> list[float]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 
-from stav2a.generation.result import safe_stem
 from stav2a.media.limits import InputError
 
 SUFFIXES = {f".{name}" for name in (
@@ -44,6 +44,14 @@ def folder_names(clips: list[Path]) -> dict[Path, str]:
         return hashlib.sha256(str(clip.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
     return {c: stem if counts[stem.casefold()] == 1 else f"{stem}-{mark(c)}" for c, stem in stems.items()}
+
+
+def safe_stem(path: Path) -> str:
+    """The clip's name as the beginning of file names: no control or reserved characters, at most 80 bytes."""
+    stem = path.stem.encode("utf-8", "replace").decode()
+    stem = "".join(c for c in stem if c.isprintable())
+    stem = re.sub(r'[\\/:*?"<>|$`\']+', "_", stem).strip(". _-")
+    return stem.encode()[:80].decode(errors="ignore") or "clip"
 
 
 def shown(path: Path) -> str:

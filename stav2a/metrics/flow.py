@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -37,3 +38,25 @@ def flow_peaks(magnitude: np.ndarray, fps: float, threshold: float = SMALL_FLOW)
     inner = magnitude[1:-1]
     peaks = (magnitude[:-2] < inner) & (inner > magnitude[2:]) & (inner > threshold)
     return (np.flatnonzero(peaks) + 1) / fps
+
+
+def read_flow(path: Path) -> tuple[np.ndarray, float]:
+    """(flow magnitude [T], fps) of a video at its own size, as AV-Align wants it."""
+    import cv2
+
+    capture = cv2.VideoCapture(str(path))
+    try:
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        if not capture.isOpened() or not fps > 0:
+            raise ValueError(f"{path.name} is no video that can be read.")
+
+        def frames():
+            while True:
+                more, frame = capture.read()
+                if not more:
+                    return
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+        return flow_magnitude(frames()), float(fps)
+    finally:
+        capture.release()

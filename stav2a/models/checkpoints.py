@@ -11,12 +11,15 @@ ASSETS = Path(__file__).parents[2] / "assets"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def checkpoint_folder(name: str | Path, **hub_options) -> Path:
-    """The folder of a model by name, path or hub repository (fetched by huggingface_hub where reachable)."""
+def checkpoint_folder(name: str | Path, pipeline_class: type | None = None, **hub_options) -> Path:
+    """The folder of a model by name, path or hub repository (fetched by huggingface_hub where reachable).
+
+    `pipeline_class` writes the folder of "paper" on its first use; without it that folder must be there.
+    """
     if name == "paper":
         from stav2a.weights import resolve
 
-        return resolve("paper")
+        return resolve("paper", pipeline_class)
     if name in systems.names():
         if (missing := systems.unavailable(name)) is not None:
             raise ValueError(missing)

@@ -13,13 +13,12 @@ from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.onset import LocalFeatures
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.models.defaults import TINY_DEFAULTS
-from stav2a.pipeline import STAV2APipeline
 from stav2a.sound.vae import build_vae
 from stav2a.sound.vocoder import build_vocoder
 
 
-def tiny(seed: int = 0) -> STAV2APipeline:
-    """The debug model: every part, small, with random weights that are the same everywhere."""
+def tiny_components(seed: int = 0) -> dict:
+    """What `STAV2APipeline(**…)` takes: every part, small, with random weights that are the same everywhere."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokenizer = AutoTokenizer.from_pretrained(text.minilm_source())
@@ -53,10 +52,10 @@ def tiny(seed: int = 0) -> STAV2APipeline:
             "vae": build_vae("tiny"),
             "vocoder": vocoder,
         }
-    return STAV2APipeline(
+    return {
         **{name: part.eval() for name, part in parts.items()},
-        tokenizer=tokenizer,
-        scheduler=DDPMScheduler(**presets.SCHEDULER["tiny"]),
-        timeline=presets.TIMELINES["tiny"].to_dict(),
-        defaults=TINY_DEFAULTS,
-    )
+        "tokenizer": tokenizer,
+        "scheduler": DDPMScheduler(**presets.SCHEDULER["tiny"]),
+        "timeline": presets.TIMELINES["tiny"].to_dict(),
+        "defaults": TINY_DEFAULTS,
+    }

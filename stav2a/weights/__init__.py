@@ -1,7 +1,7 @@
 """Weights: where they come from, how foreign files are read, and strict loading.
 
-`resolve("paper")` gives a folder that `STAV2APipeline.from_pretrained` opens, fetching and converting the
-authors' files on first use. Importing this package downloads nothing and does not import torch.
+`resolve("paper", STAV2APipeline)` gives a folder that `from_pretrained` opens; it fetches and converts the authors'
+files on first use. Importing this package downloads nothing and does not import torch.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from .errors import WeightsError
 from .sources import PAPER, Source
 
 _LATE = {
-    "add_arguments": "cli",
-    "run": "cli",
     "resolve": "locate",
     "unavailable": "locate",
     "convert": "folder",
     "open_release": "folder",
-    "write_card": "card",
     "read_state": "read",
     "load_strict": "load",
     "Release": "release",

@@ -26,6 +26,7 @@ ORIGIN = (
 
 
 def open_release(
+    pipeline_class: type,
     release: str | Path,
     text_encoder: str | Path,
     audioldm: str | Path,
@@ -37,13 +38,13 @@ def open_release(
     dtype: torch.dtype | None = None,
     sources: Mapping | None = None,
 ):
-    """The pipeline of the release: folders of it, of the text encoder and of AudioLDM (or its file), CAVP's file.
+    """The pipeline of the release, of the class `pipeline_class` (`STAV2APipeline`).
+
+    Sources: folders of it, of the text encoder and of AudioLDM (or its file), CAVP's file.
 
     `unet` and `scheduler` override what the release's own configuration says or what is assumed in its place;
     `sources` is noted in the model card. What was assumed is logged as a warning and kept in `provenance`.
     """
-    from stav2a.pipeline import STAV2APipeline
-
     found = Release.find(release)
     states = found.states(ignore)
     parts = found.build(states, unet, scheduler, dtype)
@@ -60,7 +61,7 @@ def open_release(
     vae, vocoder = load_audioldm(audioldm, dtype)
     _agree(parts, encoder, vae, vocoder)
     defaults = {**FAITHFUL, **({"prompt_prefix": found.summary["prefix"]} if found.summary.get("prefix") else {})}
-    pipeline = STAV2APipeline(
+    pipeline = pipeline_class(
         **parts,
         tokenizer=tokenizer,
         text_encoder=encoder,
@@ -81,12 +82,12 @@ def open_release(
     return pipeline
 
 
-def convert(target: str | Path, *sources, **options) -> Path:
+def convert(pipeline_class: type, target: str | Path, *sources, **options) -> Path:
     """`open_release` and write the result to `target`, all at once: a broken attempt leaves nothing behind."""
     target = Path(target)
     if target.exists():
         raise WeightsError(f"{target} is already there; delete it or choose another folder.")
-    pipeline = open_release(*sources, **options)
+    pipeline = open_release(pipeline_class, *sources, **options)
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

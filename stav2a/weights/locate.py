@@ -12,13 +12,15 @@ from .sources import PAPER, REQUIRED
 log = logging.getLogger(__name__)
 
 
-def resolve(name: str = "paper") -> Path:
-    """The folder of the paper's model, fetched and converted on first use."""
+def resolve(name: str, pipeline_class: type | None = None) -> Path:
+    """The folder of the paper's model, fetched and converted on first use; `pipeline_class` writes it."""
     if name != "paper":
         raise WeightsError(f"There are no fetched weights of the name {name!r}; there is paper.")
     folder = fetch.home() / "paper"
     if not (folder / "model_index.json").is_file():
-        convert_fetched(folder)
+        if pipeline_class is None:
+            raise WeightsError("The authors' weights are not converted yet: run `python -m stav2a weights convert`.")
+        convert_fetched(pipeline_class, folder)
     return folder
 
 
@@ -44,7 +46,7 @@ def fetch_paper(ignore: tuple[str, ...] = ()) -> dict[str, Path]:
     return places
 
 
-def convert_fetched(folder: Path, ignore: tuple[str, ...] = (), **options) -> Path:
+def convert_fetched(pipeline_class: type, folder: Path, ignore: tuple[str, ...] = (), **options) -> Path:
     """Fetch what is missing, convert it to `folder`, and note where every part came from."""
     from .folder import convert
 
@@ -53,4 +55,14 @@ def convert_fetched(folder: Path, ignore: tuple[str, ...] = (), **options) -> Pa
     sources = {name: {"repository": PAPER[name].repo, "revision": place.name} for name, place in places.items()}
     cavp = places["cavp"] / PAPER["cavp"].files[0] if "cavp" in places else None
     text = places.get("mt5-weights", places["mt5"])
-    return convert(folder, places["stav2a"], text, places["audioldm"], cavp, ignore=ignore, sources=sources, **options)
+    return convert(
+        pipeline_class,
+        folder,
+        places["stav2a"],
+        text,
+        places["audioldm"],
+        cavp,
+        ignore=ignore,
+        sources=sources,
+        **options,
+    )

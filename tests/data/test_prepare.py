@@ -11,10 +11,10 @@ import pytest
 import soundfile
 import torch
 
-from stav2a.data.cli import write_clip
 from stav2a.data.listing import Source, list_sources
 from stav2a.data.prepare import Maker, Rendered, Settings, prepare
 from stav2a.data.shards import Clip, Shards, decode_frames, encode_frames, index_of, write_shard
+from stav2a.media.write_clip import write_clip
 from stav2a.timeline import TINY
 from stav2a.train.sources.prepared import PreparedWorld
 

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from stav2a.data.filters import clip_av_align, judge, mentions_speech
-from stav2a.evaluation import evaluate as evaluation
-from stav2a.evaluation.ablation import SWITCHES, read_table, run_table
+from stav2a.evaluation.folders import evaluate as evaluation
+from stav2a.evaluation.folders.ablation import SWITCHES, read_table, run_table
 
 
 def arguments(*words):

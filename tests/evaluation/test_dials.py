@@ -10,8 +10,8 @@ import pytest
 from tone_bank import write_bank
 
 from stav2a.__main__ import main
-from stav2a.evaluation.dials import Dials, combinations
-from stav2a.evaluation.dials_figure import figure
+from stav2a.evaluation.models.dials import Dials, combinations
+from stav2a.evaluation.models.dials_figure import figure
 
 
 def asked(**changes) -> argparse.Namespace:

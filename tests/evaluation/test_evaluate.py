@@ -11,12 +11,12 @@ import pytest
 import soundfile
 from clips import black, run_ffmpeg
 
-from stav2a.evaluation import evaluate as evaluation
-from stav2a.evaluation import pool
-from stav2a.evaluation.pairs import find_pairs, read_captions, read_sound
-from stav2a.evaluation.store import identity
-from stav2a.evaluation.summary import markdown, summarise
-from stav2a.evaluation.work import Plan, Record, measure_pair, settings_of
+from stav2a.evaluation.folders import evaluate as evaluation
+from stav2a.evaluation.folders import pool
+from stav2a.evaluation.folders.pairs import find_pairs, read_captions, read_sound
+from stav2a.evaluation.folders.store import identity
+from stav2a.evaluation.folders.summary import markdown, summarise
+from stav2a.evaluation.folders.work import Plan, Record, measure_pair, settings_of
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.classifier import Tagger
 from stav2a.metrics.onsets import detect_onsets
@@ -109,7 +109,7 @@ def test_second_run_reads_the_store_and_changed_files_are_measured_again(folders
     pairs, _ = find_pairs(*folders)
     plan = Plan(networks=(), cache=str(tmp_path / "store"))
     first = measure_pair(pairs[0], plan)
-    monkeypatch.setattr("stav2a.evaluation.work._measure", lambda *_: pytest.fail("was computed again"))
+    monkeypatch.setattr("stav2a.evaluation.folders.work._measure", lambda *_: pytest.fail("was computed again"))
     assert measure_pair(pairs[0], plan).scores == first.scores
     monkeypatch.undo()
     soundfile.write(pairs[0].generated, burst_sound([1.0], 7), RATE)
@@ -163,7 +163,7 @@ def test_a_network_that_fails_leaves_the_other_scores_standing(folders, tmp_path
     def describe(waveform):
         raise RuntimeError("too short a sound")
 
-    monkeypatch.setattr("stav2a.evaluation.work.load_tagger", lambda name: Tagger(name, RATE, describe))
+    monkeypatch.setattr("stav2a.evaluation.folders.work.load_tagger", lambda name: Tagger(name, RATE, describe))
     pairs, _ = find_pairs(*folders)
     plan = Plan(networks=("bank",), cache=str(tmp_path / "store"))
     result = evaluation.evaluate(pairs[:2], plan, workers=1)

@@ -7,8 +7,8 @@ import pytest
 from clips import make
 
 from stav2a.condition.onset import onset_curve
-from stav2a.evaluation.kinds import Label, known_kinds, labels_of
-from stav2a.evaluation.real_clips import (
+from stav2a.evaluation.models.kinds import Label, known_kinds, labels_of
+from stav2a.evaluation.models.real_clips import (
     FLOW,
     RealClip,
     Seen,

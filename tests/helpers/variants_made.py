@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from debug_model import tiny
 
 from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
 from stav2a.generation.variants import Rendered, Variant, along, render
-from stav2a.models.tiny import tiny
 from stav2a.ui.compare import entries
 from stav2a.ui.history import History
 from stav2a.ui.page import LIMITS

@@ -20,10 +20,10 @@ from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidanc
 from stav2a.denoise.conditions import Conditions, concatenated
 from stav2a.denoise.sample import Guidance, guided, predict
 from stav2a.models.checkpoints import checkpoint_folder
+from stav2a.models.lean import write_lean
 from stav2a.pipeline import STAV2APipeline
 from stav2a.train.runtime.start import widened
 from stav2a.weights.errors import WeightsError
-from stav2a.weights.lean import write_lean
 
 OTHERS = [name for name in systems.names() if name != systems.OWN]
 
@@ -427,7 +427,7 @@ def test_a_leaning_checkpoint_can_be_saved_to_stand_alone(pipes, frames, base, t
 
 
 def test_a_system_on_another_base_is_refused(pipes, tmp_path, tiny_pipeline):
-    from stav2a.models.tiny import tiny
+    from debug_model import tiny
 
     tiny_pipeline.save_pretrained(tmp_path / "base")
     write_lean(copy.copy(pipes["vta-ldm"]), tmp_path / "vta-ldm", "../base", half=False)
@@ -447,7 +447,7 @@ def test_a_system_on_another_base_is_refused(pipes, tmp_path, tiny_pipeline):
 
 
 def test_a_better_decoder_or_encoder_of_the_base_leaves_a_system_as_it_is(pipes, frames, tmp_path):
-    from stav2a.models.tiny import tiny
+    from debug_model import tiny
 
     base, other = tiny(), tiny(seed=1)
     base.register_modules(video_encoder=other.video_encoder, local_features=other.local_features)

@@ -14,10 +14,10 @@ from torch.utils.data import default_collate
 from stav2a import presets
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.models.build import CLASSES, build, build_controlnet
 from stav2a.presets import NARROW, TIMELINES, narrow
 from stav2a.train.cli import make_stage
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.parts import CLASSES, build, build_controlnet
 from stav2a.train.runtime.stage import uniform_for
 
 MODEL = narrow("paper")

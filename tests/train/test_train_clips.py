@@ -11,8 +11,9 @@ from parallel_training import in_two_processes, see_clips
 from tone_bank import write_bank
 
 from stav2a.data.foleyworld.cache import write_cache
+from stav2a.models.build import build
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.parts import build, note_default, noted_defaults, trained
+from stav2a.train.runtime.parts import note_default, noted_defaults, trained
 from stav2a.train.sources.clips import CachedClips, resized_crop, side_by_side, varied
 from stav2a.train.sources.features import ClipFeatures, digest
 from stav2a.train.stages.onset import OnsetStage
@@ -248,9 +249,11 @@ def test_awakened_features_let_frames_through():
 
 
 def test_a_checkpoint_stored_in_half_opens_in_full_precision(tmp_path):
-    from stav2a.models.tiny import tiny
+    from debug_model import tiny
+
+    from stav2a.models.build import CLASSES
     from stav2a.pipeline import STAV2APipeline
-    from stav2a.train.runtime.parts import CLASSES, assemble
+    from stav2a.train.runtime.parts import assemble
 
     whole = tiny()
     for name in CLASSES:

@@ -18,12 +18,13 @@ from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.data.foleyworld.cache import write_cache
 from stav2a.data.listing import Source
 from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.models.build import build
 from stav2a.presets import VIDEO_ENCODER
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.runtime.average import average
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.loop import train
-from stav2a.train.runtime.parts import build, trained
+from stav2a.train.runtime.parts import trained
 from stav2a.train.stages.onset import first_stages, grown
 from stav2a.train.stages.vae import spectral_convergence
 from stav2a.train.stages.video import info_nce, unit

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import hub
@@ -22,16 +23,20 @@ from safetensors.torch import load_file, save_file
 
 from stav2a import STAV2APipeline, presets
 from stav2a.__main__ import main
+from stav2a.bench import memory
 from stav2a.denoise import sample
 from stav2a.generation.engine import COMPACT, Engine
 from stav2a.media.limits import InputError
-from stav2a.weights import PAPER, WeightsError, convert, open_release, read_state
-from stav2a.weights import check as checking
+from stav2a.models.card import card
+from stav2a.weights import PAPER, WeightsError, read_state
 from stav2a.weights import fetch as fetching
-from stav2a.weights.card import card
+from stav2a.weights import folder as released
 from stav2a.weights.faithful import FAITHFUL
 from stav2a.weights.shapes import shapes_of, unet_config
 from stav2a.weights.sources import REQUIRED
+
+open_release = partial(released.open_release, STAV2APipeline)
+convert = partial(released.convert, STAV2APipeline)
 
 WIDTH = 48  # of text and global tokens in the small release
 WEIGHTS = Path("saved/STA-V2A/best/pytorch_model_2.bin")
@@ -440,9 +445,9 @@ def tiny_folder(tiny_pipeline, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", checking.DTYPES)
+@pytest.mark.parametrize("name", memory.DTYPES)
 def test_every_dtype_runs(tiny_folder, tiny_pipeline, name):
-    dtype = checking.DTYPES[name]
+    dtype = memory.DTYPES[name]
     pipe = STAV2APipeline.from_pretrained(tiny_folder, dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
     assert {p.dtype for p in pipe.unet.parameters()} == {dtype}

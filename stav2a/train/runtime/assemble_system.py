@@ -9,10 +9,10 @@ from pathlib import Path
 from diffusers import DDPMScheduler
 
 from stav2a import presets
+from stav2a.models.lean import base_folder, write_lean
 from stav2a.pipeline import STAV2APipeline
 from stav2a.systems import find
 from stav2a.train.runtime.parts import noted_defaults, text_parts, trained
-from stav2a.weights.lean import base_folder, write_lean
 
 
 def assemble_system(

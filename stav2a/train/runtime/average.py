@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from stav2a.train.runtime.parts import CLASSES, trained
+from stav2a.models.build import CLASSES
+from stav2a.train.runtime.parts import trained
 
 
 def average(folders: Sequence[str | Path], names: Sequence[str], out: str | Path) -> list[Path]:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stav2a.bench.weightless import conditions, latents, networks
 from stav2a.denoise.sample import Guidance, predict
+from stav2a.models.weightless import conditions, latents, networks
 from stav2a.presets import TIMELINES
 
 REACHED = 0.3

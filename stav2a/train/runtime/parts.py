@@ -6,58 +6,22 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from transformers import SpeechT5HifiGan
+from diffusers import DDPMScheduler
 
 from stav2a import presets
-from stav2a.condition.attentive_pool import AttentivePooling
-from stav2a.condition.cavp import CAVPVideoEncoder
-from stav2a.condition.onset import LocalFeatures
 from stav2a.condition.text import load_minilm, untrained_text_parts
-from stav2a.denoise.control import TemporalControlNet
-from stav2a.models.tiny import tiny
+from stav2a.models.build import CLASSES
+from stav2a.models.card import card
+from stav2a.models.tiny import tiny_components
 from stav2a.pipeline import STAV2APipeline
-from stav2a.sound.vae import build_vae
-from stav2a.sound.vocoder import build_vocoder
-from stav2a.weights.card import card
 from stav2a.weights.half import folded, halved
-
-CLASSES = {
-    "video_encoder": CAVPVideoEncoder,
-    "local_features": LocalFeatures,
-    "attentive_pool": AttentivePooling,
-    "unet": UNet2DConditionModel,
-    "controlnet": TemporalControlNet,
-    "vae": AutoencoderKL,
-    "vocoder": SpeechT5HifiGan,
-}
-
-
-def build(name: str, model: str):
-    """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net."""
-    if name == "vae":
-        return build_vae(model)
-    if name == "vocoder":
-        return build_vocoder(model)
-    table = {
-        "video_encoder": presets.VIDEO_ENCODER,
-        "local_features": presets.LOCAL_FEATURES,
-        "attentive_pool": presets.ATTENTIVE_POOL,
-        "unet": presets.UNET,
-    }
-    return CLASSES[name](**table[name][model])
-
-
-def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlNet:
-    channels = presets.LOCAL_FEATURES[model]["local_dim"] + presets.ONSET_CHANNELS[model]
-    return TemporalControlNet.from_unet(unet, conditioning_channels=channels)
 
 
 def text_parts(model: str):
     """-> (tokenizer, text_encoder): MiniLM; mT5-large from the hub for `paper`; an untrained one for narrow sizes."""
     if model == "tiny":
-        pipe = tiny()
-        return pipe.tokenizer, pipe.text_encoder
+        parts = tiny_components()
+        return parts["tokenizer"], parts["text_encoder"]
     if model in presets.NARROW:
         return untrained_text_parts(presets.UNET[model]["cross_attention_dim"])
     if model == "paper":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 
 from stav2a.generation.processes import Processes
 from stav2a.train.sources.clips import CachedClips
+from stav2a.weights.digest import digest
 
 
 class ClipFeatures:
@@ -65,13 +65,3 @@ class ClipFeatures:
             for name, part in parts.items():  # the one that is looked for comes last
                 part.replace(folder / f"{name}.npy")
         processes.wait()
-
-
-def digest(*modules: torch.nn.Module) -> str:
-    """Twelve hexadecimal digits of the modules' weights."""
-    total = hashlib.sha256()
-    for module in modules:
-        for name, value in sorted(module.state_dict().items()):
-            total.update(name.encode())
-            total.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()[:12]

@@ -22,12 +22,13 @@ from stav2a.condition.onset import onset_curve
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
 from stav2a.denoise.sample import Guidance, predict
+from stav2a.models.build import build, build_controlnet
 from stav2a.presets import SCHEDULER, TIMELINES
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.listening import listen
-from stav2a.train.runtime.parts import build, build_controlnet, text_parts, trained
+from stav2a.train.runtime.parts import text_parts, trained
 from stav2a.train.runtime.stage import Stage, noise_for, seed_of, spread_for, uniform_for
 from stav2a.train.runtime.start import begin
 from stav2a.train.sources.clip_source import ClipSource, clip_sources, label_delay_s

@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability, pick_onsets
+from stav2a.models.build import build
 from stav2a.presets import TIMELINES, VIDEO_ENCODER
 from stav2a.train.runtime.config import TrainConfig, checked_chance
-from stav2a.train.runtime.parts import build, note_default, trained
+from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.runtime.stage import Stage, seed_of
 from stav2a.train.sources.clip_source import clip_sources, label_delay_s
 from stav2a.train.sources.clips import resized_crop, side_by_side, varied

@@ -22,8 +22,9 @@ import torch
 from stav2a import presets
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.control import TemporalControlNet
+from stav2a.models.build import build
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.parts import build, note_default, trained
+from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.stages.diffusion import V2AStage
 from stav2a.train.stages.onset import awakened
 

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stav2a.condition.in_time import fitted, stretched
+from stav2a.models.build import build
 from stav2a.presets import TIMELINES, VIDEO_ENCODER
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.parts import build, trained
+from stav2a.train.runtime.parts import trained
 from stav2a.train.runtime.stage import Stage, seed_of
 from stav2a.train.sources.clip_source import clip_sources
 from stav2a.train.sources.clips import varied

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.evaluation.pairs import Pair, read_sound
-from stav2a.evaluation.store import identity, read_record, stamp, stored_flow, write_record
+from stav2a.evaluation.folders.pairs import Pair, read_sound
+from stav2a.evaluation.folders.store import identity, read_record, stamp, stored_flow, write_record
 from stav2a.metrics.classifier import Tagger, kl_divergence, load_tagger
 from stav2a.metrics.clip_scores import score_sounds
 from stav2a.metrics.flow import flow_peaks

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.evaluation.work import Record
+from stav2a.evaluation.folders.work import Record
 from stav2a.metrics.chance import Gain, against_others, bootstrap_ci, pooled_gain
 from stav2a.metrics.classifier import inception_score, kl_divergence
 from stav2a.metrics.clip_scores import LOWER_IS_BETTER

@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stav2a.evaluation.foley_figures import summary
-    from stav2a.evaluation.foley_test import run as foley_test
-    from stav2a.evaluation.real_clips import real_clips
-    from stav2a.evaluation.reconstruction import reconstructions
+    from stav2a.evaluation.models.foley_figures import summary
+    from stav2a.evaluation.models.foley_test import run as foley_test
+    from stav2a.evaluation.models.real_clips import real_clips
+    from stav2a.evaluation.models.reconstruction import reconstructions
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 

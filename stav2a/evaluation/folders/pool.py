@@ -8,8 +8,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context
 
-from stav2a.evaluation.pairs import Pair
-from stav2a.evaluation.work import Plan, Record, measure_pair, prepare
+from stav2a.evaluation.folders.pairs import Pair
+from stav2a.evaluation.folders.work import Plan, Record, measure_pair, prepare
 
 DIED = "the process that read it died"
 

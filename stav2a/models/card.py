@@ -89,7 +89,7 @@ def upload(
     """Send a checkpoint folder to the hub, making the repository if need be; returns its address."""
     from huggingface_hub import HfApi
 
-    from .fetch import hub_errors
+    from stav2a.weights.fetch import hub_errors
 
     api = HfApi(token=token)
     with hub_errors(repo_id):

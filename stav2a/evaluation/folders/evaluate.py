@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stav2a.evaluation.pairs import Pair, find_pairs
-from stav2a.evaluation.pool import measure_all
-from stav2a.evaluation.shuffled import shuffled
-from stav2a.evaluation.summary import markdown, summarise, write_csv
-from stav2a.evaluation.work import Plan, Record, prepare
+from stav2a.evaluation.folders.pairs import Pair, find_pairs
+from stav2a.evaluation.folders.pool import measure_all
+from stav2a.evaluation.folders.shuffled import shuffled
+from stav2a.evaluation.folders.summary import markdown, summarise, write_csv
+from stav2a.evaluation.folders.work import Plan, Record, prepare
 from stav2a.metrics.classifier import LOADERS, Unavailable
 
 CHANCES = ("shifted", "shuffled")  # in time; among clips
@@ -121,7 +121,7 @@ def plan_of(args: argparse.Namespace, cache: Path) -> Plan:
 def run(args: argparse.Namespace) -> int:
     try:
         if args.table:
-            from stav2a.evaluation.ablation import run_table
+            from stav2a.evaluation.folders.ablation import run_table
 
             return run_table(args)
         if not args.reference or not args.generated:

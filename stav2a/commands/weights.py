@@ -7,10 +7,12 @@ import logging
 import sys
 from pathlib import Path
 
-from . import fetch
-from .errors import WeightsError
-from .locate import convert_fetched, fetch_paper
-from .sources import PAPER, REQUIRED
+from stav2a.weights import fetch
+from stav2a.weights.errors import WeightsError
+from stav2a.weights.locate import convert_fetched, fetch_paper
+from stav2a.weights.sources import PAPER, REQUIRED
+
+DTYPES = ("fp32", "bf16", "fp16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect = actions.add_parser("check", help="what is here, or whether a checkpoint folder is whole")
     inspect.add_argument("folder", nargs="?", help="a checkpoint folder, compared key by key")
     inspect.add_argument("--memory", action="store_true", help="measure memory by dtype on this processor")
-    inspect.add_argument("--dtype", action="append", choices=["fp32", "bf16", "fp16"], help="only this one, repeatable")
+    inspect.add_argument("--dtype", action="append", choices=DTYPES, help="only this one, repeatable")
 
     make = actions.add_parser("convert", help="write one folder of safetensors that opens offline")
     make.add_argument("--out", type=Path, help="folder to write (default: where --model paper looks)")
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument("--text-encoder", type=Path, help="folder of the text encoder and its tokenizer")
     make.add_argument("--audioldm", type=Path, help="folder with vae/ and vocoder/, or AudioLDM's original file")
     make.add_argument("--cavp", type=Path, help="cavp_epoch66.ckpt, where the release holds no video encoder")
-    make.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the weights written")
+    make.add_argument("--dtype", choices=DTYPES, default="fp32", help="of the weights written")
     make.add_argument("--heads", type=int, metavar="N", help="attention heads of the U-Net")
     make.add_argument("--prediction-type", choices=["v_prediction", "epsilon"], help="what the U-Net predicts")
     make.add_argument("--beta-start", type=float, metavar="X")
@@ -66,10 +68,10 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from . import check
+    from stav2a.weights.check import check_folder
 
     if args.folder:
-        for part, parameters, size in check.check_folder(args.folder):
+        for part, parameters, size in check_folder(args.folder):
             print(f"{part:16} {parameters / 1e6:9.2f} M parameters {size / 1e6:9.1f} MB  fits its configuration")
     elif not args.memory:
         converted = fetch.home() / "paper"
@@ -82,8 +84,9 @@ def run_check(args: argparse.Namespace) -> int:
                 f"[{source.licence}]  {source.about}"
             )
     if args.memory:
-        names = tuple(args.dtype or check.DTYPES)
-        for row in check.memory_table(args.folder or "paper", names):
+        from stav2a.bench.memory import memory_table
+
+        for row in memory_table(args.folder or "paper", tuple(args.dtype or DTYPES)):
             step = "not measured: no instructions for it" if row["step_s"] is None else f"{row['step_s']:.3f} s a step"
             print(
                 f"{row['dtype']:5} weights {row['weights_mb']:8.1f} MB  loaded {row['loaded_mb']:8.1f} MB  "
@@ -93,8 +96,10 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def run_convert(args: argparse.Namespace) -> int:
-    from .check import DTYPES
-    from .folder import convert
+    import torch
+
+    from stav2a.pipeline import STAV2APipeline
+    from stav2a.weights.folder import convert
 
     unet = {} if args.heads is None else {"attention_head_dim": args.heads}
     names = ("prediction_type", "beta_start", "beta_end")
@@ -103,17 +108,17 @@ def run_convert(args: argparse.Namespace) -> int:
         "unet": unet,
         "scheduler": scheduler,
         "ignore": tuple(args.ignore),
-        "dtype": None if args.dtype == "fp32" else DTYPES[args.dtype],
+        "dtype": {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype],
     }
     out = args.out or fetch.home() / "paper"
     given = (args.release, args.text_encoder, args.audioldm)
     if all(given):
-        convert(out, *given, args.cavp, **options)
+        convert(STAV2APipeline, out, *given, args.cavp, **options)
     elif any(given):
         raise WeightsError(
             "Give all of --release, --text-encoder and --audioldm, or none of them to use the hub's cache."
         )
     else:
-        convert_fetched(out, **options)
+        convert_fetched(STAV2APipeline, out, **options)
     print(out)
     return 0

@@ -118,27 +118,3 @@ def read_sound(path: Path) -> tuple[np.ndarray, int, list[str]]:
     elif (np.abs(waveform) >= 0.999).mean() > CLIPPED_SHARE:
         remarks.append("clipped")
     return waveform, rate, remarks
-
-
-def read_flow(path: Path) -> tuple[np.ndarray, float]:
-    """(flow magnitude [T], fps) of a video at its own size, as AV-Align wants it."""
-    import cv2
-
-    from stav2a.metrics.flow import flow_magnitude
-
-    capture = cv2.VideoCapture(str(path))
-    try:
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        if not capture.isOpened() or not fps > 0:
-            raise ValueError(f"{path.name} is no video that can be read.")
-
-        def frames():
-            while True:
-                more, frame = capture.read()
-                if not more:
-                    return
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-        return flow_magnitude(frames()), float(fps)
-    finally:
-        capture.release()

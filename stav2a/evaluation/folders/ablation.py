@@ -27,9 +27,9 @@ from pathlib import Path
 
 import yaml
 
-from stav2a.evaluation.evaluate import Evaluation, evaluate, plan_of, write_results
-from stav2a.evaluation.pairs import VIDEO_SUFFIXES, by_stem, find_pairs, read_captions
-from stav2a.evaluation.summary import is_lower_better
+from stav2a.evaluation.folders.evaluate import Evaluation, evaluate, plan_of, write_results
+from stav2a.evaluation.folders.pairs import VIDEO_SUFFIXES, by_stem, find_pairs, read_captions
+from stav2a.evaluation.folders.summary import is_lower_better
 
 SWITCHES = {
     "Text only": {"use_control": False, "use_onsets": False, "use_global_tokens": False},

@@ -15,7 +15,7 @@ import numpy as np
 
 from stav2a.condition.onset import pick_onsets
 from stav2a.data.foleyworld.world import FoleyWorld
-from stav2a.evaluation.reconstruction import coded_and_decoded, vocoded
+from stav2a.evaluation.models.reconstruction import coded_and_decoded, vocoded
 from stav2a.media.audio import loudness_lufs
 from stav2a.metrics import bank_classifier
 from stav2a.metrics.buzz import frame_buzz_db

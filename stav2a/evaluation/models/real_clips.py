@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.evaluation.foley_figures import as_row
-from stav2a.evaluation.kinds import Label, labels_of
-from stav2a.evaluation.pairs import VIDEO_SUFFIXES
+from stav2a.evaluation.folders.pairs import VIDEO_SUFFIXES
+from stav2a.evaluation.models.foley_figures import as_row
+from stav2a.evaluation.models.kinds import Label, labels_of
 from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_for_model
 from stav2a.metrics.alignment import onset_f1

@@ -1,4 +1,4 @@
-"""How fast an evaluation runs and where its time goes: python -m stav2a.evaluation.speed [--pairs 100]
+"""How fast an evaluation runs and where its time goes: python -m stav2a.evaluation.folders.speed [--pairs 100]
 
 Makes pairs of 10 s sounds in a temporary folder, evaluates them with nothing stored, and prints one JSON
 object.
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from stav2a.evaluation.evaluate import available_plan, evaluate
-from stav2a.evaluation.pairs import find_pairs
-from stav2a.evaluation.work import Plan
+from stav2a.evaluation.folders.evaluate import available_plan, evaluate
+from stav2a.evaluation.folders.pairs import find_pairs
+from stav2a.evaluation.folders.work import Plan
 
 RATE = 16_000
 

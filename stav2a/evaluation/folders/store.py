@@ -10,7 +10,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from stav2a.evaluation.pairs import Pair, read_flow
+from stav2a.evaluation.folders.pairs import Pair
+from stav2a.metrics.flow import read_flow
 
 RECORD_VERSION = 3
 APART = ("arrays", "series")  # fields that are arrays and stand beside the JSON of the others

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from stav2a.denoise.conditions import Conditions
+from stav2a.models.build import build, build_controlnet
 from stav2a.presets import ONSET_CHANNELS, TIMELINES, UNET
-from stav2a.train.runtime.parts import build, build_controlnet
 
 TOKENS = 32  # of a caption
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stav2a.evaluation.work import Record
+from stav2a.evaluation.folders.work import Record
 from stav2a.metrics.chance import EDGE_S, against_others, inside_edges
 from stav2a.metrics.clip_scores import FRAME_S, METRICS, PairMetric
 from stav2a.metrics.envelope import without_edges

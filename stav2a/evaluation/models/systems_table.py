@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.evaluation.evaluate import available_plan, evaluate
-from stav2a.evaluation.pairs import VIDEO_SUFFIXES, Pair, read_captions
-from stav2a.evaluation.summary import is_lower_better
-from stav2a.evaluation.work import Plan
+from stav2a.evaluation.folders.evaluate import available_plan, evaluate
+from stav2a.evaluation.folders.pairs import VIDEO_SUFFIXES, Pair, read_captions
+from stav2a.evaluation.folders.summary import is_lower_better
+from stav2a.evaluation.folders.work import Plan
 from stav2a.media.audio import read_audio, write_wav
 from stav2a.media.frames import read_for_model
 

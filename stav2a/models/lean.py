@@ -21,10 +21,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from .check import WEIGHT_NAMES, known_class
-from .errors import WeightsError
-from .half import folded, halved
-from .load import load_strict
+from stav2a.models.checkpoints import checkpoint_folder
+from stav2a.weights.check import WEIGHT_NAMES, known_class
+from stav2a.weights.errors import WeightsError
+from stav2a.weights.half import folded, halved
+from stav2a.weights.load import load_strict
 
 UNET_FILE = WEIGHT_NAMES[0]
 TRAINED_ON = {"vae": ("encoder.", "quant_conv."), "video_encoder": ("",)}  # beginnings of the tensors that count
@@ -47,7 +48,7 @@ def write_lean(
     shared: beginnings of names in the U-Net that lie in `../shared/unet`, written by whoever comes first; the others
     must agree with them. half: fp16. notes: Markdown for the model card.
     """
-    from .card import card
+    from stav2a.models.card import card
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,8 +125,6 @@ def base_folder(folder: Path, name: str) -> Path:
     beside = (folder / name).resolve()  # the folder itself may not be there yet
     if (beside / "model_index.json").is_file():
         return beside
-    from stav2a.models.checkpoints import checkpoint_folder
-
     return checkpoint_folder(name)
 
 

@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stav2a.evaluation.dials_figure import figure, turned
+    from stav2a.evaluation.models.dials_figure import figure, turned
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 
@@ -157,7 +157,7 @@ def measured(pipe, clips: HeardClips, dials: Dials) -> dict:
 
 
 def judged(clips: HeardClips, waves: list[list[np.ndarray]], rate: int) -> dict:
-    from stav2a.evaluation.foley_figures import gain
+    from stav2a.evaluation.models.foley_figures import gain
     from stav2a.media.audio import loudness_lufs
     from stav2a.metrics.bank_classifier import describe, rank_of
     from stav2a.metrics.chance import bootstrap_ci

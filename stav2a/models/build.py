@@ -1,0 +1,44 @@
+"""Untrained parts of a model by name and size."""
+
+from __future__ import annotations
+
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import SpeechT5HifiGan
+
+from stav2a import presets
+from stav2a.condition.attentive_pool import AttentivePooling
+from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.onset import LocalFeatures
+from stav2a.denoise.control import TemporalControlNet
+from stav2a.sound.vae import build_vae
+from stav2a.sound.vocoder import build_vocoder
+
+CLASSES = {
+    "video_encoder": CAVPVideoEncoder,
+    "local_features": LocalFeatures,
+    "attentive_pool": AttentivePooling,
+    "unet": UNet2DConditionModel,
+    "controlnet": TemporalControlNet,
+    "vae": AutoencoderKL,
+    "vocoder": SpeechT5HifiGan,
+}
+
+
+def build(name: str, model: str):
+    """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net."""
+    if name == "vae":
+        return build_vae(model)
+    if name == "vocoder":
+        return build_vocoder(model)
+    table = {
+        "video_encoder": presets.VIDEO_ENCODER,
+        "local_features": presets.LOCAL_FEATURES,
+        "attentive_pool": presets.ATTENTIVE_POOL,
+        "unet": presets.UNET,
+    }
+    return CLASSES[name](**table[name][model])
+
+
+def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlNet:
+    channels = presets.LOCAL_FEATURES[model]["local_dim"] + presets.ONSET_CHANNELS[model]
+    return TemporalControlNet.from_unet(unet, conditioning_channels=channels)

@@ -35,18 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "cache":
             command.add_argument("--workers", type=int, default=1)
             command.add_argument("--per-shard", type=int, default=64)
-    from . import prepare_command
+    from . import concat_set, prepare_command
 
     text = "make shards to train on from videos and captions"
     prepare_command.add_arguments(commands.add_parser("prepare", help=text, description=text))
+    text = "join videos in pairs: a test set of clips in which something else happens"
+    concat_set.add_arguments(commands.add_parser("concat", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.data_command == "prepare":
-        from . import prepare_command
+    if args.data_command in ("prepare", "concat"):
+        from . import concat_set, prepare_command
 
         try:
-            return prepare_command.run(args)
+            return (prepare_command if args.data_command == "prepare" else concat_set).run(args)
         except ValueError as error:
             raise InputError(str(error)) from error
     options = {

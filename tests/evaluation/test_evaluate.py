@@ -9,16 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+import torch
 from clips import black, run_ffmpeg
 
 from stav2a.evaluation.folders import evaluate as evaluation
 from stav2a.evaluation.folders import pool
+from stav2a.evaluation.folders.align_acc import AlignAcc
 from stav2a.evaluation.folders.pairs import find_pairs, read_captions, read_sound
 from stav2a.evaluation.folders.store import identity
 from stav2a.evaluation.folders.summary import markdown, summarise
 from stav2a.evaluation.folders.work import Plan, Record, measure_pair, settings_of
 from stav2a.metrics.alignment import onset_f1
-from stav2a.metrics.classifier import Tagger
+from stav2a.metrics.classifier import Tagger, Unavailable
 from stav2a.metrics.onsets import detect_onsets
 from stav2a.weights import reach
 
@@ -184,6 +186,52 @@ def test_hubs_out_of_reach_are_asked_once_and_the_other_scores_stand(folders, tm
     ]
     assert set(asked) == {"https://huggingface.co"}
     assert "Retrying" not in capsys.readouterr().err
+
+
+def test_the_first_seconds_alone(folders, tmp_path, capsys):
+    """Both sides are cut: what happens later counts for nothing (Table I, 4 s and 8 s)."""
+    reference, generated = folders
+    for folder, later in ((reference, 2.6), (generated, 3.3)):
+        soundfile.write(folder / "clip0.wav", burst_sound([0.5, 1.2, later], 7), RATE)
+    scores = {}
+    for seconds in (None, 2.0):
+        given = [] if seconds is None else ["--seconds", seconds]
+        command = ["--reference", reference, "--generated", generated, "--networks", "--out", tmp_path / "out", *given]
+        assert evaluation.run(arguments(*command, "--workers", 1, "--json")) == 0
+        capsys.readouterr()
+        rows = (tmp_path / "out" / "clips.csv").read_text().splitlines()
+        columns, values = rows[0].split(","), rows[1].split(",")
+        scores[seconds] = dict(zip(columns, values, strict=True))
+    assert float(scores[None]["onset_f1_50ms"]) < 1.0 == float(scores[2.0]["onset_f1_50ms"])
+    assert float(scores[2.0]["onsets_reference"]) == 2
+    assert evaluation.run(arguments("--reference", reference, "--generated", generated, "--seconds", 0)) == 2
+    assert "--seconds must lie between" in capsys.readouterr().err
+
+
+def test_align_acc_judges_windows_and_stands_beside_its_chance(tmp_path):
+    """The built-in classifier, and one that knows what it is given."""
+    from stav2a.data.cli import write_clip
+    from stav2a.data.foleyworld.world import FoleyWorld
+
+    sample = FoleyWorld(duration_s=5.12, size=96)[0]
+    write_clip(tmp_path / "clip.mp4", sample.frames, 25.0, sample.waveform)
+    model = AlignAcc("ta-v2a")
+    seen = model.see(tmp_path / "clip.mp4", 5.12)
+    own, rolled = model(seen, sample.waveform, 3, 0)
+    assert own in (0.0, 1.0) and set(rolled) <= {0.0, 1.0} and len(rolled) == 3
+    asked = []
+
+    def classifier(latents, times, pictures):
+        asked.append((latents[:, 0, :, 0].clone(), list(latents.shape), list(pictures.shape), times.tolist()))
+        return torch.ones(len(latents)) if len(asked) == 1 else -torch.ones(len(latents))
+
+    model.pipe.system.aligner.forward = classifier
+    own, rolled = model(seen, sample.waveform, 2, 0)
+    assert (own, rolled.tolist()) == (1.0, [0.0, 0.0])
+    assert asked[0][1:] == ([2, 8, 64, 16], [2, 64, 256], [0.0, 0.0])  # windows of 2.56 s, as in training
+    assert not torch.equal(asked[0][0], asked[1][0])
+    with pytest.raises(Unavailable, match="compact has no alignment classifier"):
+        AlignAcc("compact")
 
 
 def test_new_weights_of_the_classifier_make_stored_results_old(folders, tmp_path, monkeypatch):

@@ -86,7 +86,8 @@ def available_plan(plan: Plan) -> tuple[Plan, list[str]]:
 
     networks = tuple(name for name in plan.networks if works(networks=(name,)))
     clap, pam = plan.clap and works(clap=True), plan.pam and works(pam=True)
-    return dataclasses.replace(plan, networks=networks, clap=clap, pam=pam), sentences
+    align = plan.align if plan.align and works(align=plan.align) else ""
+    return dataclasses.replace(plan, networks=networks, clap=clap, pam=pam, align=align), sentences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +99,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--networks", nargs="*", default=["bank"], choices=list(LOADERS), help="for FD, KL and IS")
     parser.add_argument("--clap", action="store_true", help="CLAP score; downloads its weights")
     parser.add_argument("--pam", action="store_true", help="PAM; needs the package msclap and downloads its weights")
+    parser.add_argument(
+        "--align", nargs="?", const="ta-v2a", default="", metavar="MODEL",
+        help="Align Acc, by the classifier of this model (default: ta-v2a); needs --videos",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seconds", type=float, help="score the first seconds of every clip alone, as 4 and 8 in Table I"
+    )
     parser.add_argument(
         "--chance", choices=CHANCES, default="shifted", help="chance level by shifts in time (default) or other clips"
     )
@@ -111,7 +119,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def plan_of(args: argparse.Namespace, cache: Path) -> Plan:
     if args.trials < 1:
         raise ValueError(f"--trials must be at least 1, not {args.trials}")
-    plan = Plan(tuple(args.networks), args.clap, args.pam, args.trials, args.seed, str(cache))
+    if args.seconds is not None and not 0.1 <= args.seconds <= 3600:
+        raise ValueError(f"--seconds must lie between 0.1 and 3600, not {args.seconds:g}")
+    plan = Plan(tuple(args.networks), args.clap, args.pam, args.align, args.seconds, args.trials, args.seed, str(cache))
     plan, sentences = available_plan(plan)
     for sentence in sentences:
         print(f"left out: {sentence}", file=sys.stderr)
@@ -129,13 +139,14 @@ def run(args: argparse.Namespace) -> int:
         pairs, skipped = find_pairs(args.reference, args.generated, args.videos, args.captions)
         if not pairs:
             raise ValueError(f"{args.reference} and {args.generated} have no file name in common.")
+        generated = Path(args.generated).resolve()
+        out = Path(args.out) if args.out else generated.with_name(f"{generated.name}_evaluation")
+        plan = plan_of(args, out / "stored")
+        out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    generated = Path(args.generated).resolve()
-    out = Path(args.out) if args.out else generated.with_name(f"{generated.name}_evaluation")
-    out.mkdir(parents=True, exist_ok=True)
-    result = evaluate(pairs, plan_of(args, out / "stored"), args.workers, skipped, True, args.chance)
+    result = evaluate(pairs, plan, args.workers, skipped, True, args.chance)
     write_results(out, result)
     if args.json:
         print(json.dumps(result.to_json()))

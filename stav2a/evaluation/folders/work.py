@@ -24,6 +24,8 @@ class Plan:
     networks: tuple[str, ...] = ("bank",)
     clap: bool = False
     pam: bool = False
+    align: str = ""  # checkpoint with the classifier of Align Acc; empty: not asked
+    seconds: float | None = None  # of every clip, from its beginning; None: all of it
     trials: int = 20
     seed: int = 0
     cache: str = ""  # folder of stored results
@@ -62,6 +64,10 @@ def prepare(plan: Plan) -> None:
             _models["clap"] = ClapScore()
         if plan.pam:
             _models["pam"] = Pam()
+    if plan.align:
+        from stav2a.evaluation.folders.align_acc import AlignAcc
+
+        _models["align"] = AlignAcc(plan.align)
 
 
 def measure_pair(pair: Pair, plan: Plan) -> Record:
@@ -92,11 +98,13 @@ def _measure(pair: Pair, plan: Plan) -> Record:
     with _Clock(record.seconds, "read"):
         reference, rate_r, remarks_r = read_sound(pair.reference)
         generated, rate_g, remarks_g = read_sound(pair.generated)
+        if plan.seconds:
+            reference, generated = reference[: round(plan.seconds * rate_r)], generated[: round(plan.seconds * rate_g)]
     record.remarks += [f"reference: {text}" for text in remarks_r] + [f"generated: {text}" for text in remarks_g]
 
     flow = None
     if pair.video:
-        flow = _tried(record, "flow", lambda: _flow(pair.video, plan.cache))
+        flow = _tried(record, "flow", lambda: _flow(pair.video, plan.cache, plan.seconds))
     with _Clock(record.seconds, "alignment"):
         scores = score_sounds((reference, rate_r), (generated, rate_g), plan.trials, plan.seed, flow)
     record.scores, record.inside, record.trials = scores.scores, scores.inside, scores.trials
@@ -115,6 +123,8 @@ def _measure(pair: Pair, plan: Plan) -> Record:
         _tried(record, "clap", lambda: _judge(record, "clap", sounds, pair.caption))
     if plan.pam:
         _tried(record, "pam", lambda: _judge(record, "pam", sounds))
+    if plan.align and pair.video:
+        _tried(record, "align", lambda: _align(record, pair.video, sounds, plan))
     return record
 
 
@@ -133,8 +143,10 @@ def _said(error: Exception) -> str:
     return lines[0][:300]
 
 
-def _flow(video: Path, cache: str) -> tuple[np.ndarray, float]:
+def _flow(video: Path, cache: str, seconds: float | None) -> tuple[np.ndarray, float]:
     magnitude, fps = stored_flow(video, cache)
+    if seconds:
+        magnitude = magnitude[: round(seconds * fps)]
     return flow_peaks(magnitude, fps), fps
 
 
@@ -159,6 +171,20 @@ def _judge(record: Record, name: str, sounds: dict[str, tuple[np.ndarray, int]],
     for side, ending in (("generated", ""), ("reference", "_reference")):
         waveform, rate = sounds[side]
         record.scores[name + ending] = model(resample(waveform, rate, model.sample_rate), *caption)
+
+
+def _align(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:
+    """Align Acc of both sounds, and of the generated one rolled in time, which is its chance level."""
+    model = _models["align"]
+    waveform, rate = sounds["generated"]
+    seen = model.see(video, len(waveform) / rate)
+    for side, ending in (("generated", ""), ("reference", "_reference")):
+        waveform, rate = sounds[side]
+        trials = 0 if ending else plan.trials
+        own, rolled = model(seen, resample(waveform, rate, model.sample_rate), trials, plan.seed)
+        record.scores[f"align_acc{ending}"] = own
+        if not ending:
+            record.inside["align_acc"], record.trials["align_acc"] = own, rolled.tolist()
 
 
 def _caption_control(record: Record, cls: str) -> None:

@@ -54,7 +54,7 @@ class TrainConfig:
     validation_batches: int = 8
     save_every: int = 500
     keep: int = 2
-    keep_best: bool = False  # export the best validation loss alone; else the last weights win
+    keep_best: bool = False  # export the best validation alone (`Stage.cost`); else the last weights win
     max_minutes: float = 0.0  # 0: no limit; a run that reaches it decays, validates and exports at once
     trackers: list[str] = field(default_factory=list)  # of: tensorboard, trackio
     options: dict = field(default_factory=dict)  # what one stage alone needs

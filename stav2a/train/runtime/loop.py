@@ -171,11 +171,12 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
             if step % config.validate_every == 0 or last:
                 with ema.swapped_in(bare):
                     measures = validate(accelerator, model, bare, config)
-                    best, state["best"] = measures["loss"] < state["best"], min(state["best"], measures["loss"])
                     with put_together(bare, twin, accelerator) as heard:
                         if accelerator.is_main_process:
                             measures.update(heard.listen(folder / "samples"))
                             show(accelerator, config, folder / "samples", step)
+                            cost = heard.cost(measures)
+                            best, state["best"] = cost < state["best"], min(state["best"], cost)
                             if best or (last and not config.keep_best):
                                 heard.export(Path(config.parts))
                 record(accelerator, folder, step, {f"validation/{k}": v for k, v in measures.items()})

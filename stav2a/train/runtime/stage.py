@@ -88,6 +88,10 @@ class Stage(nn.Module):
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         return [p for p in self.parameters() if p.requires_grad]
 
+    def cost(self, measures: dict[str, float]) -> float:
+        """What `keep_best` wants the least of: of a validation's losses and what `listen` measured."""
+        return measures["loss"]
+
     def export(self, folder: Path) -> None:
         """Write the trained parts into a checkpoint folder, a subfolder each."""
         raise NotImplementedError

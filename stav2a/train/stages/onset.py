@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stav2a.condition.cavp import CAVPVideoEncoder
-from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability, pick_onsets
+from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability
 from stav2a.models.build import build
 from stav2a.presets import TIMELINES, VIDEO_ENCODER
 from stav2a.train.runtime.config import TrainConfig, checked_chance
@@ -18,19 +18,19 @@ from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.runtime.stage import Stage, seed_of
 from stav2a.train.sources.clip_source import clip_sources, label_delay_s
 from stav2a.train.sources.clips import resized_crop, side_by_side, varied
-
-THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+from stav2a.train.stages.onset_threshold import best_threshold
 
 
 class OnsetStage(Stage):
     """Trains the local features, and the video encoder with them unless `options.freeze_encoder` is set.
 
     Options besides those of `clip_source.py`: `label_delay_s`, `onset_weight` (3; of the rare class), `heard_clips`
-    (64; validation clips for the onset F1), `fine_tune` (go on from the local features in `parts`; false: they start
-    anew), `frozen_stages` (0; as in mmaction: 1 keeps the stem and the first level of a trained video encoder as they
-    are, which saves a third of a step's time, 2 the second level too), `beside` (0; chance that a training clip shares
-    its picture with another one, whose onsets count too), `least_crop` (none; every training clip is cropped to at
-    least so much of its width and height and scaled to the model's pictures, so that a cache may hold larger ones).
+    (64; validation clips that choose threshold and checkpoint), `fine_tune` (go on from the local features in `parts`;
+    false: they start anew), `frozen_stages` (0; as in mmaction: 1 keeps the stem and the first level of a trained video
+    encoder as they are, which saves a third of a step's time, 2 the second level too), `beside` (0; chance that a
+    training clip shares its picture with another one, whose onsets count too), `least_crop` (none; every training clip
+    is cropped to at least so much of its width and height and scaled to the model's pictures, so that a cache may hold
+    larger ones).
     A video encoder in `parts` is always gone on from; temporal blocks and spatial peaks that it lacks join it.
     """
 
@@ -101,9 +101,7 @@ class OnsetStage(Stage):
 
     @torch.no_grad()
     def listen(self, folder: Path) -> dict[str, float]:
-        """Onset F1 at ±50 ms on validation clips, at the threshold that is best there (kept for the export)."""
-        from stav2a.metrics.alignment import count_matches
-
+        """Gain over chance and F1 at ±50 ms on validation clips, at the threshold of the largest gain, which stays."""
         curves, times = [], []
         for index in range(self.heard_clips):
             plan = self.worlds["val"].plan(index)
@@ -112,16 +110,13 @@ class OnsetStage(Stage):
             _, logits = self.local_features(self.video_encoder(pixels))
             curves.append(onset_probability(logits)[0].cpu().numpy())
             times.append([time + self.delay_s for time in plan.score.onsets_s])
-        scores = {}
-        for threshold in THRESHOLDS:
-            hits = picked = 0
-            for curve, true in zip(curves, times, strict=True):
-                found = pick_onsets(curve, self.timeline.step_s, threshold)
-                hits += count_matches(true, found, 0.05)
-                picked += len(found)
-            scores[threshold] = 2 * hits / max(picked + sum(map(len, times)), 1)
-        self.threshold = max(scores, key=scores.get)
-        return {"onset_f1_50ms": scores[self.threshold], "threshold": self.threshold}
+        judged = best_threshold(curves, times, self.timeline.step_s)
+        self.threshold = judged.threshold
+        return {"onset_gain_50ms": judged.gain, "onset_f1_50ms": judged.f1, "threshold": judged.threshold}
+
+    def cost(self, measures: dict[str, float]) -> float:
+        """The best checkpoint has the largest gain over chance: a loss, like F1, can fall by firing everywhere."""
+        return -measures["onset_gain_50ms"]
 
     def export(self, folder: Path) -> None:
         self.video_encoder.save_pretrained(folder / "video_encoder")

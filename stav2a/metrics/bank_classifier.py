@@ -112,7 +112,7 @@ class BankClassifier(nn.Module):
         if not (folder / "model.safetensors").is_file():
             raise FileNotFoundError(
                 f"There is no trained bank classifier in {folder}; make it with "
-                f"`python -m stav2a train classifier bank=FOLDER out={folder}`."
+                f"`python -m stav2a train classifier --config configs/compact/classifier.yaml bank=FOLDER`."
             )
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model = cls(**{**config, "channels": tuple(config["channels"])})

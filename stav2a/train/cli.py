@@ -16,6 +16,7 @@ STAGES = {
     "onset": ("stav2a.train.stages.onset", "OnsetStage"),
     "t2a": ("stav2a.train.stages.diffusion", "T2AStage"),
     "v2a": ("stav2a.train.stages.table_three", "VariedV2A"),
+    "classifier": ("stav2a.train.stages.classifier", "ClassifierStage"),
 }
 OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, which bears the system's name
     "tiva-layout": ("stav2a.train.stages.tiva_layout", "TiVALayoutStage"),
@@ -42,7 +43,7 @@ def systems_trained() -> list[str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "stage",
-        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "classifier", "average", "assemble"],
+        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "average", "assemble"],
         help="what to train; average: mean weights of several trainings; assemble: a checkpoint of trained parts",
     )
     parser.add_argument("--config", help="YAML file of settings")
@@ -53,10 +54,6 @@ def run(args: argparse.Namespace) -> int:
     from stav2a.train.runtime.config import TrainConfig
 
     try:
-        if args.stage == "classifier":  # no part of the model: the embedder of FD_bank, KL_bank and IS_bank
-            from stav2a.train.stages.classifier import run as train_classifier
-
-            return train_classifier(args.settings)
         config = TrainConfig.load(args.config, args.settings)
         if args.stage == "average":
             from stav2a.train.runtime.average import average

@@ -24,17 +24,25 @@ FLOOR = LOG_FLOOR**2  # power of silence
 class Examples:
     """`examples(index)` -> (log-mel float32 [M, F], target float32 [C]); a function of seed and index alone."""
 
-    def __init__(self, bank: SoundBank, window_s: float, seed: int, mixed: float = 0.5):
-        self.classes, self.seed, self.mixed = bank.classes, seed, mixed
+    def __init__(
+        self, bank: SoundBank, window_s: float, seed: int, mixed: float = 0.5, classes: list[str] | None = None
+    ):
+        """classes: names in the order of the targets; those without a recording in `bank` never come up."""
+        self.classes, self.seed, self.mixed = classes or bank.classes, seed, mixed
         self.frames = round(window_s * COMPACT.sample_rate / COMPACT.hop_length)
         self.mels: list[list[tuple[str, list[np.ndarray]]]] = []  # class -> recordings -> one log-mel a speed
         for name in self.classes:
             entries = bank.by_class(name)
             self.mels.append([(e.kind, [mel_at(bank.load(e), speed) for speed in SPEEDS]) for e in entries])
+        self.heard = [place for place, recordings in enumerate(self.mels) if recordings]
+        if not self.heard:
+            raise ValueError("The sound bank holds no recording of any of the classes.")
 
     def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([self.seed, index])
-        first, second = rng.integers(0, len(self.classes), 2)  # classes are equally likely, however rich
+        first, second = (
+            self.heard[k] for k in rng.integers(0, len(self.heard), 2)
+        )  # classes are equally likely, however rich
         target = np.zeros(len(self.classes), np.float32)
         power, share = self.laid(first, rng), 1.0
         if rng.random() < self.mixed:  # between-class learning (Tokozume et al. 2018): as loud, so much in the label

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from stav2a.generation.batch import Outcome, Task, run_batch
 from stav2a.generation.processes import Processes
-from stav2a.generation.settings import ORIGINAL_AUDIO, SAMPLERS, Settings, check_onsets
+from stav2a.generation.settings import (
+    BUILT_IN,
+    LOUDNESS_LUFS,
+    OFF,
+    ORIGINAL_AUDIO,
+    SAMPLERS,
+    Settings,
+    check_onsets,
+)
 from stav2a.media.clip_files import collect, folder_names, number, shown
 from stav2a.media.limits import InputError
 from stav2a.models import precision
@@ -37,7 +45,11 @@ FLAGS = {  # flag: (field of Settings, type, help)
     "--length": ("length_s", number, "its length in seconds; without: to the end"),
     "--original": ("original_audio", str, f"the clip's own sound: {', '.join(ORIGINAL_AUDIO)}"),
     "--original-gain": ("original_gain_db", number, "its gain in dB where it is mixed in"),
-    "--loudness": ("loudness_lufs", number, "level of the new sound in LUFS"),
+    "--describe": (
+        "describe",
+        str,
+        "who captions clips without a caption: built-in (default), off, or a vision-language model of the hub",
+    ),
 }
 
 
@@ -45,15 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clips", nargs="+", metavar="CLIP", help="video file, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder a clip is made in it")
     for flag, (field, kind, what) in FLAGS.items():
-        parser.add_argument(flag, dest=field, type=kind, default=None, help=what)
+        optional = {"nargs": "?", "const": BUILT_IN} if field == "describe" else {}
+        parser.add_argument(flag, dest=field, type=kind, default=None, help=what, **optional)
+    parser.add_argument(
+        "--loudness",
+        type=_loudness,
+        metavar="LUFS",
+        help=f"level of the new sound in LUFS, {LOUDNESS_LUFS:g} by default; off: as the model made it",
+    )
     parser.add_argument("--onsets", type=Path, metavar="FILE", help="JSON with the onset times the sound shall follow")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings.json of a run; other flags win over it")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="CSV with the columns clip and caption")
-    parser.add_argument(
-        "--describe-with",
-        metavar="REPO",
-        help="vision-language model of the hub that captions clips without a caption; out of reach, they go on without",
-    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; without: the best there is")
     parser.add_argument(
         "--dtype",
@@ -76,8 +90,6 @@ def run(args: argparse.Namespace) -> int:
     clips = collect(args.clips, args.out)
     names, captions = folder_names(clips), captions_of(args.captions)
     told = {clip: _captioned(settings, captions, clip) for clip in clips}
-    if args.describe_with:
-        told = described(told, args.describe_with)
     tasks = [Task(clip, told[clip], args.out / names[clip]) for clip in clips]
 
     processes = Processes()
@@ -101,6 +113,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
     settings = Settings() if args.settings is None else Settings.from_json(_read(args.settings))
     given = {field: getattr(args, field) for field, _, _ in FLAGS.values()}
     changes = {field: value for field, value in given.items() if value is not None}
+    if args.loudness is not None:
+        changes["loudness_lufs"] = None if args.loudness == OFF else args.loudness
     if args.onsets is not None:
         changes["onsets_s"] = onsets_of(args.onsets)
     return replace(settings, **changes).validated()
@@ -127,25 +141,13 @@ def captions_of(path: Path | None) -> dict[str, str]:
     return {row["clip"]: row["caption"] or "" for row in rows}
 
 
-def described(told: dict[Path, Settings], repository: str) -> dict[Path, Settings]:
-    """Captions by a vision-language model for clips that have none; the model's own way where it cannot be had."""
-    from stav2a.commands.describe import Describer
-    from stav2a.weights.errors import WeightsError
-
-    describe = Describer(repository)
-    try:
-        return {
-            clip: own if own.prompt.strip() else replace(own, prompt=describe(clip)).validated()
-            for clip, own in told.items()
-        }
-    except WeightsError as missing:
-        print(f"No captions are made: {missing}", file=sys.stderr)
-        return told
-
-
 def _captioned(settings: Settings, captions: dict[str, str], clip: Path) -> Settings:
     caption = captions.get(str(clip), captions.get(clip.name))
     return settings if caption is None else replace(settings, prompt=caption).validated()
+
+
+def _loudness(text: str) -> float | str:
+    return OFF if text == OFF else number(text)
 
 
 def _read(path: Path) -> str:

@@ -19,10 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=number, default=0.0, help="where the used part begins, in seconds")
     parser.add_argument("--length", type=number, default=None, help="its length in seconds; without: to the end")
     parser.add_argument("--device", help="cpu, cuda, mps; without: the best there is")
+    parser.add_argument("--describe", action="store_true", help="say what is seen to sound as well, where it is sure")
     parser.add_argument("--json", action="store_true", help="print one JSON object a clip, which --onsets reads")
 
 
 def run(args: argparse.Namespace) -> int:
+    from stav2a.generation.describe import look
     from stav2a.generation.engine import Engine
 
     settings = Settings(model=args.model, start_s=args.start, length_s=args.length).validated()
@@ -31,6 +33,9 @@ def run(args: argparse.Namespace) -> int:
     for clip in collect(args.clips):
         try:
             found = predict(engine, clip, settings)
+            if args.describe:
+                seen = look(clip, settings.start_s, settings.length_s)
+                found["seen"] = [suggestion.to_json() for suggestion in seen]
         except InputError as error:
             failed += 1
             print(f"{shown(clip)}: {error}", file=sys.stderr, flush=True)
@@ -38,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(found), flush=True)
         else:
-            print(f"{shown(clip)}: {' '.join(f'{t:.2f}' for t in found['onsets_s']) or 'no onsets'}", flush=True)
+            times = " ".join(f"{t:.2f}" for t in found["onsets_s"]) or "no onsets"
+            named = "; ".join(one["caption"] for one in found["seen"]) or "not sure" if args.describe else ""
+            print(f"{shown(clip)}: {times}{f' ({named})' if named else ''}", flush=True)
     return 2 if failed else 0
 
 

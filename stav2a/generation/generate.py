@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stav2a.generation.describe import Caption, caption_of
 from stav2a.generation.result import Result, Take, measure, write_bundle, written_together
-from stav2a.generation.settings import Settings, check_onsets, check_system
+from stav2a.generation.settings import OFF, Settings, check_onsets, check_system
 from stav2a.media import (
     Cancelled,
     Clip,
@@ -43,11 +44,12 @@ def never() -> bool:
 
 @dataclass
 class Job:
-    """A clip on its way: what was read, and the seconds each stage took."""
+    """A clip on its way: what was read, and the seconds each stage took. `settings` hold the caption that is used."""
 
     path: Path
     settings: Settings
     clip: Clip | None = None
+    caption: Caption | None = None
     original: np.ndarray | None = None
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -85,10 +87,14 @@ def generate(
 
 
 def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] = never) -> None:
-    """Fill in the job's frames, and its own sound where it is asked for."""
+    """Fill in the job's frames and caption, and its own sound where it is asked for."""
     settings, timeline = job.settings, pipeline.timeline
-    check_system(settings, getattr(pipeline, "system", None))
-    with job.timed("read"):
+    system = getattr(pipeline, "system", None)
+    check_system(settings, system)
+    if system is not None and not system.hears_caption:
+        settings = replace(settings, describe=OFF)
+    with job.timed("read"), ThreadPoolExecutor(1) as beside:
+        captioning = beside.submit(caption_of, job.path, settings, limits, cancelled)
         job.clip = read_for_model(job.path, timeline, settings.start_s, settings.length_s, limits, cancelled)
         if settings.onsets_s is not None:
             check_onsets(settings.onsets_s, job.clip.duration_s)
@@ -101,6 +107,8 @@ def read(job: Job, pipeline, limits: Limits = DEFAULT_LIMITS, cancelled: Callabl
                 limits=limits,
                 cancelled=cancelled,
             )
+        job.caption = captioning.result()
+        job.settings = replace(job.settings, prompt=job.caption.text)
 
 
 def compute(job: Job, engine: Engine, cancelled: Callable[[], bool] = never) -> Iterator[Progress]:
@@ -218,11 +226,13 @@ def _result(job: Job, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
         leveled = fit_loudness(waveform, rate, job.settings.loudness_lufs)
         takes.append(Take(seed, out_dir / f"{name}.mp4", out_dir / f"{name}.wav", leveled, mel, []))
     used = output.settings
+    prompt = used.get("prompt", job.settings.prompt)  # a system may find or reword the caption
+    caption = Caption(prompt, "model") if prompt and job.caption.source == "none" else job.caption
     return Result(
         clip=job.path,
         settings=replace(
             job.settings,
-            prompt=used.get("prompt", job.settings.prompt),  # a system may find or reword the caption
+            prompt=prompt,
             steps=used["num_inference_steps"],
             guidance_scale=used["guidance_scale"],
             video_guidance_scale=used["video_guidance_scale"],
@@ -242,6 +252,8 @@ def _result(job: Job, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
         dtype=output.dtype,
         layout=None if output.layout is None else np.asarray(output.layout, np.float32),
         predicted_layout=output.predicted_layout,
+        caption_source=caption.source,
+        seen=caption.seen,
     )
 
 

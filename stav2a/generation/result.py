@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.condition.eyes import Suggestion
 from stav2a.generation.settings import Settings
 
 STALE_S = 3600.0  # no run writes that long
@@ -41,7 +42,8 @@ class Result:
     `settings` are complete: the checkpoint's defaults are filled in. `stages` are seconds by stage; `seconds`
     leaves out loading the model and waiting for the device. `dtype`: what the networks computed in. `original_…`
     is None where the clip's own sound was not asked for or is not there. `layout` and `predicted_layout`: float32
-    [rows, bands], the audio layout that was followed, and the predicted one (TiVA).
+    [rows, bands], the audio layout that was followed, and the predicted one (TiVA). `caption_source` says where the
+    caption in `settings` comes from (`describe.Caption`), `seen` what else the built-in describer saw.
     """
 
     clip: Path
@@ -64,6 +66,8 @@ class Result:
     dtype: str = "float32"
     layout: np.ndarray | None = None
     predicted_layout: np.ndarray | None = None
+    caption_source: str = "given"
+    seen: tuple[Suggestion, ...] = ()
 
     def to_json(self) -> dict:
         """The command line's object: the first take on top, all of them under `takes`."""
@@ -87,6 +91,9 @@ class Result:
             "seed": self.seed,
             "steps": self.settings.steps,
             "guidance": self.settings.guidance_scale,
+            "caption": self.settings.prompt,
+            "caption_source": self.caption_source,
+            "seen": [suggestion.to_json() for suggestion in self.seen],
             "onsets_s": rounded(self.onsets_s),
             "predicted_onsets_s": rounded(self.predicted_onsets_s),
             "seconds": round(self.seconds, 4),

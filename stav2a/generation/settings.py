@@ -12,6 +12,8 @@ from stav2a.media.limits import InputError
 
 SAMPLERS = ("dpm++2m", "unipc", "ddim", "ddpm")
 ORIGINAL_AUDIO = ("replace", "mix", "reference")
+LOUDNESS_LUFS = -23.0  # of the new sound unless told otherwise: EBU R 128
+BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
 MAX_PROMPT = 500  # characters
 MAX_ONSETS = 2000
 
@@ -48,8 +50,10 @@ class Settings:
 
     `onsets_s` counts from the start of the used part. `original_audio`: "replace" leaves the clip's own sound
     unread, "reference" compares with it (figure, measures), "mix" also keeps it under the new sound.
-    `loudness_lufs` is the level of the new sound. `layout` holds rows of LAYOUT_BANDS values in [0, 1], a painted
-    audio layout in place of the predicted one (TiVA); the scales of the negative caption and of alignment are TA-V2A's.
+    `loudness_lufs` is the level of the new sound. Without a `prompt` the clip is captioned by what `describe` names:
+    "built-in" (the pretrained eyes, silent when unsure), "off", or a vision-language model of the hub. `layout` holds
+    rows of LAYOUT_BANDS values in [0, 1], a painted audio layout in place of the predicted one (TiVA); the scales of
+    the negative caption and of alignment are TA-V2A's.
     """
 
     prompt: str = ""
@@ -68,7 +72,8 @@ class Settings:
     length_s: float | None = None
     original_audio: str = "replace"
     original_gain_db: float = 0.0
-    loudness_lufs: float | None = None
+    loudness_lufs: float | None = LOUDNESS_LUFS
+    describe: str = BUILT_IN
     onsets_s: tuple[float, ...] | None = None
     layout: tuple[tuple[float, ...], ...] | None = None
 
@@ -81,8 +86,9 @@ class Settings:
                 values[name] = _number(value, *rule)
         for name in ("prompt", "negative_prompt"):
             values[name] = _text(getattr(self, name), "caption" if name == "prompt" else "negative caption")
-        if not isinstance(self.model, str) or not self.model.strip() or len(self.model) > 4096:
-            raise InputError("The model must be a name, a folder or a repository.")
+        for value, name in ((self.model, "model"), (self.describe, "describer")):
+            if not isinstance(value, str) or not value.strip() or len(value) > 4096:
+                raise InputError(f"The {name} must be a name, a folder or a repository.")
         _choice(self.original_audio, "The original audio", ORIGINAL_AUDIO)
         if self.sampler is not None:
             _choice(self.sampler, "The sampler", SAMPLERS)

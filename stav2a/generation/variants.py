@@ -19,7 +19,7 @@ import numpy as np
 
 from stav2a.generation.generate import Job, never, read, stop_if
 from stav2a.generation.result import measure
-from stav2a.generation.settings import RANGES, Settings
+from stav2a.generation.settings import OFF, RANGES, Settings
 from stav2a.media.limits import InputError, Limits
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def render(
         yield from _wait(engine, cancelled)
         with _held(engine):
             yield Progress("video", 0, 1)
-            looked[model] = pipe, pipe.encode_video(job.clip.frames), {}
+            looked[model] = pipe, pipe.encode_video(job.clip.frames), job.settings.prompt, {}
         defaults[model] = pipe.defaults["steps"]
 
     def steps_of(variant: Variant) -> int:
@@ -147,17 +147,26 @@ def render(
 
     total, done = sum(steps_of(batch[0][1]) for batch in _batches(indexed, steps_of)), 0
     for batch in _batches(indexed, steps_of):
-        pipe, video, encoded = looked[batch[0][1].settings.model]
+        pipe, video, caption, encoded = looked[batch[0][1].settings.model]
         steps = steps_of(batch[0][1])
         yield from _wait(engine, cancelled)
         with _held(engine), engine.free_memory_on_failure():
-            for latents in _denoise(pipe, video, encoded, [variant for _, variant in batch], steps):  # noqa: B007
+            told = [_told(variant, caption) for _, variant in batch]
+            for latents in _denoise(pipe, video, encoded, told, steps):  # noqa: B007
                 stop_if(cancelled)
                 done += 1
                 yield Progress("denoise", done, total)
             for item, latent in zip(batch, latents, strict=True):
                 yield _finished(pipe, video, *item, latent[None])
                 stop_if(cancelled)
+
+
+def _told(variant: Variant, caption: str) -> Variant:
+    """The variant with the caption that the clip was given where it has none of its own."""
+    settings = variant.settings
+    if settings.prompt.strip() or settings.describe == OFF:
+        return variant
+    return replace(variant, settings=replace(settings, prompt=caption))
 
 
 def _batches(indexed: list[tuple[int, Variant]], steps_of) -> list[list[tuple[int, Variant]]]:

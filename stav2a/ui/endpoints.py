@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import gradio as gr
 
+from stav2a.generation.settings import BUILT_IN, LOUDNESS_LUFS
 from stav2a.ui.generate import controls
 from stav2a.ui.jobs import explain
 from stav2a.ui.shared import MODEL, Shared
@@ -25,12 +26,13 @@ def build(shared: Shared) -> None:
     def generate(
         video, prompt, negative_prompt, model, guidance_scale, video_guidance_scale, steps, sampler, seed,
         takes, control_scale, start_s, length_s, original_audio, original_gain_db, loudness_lufs, onsets_s,
+        describe,
     ):  # fmt: skip
         """Generate sound for a video clip: it fits what is seen and happens when it is seen.
 
         Args:
             video: the clip, an uploaded file.
-            prompt: what should be heard; empty lets the picture decide.
+            prompt: what should be heard; empty lets the picture decide (see describe).
             negative_prompt: what should not be heard.
             model: name of a model, "compact" by default.
             guidance_scale: 1 to 10, how closely the sound follows the caption.
@@ -44,8 +46,9 @@ def build(shared: Shared) -> None:
             length_s: how long the part is in seconds; 0 is to the end.
             original_audio: "replace", "mix" or "reference".
             original_gain_db: gain of the original audio when it is mixed in.
-            loudness_lufs: loudness to reach; 0 leaves it as it is.
+            loudness_lufs: loudness to reach, -23 by default; 0 leaves it as it is.
             onsets_s: list of onset times in seconds to follow; empty, they are predicted.
+            describe: "built-in" captions a clip without a prompt by what is seen in it, "off" leaves it without.
 
         Returns:
             The clip with sound and the audio alone of the first take, the facts of the run, and the clips and
@@ -57,7 +60,7 @@ def build(shared: Shared) -> None:
             "steps": steps, "sampler": sampler, "seed": seed,
             "takes": takes, "control_scale": control_scale, "start_s": start_s, "length_s": length_s,
             "original_audio": original_audio, "original_gain_db": original_gain_db,
-            "loudness_lufs": loudness_lufs or None,
+            "loudness_lufs": loudness_lufs or None, "describe": describe,
         }  # fmt: skip
         try:
             onsets = onsets_of({"onsets_s": onsets_s}) if onsets_s else None
@@ -110,8 +113,9 @@ def build(shared: Shared) -> None:
             length,
             gr.Textbox("replace", label="original_audio"),
             gr.Number(-12, label="original_gain_db"),
-            gr.Number(0, label="loudness_lufs"),
+            gr.Number(LOUDNESS_LUFS, label="loudness_lufs"),
             times("onsets_s"),
+            gr.Textbox(BUILT_IN, label="describe"),
         ]
         outputs = [gr.Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
         outputs.append(gr.File(label="files", file_count="multiple"))

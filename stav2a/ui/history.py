@@ -72,6 +72,8 @@ class Run:
     clip_key: str = ""  # hash of the clip's file
     layout: list | None = None  # rows of the audio layout that was followed, where the system has one
     predicted_layout: list | None = None
+    caption_source: str = "given"  # or who found the caption in the settings
+    seen: list[dict] = field(default_factory=list)  # captions by the built-in describer, with their confidence
 
     def __hash__(self) -> int:
         """The framework hashes what a `gr.State` holds to see whether it has changed; dicts have no hash."""
@@ -197,6 +199,8 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
         clip_key=clip_hash(result.clip),
         layout=_rows(result.layout),
         predicted_layout=_rows(result.predicted_layout),
+        caption_source=result.caption_source,
+        seen=[suggestion.to_json() for suggestion in result.seen],
     )
     (folder / "run.json").write_text(json.dumps(asdict(run)), encoding="utf-8")
     return run

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from stav2a.condition import eyes as module
-from stav2a.condition.eyes import CLASSES, FEATURE_DIM, EyesMissing, ImageNetEyes, look_rows, timm_key, unavailable
+from stav2a.condition.eyes import network as module
+from stav2a.condition.eyes.network import (
+    CLASSES,
+    FEATURE_DIM,
+    EyesMissing,
+    ImageNetEyes,
+    look_rows,
+    timm_key,
+    unavailable,
+)
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 

@@ -106,48 +106,6 @@ def test_a_caption_that_was_found_is_kept_with_the_run(engine, clip, tmp_path):
     np.testing.assert_allclose(again.takes[0].waveform, result.takes[0].waveform, atol=1e-5)
 
 
-def test_a_model_of_the_hub_describes_clips_without_a_caption(clip, monkeypatch, capsys):
-    import torch
-
-    from stav2a.commands import describe
-    from stav2a.commands.generate import described
-    from stav2a.weights.errors import WeightsError
-
-    seen = []
-
-    class Asked(dict):
-        def to(self, device):
-            return self
-
-    class Processor:
-        def apply_chat_template(self, messages, **_):
-            seen.append([part["type"] for part in messages[0]["content"]])
-            return Asked(input_ids=torch.zeros(1, 3, dtype=torch.long))
-
-        def batch_decode(self, tokens, **_):
-            assert tokens.tolist() == [[7, 8]]  # the answer without the question
-            return [" A ball bounces. It is red.\nYes."]
-
-    class Model:
-        device = "cpu"
-
-        def generate(self, input_ids, **_):
-            return torch.cat([input_ids, torch.tensor([[7, 8]])], 1)
-
-    monkeypatch.setattr(describe.Describer, "parts", (Processor(), Model()))
-    given = {clip: Settings(), clip.with_name("other.mp4"): Settings(prompt="rain")}
-    told = described(given, "someone/model")
-    assert [own.prompt for own in told.values()] == ["A ball bounces", "rain"]
-    assert seen == [["image"] * describe.PICTURES + ["text"]]
-
-    def out_of_reach(self):
-        raise WeightsError("the hub is out of reach.")
-
-    monkeypatch.setattr(describe.Describer, "parts", property(out_of_reach))
-    assert described(given, "someone/model") == given
-    assert "hub is out of reach" in capsys.readouterr().err
-
-
 def test_the_pages_dials_reach_ta_v2a_alone():
     values = {"model": "ta-v2a", "negative_guidance_scale": 1.0, "alignment_guidance_scale": 20.0}
     assert controls.settings_of(values).alignment_guidance_scale == 20

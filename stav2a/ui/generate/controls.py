@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from stav2a import systems
-from stav2a.generation.settings import Settings
+from stav2a.generation.settings import BUILT_IN, DESCRIBERS, LOUDNESS_LUFS, Settings
 from stav2a.media.limits import InputError
 from stav2a.models.defaults import model_defaults, no_video_guidance
 
@@ -170,7 +170,7 @@ def sound() -> dict[str, gr.components.Component]:
     )  # fmt: skip
     level = gr.Checkbox(True, label="Set the loudness", elem_id="level")
     lufs = gr.Slider(
-        -40, -8, value=-23, step=0.5, label="Loudness (LUFS)", elem_id="lufs",
+        -40, -8, value=LOUDNESS_LUFS, step=0.5, label="Loudness (LUFS)", elem_id="lufs",
         info="−23 is broadcast level, −14 that of streaming services.",
     )  # fmt: skip
     quiet = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -194,6 +194,8 @@ def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Sett
     if not values.get("length_s"):
         values["length_s"] = None
     values["start_s"] = values.get("start_s") or 0.0
+    if values.get("describe", BUILT_IN) not in DESCRIBERS:  # no repository that a stranger names is fetched
+        raise InputError(f"The describer must be one of {', '.join(DESCRIBERS)}.")
     settings = Settings(**values, onsets_s=onsets_s).validated()
     if settings.video_guidance_scale not in (None, 1.0) and (why := no_video_guidance(settings.model)):
         raise InputError(f"The video guidance scale is {settings.video_guidance_scale:g} and must be 0. {why}")

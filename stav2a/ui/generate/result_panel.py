@@ -61,8 +61,9 @@ def show_take(tab: Tab, run: Run, k: int) -> dict:
 
 def show_run(tab: Tab, run: Run) -> dict:
     """A finished run with its first take, its onsets in the editor and its settings."""
-    # a caption that the model found or reworded is there to be edited
-    found = {tab.fields["prompt"]: run.settings["prompt"]} if is_composed(run.settings["model"]) else {}
+    # a caption that was found or reworded is there to be edited
+    changed = run.caption_source != "given" or is_composed(run.settings["model"])
+    found = {tab.fields["prompt"]: run.settings["prompt"]} if changed and run.settings["prompt"] else {}
     names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
     return {
         **found,

@@ -5,7 +5,7 @@ Any model does that transformers opens as image-text-to-text and that takes seve
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from stav2a.media.frames import read_frames
@@ -20,7 +20,7 @@ QUESTION = (
 )
 
 
-class Describer:
+class HubDescriber:
     """`describe(clip)` -> a caption; the model is fetched when it is first needed."""
 
     def __init__(self, repository: str, device: str = "cpu"):
@@ -49,7 +49,7 @@ class Describer:
             raise WeightsError(f"{self.repository} cannot describe clips here: {first}") from error
         return processor, model.eval()
 
-    def __call__(self, clip: Path) -> str:
+    def __call__(self, clip: Path, start_s: float = 0.0, length_s: float | None = None) -> str:
         import torch
 
         processor, model = self.parts
@@ -57,7 +57,7 @@ class Describer:
             {
                 "role": "user",
                 "content": [
-                    *({"type": "image", "image": picture} for picture in pictures(clip)),
+                    *({"type": "image", "image": picture} for picture in pictures(clip, start_s, length_s)),
                     {"type": "text", "text": QUESTION},
                 ],
             }
@@ -71,11 +71,18 @@ class Describer:
         return first_sentence(words)
 
 
-def pictures(clip: Path) -> list:
-    """PIL pictures of a clip, evenly spaced."""
+@lru_cache(maxsize=1)
+def hub_describer(repository: str) -> HubDescriber:
+    """The one of a process: its model is loaded once."""
+    return HubDescriber(repository)
+
+
+def pictures(clip: Path, start_s: float = 0.0, length_s: float | None = None) -> list:
+    """PIL pictures of the used part of a clip, evenly spaced."""
     from PIL import Image
 
-    frames = read_frames(clip, PICTURES / max(probe(clip).duration_s, 0.1), SIZE, shown="nearest").frames
+    used_s = length_s or probe(clip).duration_s - start_s
+    frames = read_frames(clip, PICTURES / max(used_s, 0.1), SIZE, start_s, length_s, shown="nearest").frames
     return [Image.fromarray(frame) for frame in frames[:PICTURES]]
 
 

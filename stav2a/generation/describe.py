@@ -1,0 +1,71 @@
+"""Captions for clips that come without one: the sounds of what the pretrained eyes see, or a model of the hub."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stav2a.condition.eyes import Suggestion, describe, network
+from stav2a.generation.settings import BUILT_IN, MAX_PROMPT, OFF, Settings
+from stav2a.media import read_frames
+from stav2a.media.limits import DEFAULT_LIMITS, Limits
+from stav2a.weights.errors import WeightsError
+
+log = logging.getLogger(__name__)
+PICTURES_PER_S = 2.0  # decoded; of a long clip the describer looks at a part of them
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a clip is captioned with, and who says so: "given", "built-in", a model of the hub, or "none"."""
+
+    text: str
+    source: str
+    seen: tuple[Suggestion, ...] = ()  # by the built-in describer, the surest first
+
+
+def suggest(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> list[str]:
+    """Captions of what sounds in the clip at `path`, as far as its pictures say so surely: none, one or two."""
+    return [suggestion.caption for suggestion in look(path, limits=limits)]
+
+
+def look(
+    path: str | Path,
+    start_s: float = 0.0,
+    length_s: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Suggestion]:
+    """What the built-in describer sees in the used part of a clip; none where its packages are not installed."""
+    if (sentence := network.unavailable()) is not None:
+        log.warning("%s", sentence)
+        return []
+    size = network.SIZES[network.DEFAULT]
+    clip = read_frames(path, PICTURES_PER_S, size, start_s, length_s, limits, cancelled, shown="nearest")
+    return describe(clip.frames, clip.fps)
+
+
+def caption_of(
+    path: str | Path,
+    settings: Settings,
+    limits: Limits = DEFAULT_LIMITS,
+    cancelled: Callable[[], bool] | None = None,
+) -> Caption:
+    """The caption of a run: the given one, else what `settings.describe` finds. A hub out of reach finds none."""
+    if settings.prompt.strip():
+        return Caption(settings.prompt, "given")
+    if settings.describe == OFF:
+        return Caption("", "none")
+    if settings.describe == BUILT_IN:
+        seen = look(path, settings.start_s, settings.length_s, limits, cancelled)
+        return Caption(seen[0].caption, BUILT_IN, tuple(seen)) if seen else Caption("", "none")
+    from stav2a.generation.hub_describer import hub_describer
+
+    try:
+        text = hub_describer(settings.describe)(Path(path), settings.start_s, settings.length_s)
+    except WeightsError as missing:
+        log.warning("No caption is made: %s", missing)
+        return Caption("", "none")
+    return Caption(text[:MAX_PROMPT], settings.describe) if text else Caption("", "none")

@@ -1,4 +1,4 @@
-"""`python -m stav2a weights fetch|check|convert`."""
+"""`python -m stav2a weights fetch|check|convert|encoder`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import logging
 import sys
 from pathlib import Path
 
+from stav2a.models.licences import noted
 from stav2a.weights import fetch
 from stav2a.weights.errors import WeightsError
 from stav2a.weights.locate import convert_fetched, fetch_paper
-from stav2a.weights.sources import PAPER, REQUIRED
+from stav2a.weights.sources import PAPER, REQUIRED, VISION
 
 DTYPES = ("fp32", "bf16", "fp16")
 
@@ -26,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("folder", nargs="?", help="a checkpoint folder, compared key by key")
     inspect.add_argument("--memory", action="store_true", help="measure memory by dtype on this processor")
     inspect.add_argument("--dtype", action="append", choices=DTYPES, help="only this one, repeatable")
+
+    eyes = actions.add_parser("encoder", help="write a pretrained vision encoder as a folder that opens offline")
+    eyes.add_argument("name", help=f"one of {', '.join(VISION)}, a repository of the hub, or a folder of transformers")
+    eyes.add_argument("--out", type=Path, required=True, help="folder to write, such as PARTS/video_encoder")
+    eyes.add_argument("--layers", type=int, nargs="*", default=[], help="their CLS tokens are the feature (TiVA: 11)")
+    eyes.add_argument("--levels", type=int, nargs="*", default=[], help="of TiVA's layout predictor (4 8 11)")
 
     make = actions.add_parser("convert", help="write one folder of safetensors that opens offline")
     make.add_argument("--out", type=Path, help="folder to write (default: where --model paper looks)")
@@ -48,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     ours.addHandler(messages)
     ours.setLevel(logging.INFO)
     try:
-        return {"fetch": run_fetch, "check": run_check, "convert": run_convert}[args.action](args)
+        return COMMANDS[args.action](args)
     finally:
         ours.removeHandler(messages)
         ours.setLevel(level)
@@ -71,8 +78,12 @@ def run_check(args: argparse.Namespace) -> int:
     from stav2a.weights.check import check_folder
 
     if args.folder:
+        known = noted(args.folder)
         for part, parameters, size in check_folder(args.folder):
-            print(f"{part:16} {parameters / 1e6:9.2f} M parameters {size / 1e6:9.1f} MB  fits its configuration")
+            licence = f"  [{known[part]}]" if part in known else ""
+            print(
+                f"{part:16} {parameters / 1e6:9.2f} M parameters {size / 1e6:9.1f} MB  fits its configuration{licence}"
+            )
     elif not args.memory:
         converted = fetch.home() / "paper"
         state = "converted" if (converted / "model_index.json").is_file() else "not converted yet"
@@ -83,6 +94,9 @@ def run_check(args: argparse.Namespace) -> int:
                 f"{name:18} {here:12}  {source.repo}@{source.revision or 'main'}  {fetch.human(source.size)}  "
                 f"[{source.licence}]  {source.about}"
             )
+        for name, encoder in VISION.items():
+            here = "fetched" if fetch.repository_cached(encoder.repo) else "not here"
+            print(f"{name:18} {here:12}  {encoder.repo}@main  [{encoder.licence}]  Vision encoder.")
     if args.memory:
         from stav2a.bench.memory import memory_table
 
@@ -92,6 +106,20 @@ def run_check(args: argparse.Namespace) -> int:
                 f"{row['dtype']:5} weights {row['weights_mb']:8.1f} MB  loaded {row['loaded_mb']:8.1f} MB  "
                 f"peak {row['peak_mb']:8.1f} MB  load {row['load_s']:6.2f} s  {step}"
             )
+    return 0
+
+
+def run_encoder(args: argparse.Namespace) -> int:
+    from stav2a.models import licences
+    from stav2a.weights.vision import video_encoder
+
+    if args.out.exists():
+        raise WeightsError(f"{args.out} is already there; delete it or choose another folder.")
+    encoder = video_encoder(args.name, args.layers, args.levels)
+    encoder.save_pretrained(args.out)
+    licence = VISION[args.name].licence if args.name in VISION else licences.NONE_STATED
+    licences.note(args.out.parent, {args.out.name: licence})
+    print(f"{args.out}: {encoder.config.source}, {encoder.config.feature_dim} channels a frame [{licence}]")
     return 0
 
 
@@ -122,3 +150,6 @@ def run_convert(args: argparse.Namespace) -> int:
         convert_fetched(STAV2APipeline, out, **options)
     print(out)
     return 0
+
+
+COMMANDS = {"fetch": run_fetch, "check": run_check, "convert": run_convert, "encoder": run_encoder}

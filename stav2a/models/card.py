@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .licences import NONE_STATED, NOT_NOTED
+
 HEADER = """---
 library_name: diffusers
 pipeline_tag: text-to-audio
@@ -19,7 +21,8 @@ tags:
 def card(pipeline, notes: str = "") -> str:
     """Markdown. `notes` is added as it is: training data, commands, figures.
 
-    The pipeline's `provenance` tells what weights cannot: `model`, `licence`, `origin` (a sentence), `sources`
+    The pipeline's `provenance` tells what weights cannot: `model`, `licence` (of the whole), `licences` (by part),
+    `origin` (a sentence), `sources`
     (name -> repository and revision) and `assumptions` (sentences without their full stop).
     """
     timeline, facts, system = pipeline.timeline, pipeline.config.provenance, pipeline.system
@@ -28,11 +31,7 @@ def card(pipeline, notes: str = "") -> str:
         about = ["", f"Conditioned by `{system.name}`: {system.title}; the generator is STA-V2A's."]
     if base := facts.get("base"):
         about += ["", f"What is not in this folder lies in `{base['model']}`, which must be there to open it."]
-    sizes = {
-        name: sum(p.numel() for p in part.parameters())
-        for name, part in pipeline.components.items()
-        if hasattr(part, "parameters")
-    }
+    licences = facts.get("licences") or {}
     defaults = ", ".join(f"{name} {value}" for name, value in pipeline.defaults.items() if value != "")
     lines = [
         HEADER.format(licence=facts.get("licence", "apache-2.0")),
@@ -54,10 +53,9 @@ def card(pipeline, notes: str = "") -> str:
         f"Video at {timeline.fps:g} frames a second, {timeline.frame_size}x{timeline.frame_size}; sound at "
         f"{timeline.sample_rate} Hz, windows of {timeline.window_s:g} s. Defaults: {defaults}.",
         "",
-        "| part | class | parameters |",
-        "|---|---|---|",
-        *(f"| `{name}` | {type(pipeline.components[name]).__name__} | {n / 1e6:.2f} M |" for name, n in sizes.items()),
+        *part_table(pipeline.components, licences),
     ]
+    lines += limits(licences)
     if facts.get("origin"):
         lines += ["", facts["origin"]]
     if sources := facts.get("sources"):
@@ -68,6 +66,32 @@ def card(pipeline, notes: str = "") -> str:
     if notes:
         lines += ["", notes.strip()]
     return "\n".join(lines) + "\n"
+
+
+def part_table(components: dict, licences: dict[str, str]) -> list[str]:
+    """Class, parameters and, where they are known, licence of every part that has weights."""
+    columns = ["part", "class", "parameters", *(["licence"] if licences else [])]
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for name, part in components.items():
+        if hasattr(part, "parameters"):
+            size = sum(p.numel() for p in part.parameters()) / 1e6
+            cells = [f"`{name}`", type(part).__name__, f"{size:.2f} M", *([licences.get(name, "")] if licences else [])]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def limits(licences: dict[str, str]) -> list[str]:
+    """Sentences on what the parts' licences ask, as lines of Markdown."""
+
+    def of(*wanted: str) -> str:
+        return ", ".join(f"`{name}`" for name, licence in licences.items() if any(w in licence for w in wanted))
+
+    sentences = []
+    if bound := of("-NC"):
+        sentences.append(f"Not for commercial use: {bound} are under a licence that forbids it.")
+    if unknown := of(NONE_STATED, NOT_NOTED):
+        sentences.append(f"Nobody has stated a licence for {unknown}: ask whoever published the weights.")
+    return ["", *sentences] if sentences else []
 
 
 def write_card(pipeline, folder: str | Path, notes: str = "") -> Path:

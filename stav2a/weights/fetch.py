@@ -119,6 +119,14 @@ def in_cache(source: Source) -> Path | None:
     return folder if complete else None
 
 
+def repository_cached(repo: str) -> bool:
+    """Whether the hub's cache holds weights of a repository in transformers' form."""
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "pytorch_model.bin")
+    return any(isinstance(try_to_load_from_cache(repo, name), str) for name in names)
+
+
 def verify(path: Path, sha256: str) -> None:
     digest = hashlib.sha256()
     with path.open("rb") as file:

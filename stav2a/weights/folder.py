@@ -16,6 +16,7 @@ from .errors import WeightsError
 from .faithful import FAITHFUL
 from .others import load_audioldm, load_text_encoder
 from .release import Release, load_cavp
+from .sources import PAPER
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def open_release(
         provenance={
             "model": "paper",
             "licence": "cc-by-nc-sa-4.0",
+            "licences": licences(states),
             "origin": ORIGIN,
             "sources": dict(sources or {}),
             "assumptions": found.assumptions,
@@ -80,6 +82,13 @@ def open_release(
     for sentence in found.assumptions:
         log.warning("Assumed: %s; override it if you know better (docs/weights.md).", sentence)
     return pipeline
+
+
+def licences(states: Mapping) -> dict[str, str]:
+    """Licence of every part, by the source that it was taken from; `states`: what the release itself held."""
+    found = {part: source.licence for name in ("audioldm", "mt5", "cavp") for source in [PAPER[name]]
+             for part in source.parts}  # fmt: skip
+    return found | {part: PAPER["stav2a"].licence for part in PAPER["stav2a"].parts if part in states}
 
 
 def convert(pipeline_class: type, target: str | Path, *sources, **options) -> Path:

@@ -1,4 +1,4 @@
-"""Where the paper's weights come from: one row a part.
+"""Where published weights come from: the paper's, one row a part, and vision encoders by name.
 
 A checksum, size or revision is given only where it is known; None means that the hub's own metadata is used
 when the file is fetched. Nothing here is downloaded by importing it.
@@ -96,3 +96,63 @@ PAPER = {
 }
 
 REQUIRED = ("stav2a", "mt5", "audioldm")  # what a converted folder needs at least; the rest fills gaps
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Vision:
+    """A repository of the hub with its architecture, so that shapes and sizes are known without it.
+
+    architecture: what differs from transformers' defaults, with the `model_type`; of several encoders in one
+    repository it is the vision side's.
+    """
+
+    repo: str
+    licence: str
+    architecture: dict
+    mean: tuple[float, ...] = CLIP_MEAN
+    std: tuple[float, ...] = CLIP_STD
+
+
+_VIT_B = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+_CLIP_B = {"model_type": "clip_vision_model", "image_size": 224, "projection_dim": 512, **_VIT_B}
+_HALF = (0.5, 0.5, 0.5)
+
+VISION = {
+    "clip": Vision("openai/clip-vit-base-patch32", "MIT", {**_CLIP_B, "patch_size": 32}),
+    "clip-b16": Vision("openai/clip-vit-base-patch16", "MIT", {**_CLIP_B, "patch_size": 16}),
+    "clip4clip": Vision("Searchium-ai/clip4clip-webvid150k", "none stated", {**_CLIP_B, "patch_size": 32}),
+    "x-clip": Vision(
+        "microsoft/xclip-base-patch32",
+        "MIT",
+        {
+            "model_type": "xclip_vision_model",
+            **_VIT_B,
+            "patch_size": 32,
+            "image_size": 224,
+            "num_frames": 8,
+            "mit_hidden_size": 512,
+            "mit_intermediate_size": 2048,
+            "mit_num_hidden_layers": 1,
+            "mit_num_attention_heads": 8,
+        },
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+    ),
+    "vivit": Vision(
+        "google/vivit-b-16x2-kinetics400",
+        "MIT",
+        {"model_type": "vivit", "image_size": 224, "num_frames": 32, "tubelet_size": [2, 16, 16], **_VIT_B},
+        _HALF,
+        _HALF,
+    ),
+    "v-jepa2": Vision(
+        "facebook/vjepa2-vitl-fpc64-256",
+        "MIT",
+        {"model_type": "vjepa2", "crop_size": 256, "frames_per_clip": 64, "hidden_size": 1024, "num_hidden_layers": 24},
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+    ),
+}

@@ -19,7 +19,9 @@ from transformers import (
     XCLIPModel,
 )
 
+from stav2a.__main__ import main
 from stav2a.condition.hub_video import HubVideoEncoder
+from stav2a.models import licences
 from stav2a.weights import reach, vision
 from stav2a.weights.errors import WeightsError
 
@@ -131,6 +133,17 @@ def test_missing_weights_are_one_sentence(tmp_path, monkeypatch):
         vision.video_encoder("vivit")
     with pytest.raises(WeightsError, match="neither a folder"):
         vision.video_encoder(str(tmp_path))
+
+
+def test_an_encoder_is_written_as_a_part_that_opens_offline(folders, tmp_path, capsys):
+    out = tmp_path / "parts" / "video_encoder"
+    command = ["weights", "encoder", str(folders[0] / "clip"), "--out", str(out), "--layers", "3", "--levels", "1", "3"]
+    assert main(command) == 0
+    assert "16 channels a frame [none stated]" in capsys.readouterr().out
+    encoder = HubVideoEncoder.from_pretrained(out)
+    assert (tuple(encoder.config.layers), tuple(encoder.config.levels)) == ((3,), (1, 3))
+    assert licences.noted(out.parent) == {"video_encoder": "none stated"}
+    assert main(command) == 2 and "already there" in capsys.readouterr().err
 
 
 def test_known_architectures_have_their_published_size():

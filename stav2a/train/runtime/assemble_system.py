@@ -12,7 +12,9 @@ from stav2a import presets
 from stav2a.models.lean import base_folder, write_lean
 from stav2a.pipeline import STAV2APipeline
 from stav2a.systems import find
-from stav2a.train.runtime.parts import noted_defaults, text_parts, trained
+from stav2a.train.runtime.parts import licences_of, noted_defaults, text_parts, trained
+
+NAMES = ("video_encoder", "local_features", "unet", "vae", "vocoder")
 
 
 def assemble_system(
@@ -39,7 +41,7 @@ def assemble_system(
     index = json.loads((base_folder(Path(out), base) / "model_index.json").read_text(encoding="utf-8"))
     tokenizer, text_encoder = text_parts(model)
     pipe = STAV2APipeline(
-        **{name: trained(folder, name) for name in ("video_encoder", "local_features", "unet", "vae", "vocoder")},
+        **{name: trained(folder, name) for name in NAMES},
         tokenizer=tokenizer,
         text_encoder=text_encoder,
         attentive_pool=None,
@@ -48,6 +50,6 @@ def assemble_system(
         system=own.eval(),
         timeline=presets.TIMELINES[model].to_dict(),
         defaults={**(index.get("defaults") or {}), **kind.sampling, **noted_defaults(folder), **defaults},
-        provenance={"model": system, "licence": "apache-2.0"},
+        provenance={"model": system, **licences_of(folder, (*NAMES, "system"), model)},
     )
     return write_lean(pipe, out, base, tuple(shared_unet), half, notes)

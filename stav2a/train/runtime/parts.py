@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from diffusers import DDPMScheduler
 
 from stav2a import presets
 from stav2a.condition.text import load_minilm, untrained_text_parts
+from stav2a.models import licences
 from stav2a.models.build import CLASSES
 from stav2a.models.card import card
 from stav2a.models.tiny import tiny_components
@@ -58,6 +60,14 @@ def noted_defaults(folder: str | Path) -> dict:
     return noted
 
 
+def licences_of(folder: str | Path, names: Iterable[str], model: str) -> dict:
+    """`licence` and `licences` of the provenance of a checkpoint made of these parts and the model's text encoder."""
+    found = licences.of_parts(folder, names, model)
+    text = licences.noted(folder).get("text_encoder", licences.OURS if model in presets.NARROW else "Apache-2.0")
+    found["text_encoder"] = text
+    return {"licence": licences.overall(found.values()), "licences": found}
+
+
 def assemble(
     folder: str | Path,
     model: str,
@@ -79,7 +89,7 @@ def assemble(
         scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
         timeline=presets.TIMELINES[model].to_dict(),
         defaults={**noted_defaults(folder), **(defaults or {})},
-        provenance={"model": model, "licence": "apache-2.0"},
+        provenance={"model": model, **licences_of(folder, CLASSES, model)},
     )
     out = Path(out)
     for name in CLASSES:

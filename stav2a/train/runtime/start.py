@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 
 from stav2a import systems
+from stav2a.models import licences
 from stav2a.train.runtime.config import TrainConfig
 
 NOT_TAKEN = ("attentive_pool", "controlnet", *systems.names())  # what only one system uses
@@ -26,15 +27,19 @@ def begin(config: TrainConfig) -> None:
         if not (source / "config.json").is_file():
             raise ValueError(f"options.unet is {source}, and there is no U-Net in it: config.json is missing.")
         shutil.copytree(source, parts / "unet", dirs_exist_ok=True)
+        licences.note(parts, {k: v for k, v in licences.noted(source.parent).items() if k == source.name == "unet"})
     if not options.get("base"):
         return
     base = Path(options["base"])
     if not base.is_dir():
         raise ValueError(f"options.base is {base}, and there is no such folder of parts.")
+    taken, known = {}, licences.noted(base)
     for part in sorted(base.iterdir()):
         wanted = part.name not in NOT_TAKEN and (part / "config.json").is_file()
         if wanted and not (parts / part.name).exists():
             shutil.copytree(part, parts / part.name, dirs_exist_ok=True)  # processes may do it at once
+            taken |= {part.name: known[part.name]} if part.name in known else {}
+    licences.note(parts, taken)
     if (base / "defaults.json").is_file() and not (parts / "defaults.json").exists():
         parts.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(base / "defaults.json", parts / "defaults.json")

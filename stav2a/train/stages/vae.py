@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stav2a.models import licences
 from stav2a.presets import TIMELINES
 from stav2a.sound.mel import log_mel
 from stav2a.sound.vae import build_vae
@@ -40,13 +41,13 @@ class VAEStage(Stage):
         self.kl_weight = float(config.options.get("kl_weight", 1e-4))
         self.convergence_weight = float(config.options.get("convergence_weight", 0.3))
         self.decoder_only = bool(config.options.get("decoder_only", False))
-        goes_on = self.decoder_only or bool(config.options.get("fine_tune", False))
-        self.vae = trained(config.parts, "vae") if goes_on else build_vae(config.model)
+        self.goes_on = self.decoder_only or bool(config.options.get("fine_tune", False))
+        self.vae = trained(config.parts, "vae") if self.goes_on else build_vae(config.model)
         if self.decoder_only:
             self.freeze(self.vae.encoder)
             self.freeze(self.vae.quant_conv)
         self.anchor_weight = float(config.options.get("anchor_weight", 0.0))
-        if self.anchor_weight and (self.decoder_only or not goes_on):
+        if self.anchor_weight and (self.decoder_only or not self.goes_on):
             raise ValueError("options.anchor_weight holds the latents of a VAE that options.fine_tune goes on with.")
         if self.anchor_weight:
             self.before = self.freeze(trained(config.parts, "vae"))
@@ -110,6 +111,8 @@ class VAEStage(Stage):
             std = self.vae.encode(mel).latent_dist.mean.std()
             self.vae.register_to_config(scaling_factor=round(float(1 / std), 5))
         self.vae.save_pretrained(folder / "vae")
+        if not self.goes_on:  # whatever lay there before
+            licences.note(folder, {"vae": licences.OURS})
 
 
 def spectral_convergence(made: Tensor, real: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from stav2a.data import cli
-from stav2a.data.cli import write_clip
 from stav2a.data.concat_set import SAMPLE_RATE
 from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_frames
 from stav2a.media.limits import InputError
+from stav2a.media.write_clip import write_clip
 
 
 def command(*words) -> int:

@@ -210,8 +210,8 @@ def test_the_first_seconds_alone(folders, tmp_path, capsys):
 
 def test_align_acc_judges_windows_and_stands_beside_its_chance(tmp_path):
     """The built-in classifier, and one that knows what it is given."""
-    from stav2a.data.cli import write_clip
     from stav2a.data.foleyworld.world import FoleyWorld
+    from stav2a.media.write_clip import write_clip
 
     sample = FoleyWorld(duration_s=5.12, size=96)[0]
     write_clip(tmp_path / "clip.mp4", sample.frames, 25.0, sample.waveform)

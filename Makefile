@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-browser lint clean
+.PHONY: demo test test-browser lint types build clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python app.py
@@ -18,15 +18,21 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+build: $(VENV)/.test
+	$(BIN)/python -m build --wheel
+
 $(VENV)/.demo: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-$(VENV)/.test: requirements.txt requirements-test.txt
+$(VENV)/.test: requirements.txt requirements-test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
 	touch $(VENV)/.demo $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache dist

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stav2a"
 FLOORS = (  # from the ground to the street; a room imports rooms of lower floors only
-    {"timeline", "output", "condition"},
+    {"assets", "timeline", "output", "condition"},
     {"presets", "media", "denoise"},
     {"sound", "systems", "listening"},
     {"weights"},

@@ -21,11 +21,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from stav2a import assets
 from stav2a.metrics.onsets import as_mono
 from stav2a.sound.mel import log_mel
 from stav2a.timeline import COMPACT, Timeline
 
-ASSETS = Path(__file__).parents[2] / "assets" / "bank_classifier"
+ASSETS = assets.ASSETS / "bank_classifier"
 RANGE = 8.0  # nepers below the loudest value that the network sees (70 dB)
 QUIET_DB = 40.0  # windows this far below the loudest one say nothing and are left out
 

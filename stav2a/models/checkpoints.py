@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from stav2a import systems
+from stav2a.assets import ASSETS
 
-ASSETS = Path(__file__).parents[2] / "assets"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from stav2a import systems
+from stav2a.assets import ASSETS
 
 DEFAULTS = {
     "steps": 25,
@@ -22,7 +23,7 @@ DEFAULTS = {
     "equaliser_rounds": 0,  # of vocoded sound towards its mel; a checkpoint with a small vocoder asks for its own
 }
 TINY_DEFAULTS = {"steps": 4, "onset_threshold": 0.45}
-COMPACT = Path(__file__).parents[2] / "assets" / "compact"
+COMPACT = ASSETS / "compact"
 
 
 def model_defaults(name: str) -> dict:

@@ -14,7 +14,9 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "assets" / "systems"
+from stav2a.assets import ASSETS
+
+FOLDER = ASSETS / "systems"
 OWN = "sta-v2a"  # this project's own, whose weights are the built-in model
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from stav2a.assets import shipped
 from stav2a.models.precision import has_bf16
 from stav2a.presets import NAMES, NARROW
 
@@ -64,7 +65,7 @@ class TrainConfig:
         """Read `file`, then apply `key=value` words; `options.name=value` reaches into the stage's own."""
         values: dict = {}
         if file:
-            path = Path(file)
+            path = shipped(file)
             if not path.is_file():
                 raise ValueError(f"There is no configuration file {path}.")
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from stav2a.ui.compare.entries import Entry
 from stav2a.ui.widgets.player import MEL_FLOOR, file_data, scripts, styles
 
+HERE = Path(__file__).parent
 DECIBELS = 20 / math.log(10)  # of one neper: mels are natural logarithms of amplitudes
 Cells = Mapping[tuple[int, int], Entry]  # by (row, column), in the order in which they came
 
@@ -23,8 +25,8 @@ class ExploreGrid(gr.HTML):
         super().__init__(
             value=None,
             html_template='<div class="eg" hidden></div>',
-            css_template=styles("explore_grid.css"),
-            js_on_load=scripts("explore_grid.js"),
+            css_template=styles(HERE / "grid.css"),
+            js_on_load=scripts(HERE / "grid.js"),
             apply_default_css=False,
             **kwargs,
         )

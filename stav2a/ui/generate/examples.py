@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a.assets import ASSETS
 from stav2a.media.probe import probe
 from stav2a.ui.history import Run, Take, record
 from stav2a.ui.upload import summary
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from stav2a.ui.generate.tab import Tab
 
 HERE = Path(__file__).parent
-FOLDER = HERE.parents[2] / "assets" / "examples"
+FOLDER = ASSETS / "examples"
 TEMPLATE = """
 <p class="xs-title">Examples, ready to play</p>
 <div class="xs" role="group" aria-label="Examples"></div>

@@ -22,11 +22,13 @@ SCRIPTS = ("transport.js", "video_follower.js", "player.js")
 MEL_FLOOR, MEL_CEILING = -11.0, 2.0  # natural-log mel: silence, loud
 
 
-def scripts(*more: str) -> str:
+def scripts(*more: str | Path) -> str:
+    """The player's scripts and `more`: names beside this file, or whole paths."""
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in (*SCRIPTS, *more))
 
 
-def styles(*more: str) -> str:
+def styles(*more: str | Path) -> str:
+    """The player's styles and `more`, named as for `scripts`."""
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("player.css", *more))
 
 

@@ -38,6 +38,18 @@ def encode(tokenizer, text_encoder, captions: Sequence[str], device=None) -> tup
     return states, batch.attention_mask.bool()
 
 
+def sentence_embeddings(tokenizer, text_encoder, captions: Sequence[str], batch: int = 64) -> Tensor:
+    """Mean of each caption's tokens, of unit length: float32 Tensor[N, D] on the CPU. Cosines are dot products."""
+    rows = []
+    for start in range(0, len(captions), batch):
+        tokens, mask = encode(tokenizer, text_encoder, captions[start : start + batch])
+        weights = mask[..., None].to(tokens.dtype)
+        rows.append(((tokens * weights).sum(1) / weights.sum(1)).float().cpu())
+    if not rows:
+        return torch.zeros(0, text_encoder.config.hidden_size)
+    return torch.nn.functional.normalize(torch.cat(rows), dim=-1)
+
+
 def load_minilm():
     """-> (tokenizer, text_encoder): all-MiniLM-L6-v2, frozen, 384 channels."""
     from transformers import AutoTokenizer, BertModel

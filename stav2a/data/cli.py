@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prepare_command.add_arguments(commands.add_parser("prepare", help=text, description=text))
     text = "join videos in pairs: a test set of clips in which something else happens"
     concat_set.add_arguments(commands.add_parser("concat", help=text, description=text))
+    text = "pack openly licensed recordings of a sound bank as the shelf that `recorded` plays"
+    shelf = commands.add_parser("shelf", help=text, description=text)
+    shelf.add_argument("bank", type=Path, help="folder of the sound bank")
+    shelf.add_argument("--out", type=Path, required=True, help="folder to write; a shelf there is replaced")
+    shelf.add_argument("--size-mb", type=float, default=3.2, help="of the coded recordings (default: 3.2)")
+    shelf.add_argument("--kbps", type=int, default=24, help="bit rate of the Opus files (default: 24)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
             return (prepare_command if args.data_command == "prepare" else concat_set).run(args)
         except ValueError as error:
             raise InputError(str(error)) from error
+    if args.data_command == "shelf":
+        return _shelf(args)
     options = {
         "bank": str(args.bank) if args.bank else None,
         "sprites": str(args.sprites) if args.sprites else None,
@@ -67,6 +75,20 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _shelf(args: argparse.Namespace) -> int:
+    from .shelf import build
+
+    if not 0.05 <= args.size_mb <= 1000 or not 8 <= args.kbps <= 256:
+        raise InputError("The size must lie between 0.05 and 1000 MB, the bit rate between 8 and 256 kbit/s.")
+    try:
+        shelf = build(args.bank, args.out, args.size_mb, args.kbps)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    seconds = sum(recording.duration_s for recording in shelf.recordings)
+    print(f"{len(shelf)} recordings of {len(shelf.classes)} classes, {seconds / 60:.1f} minutes -> {args.out}")
+    return 0
 
 
 def _render(args: argparse.Namespace, options: dict) -> int:

@@ -1,0 +1,105 @@
+"""Which recordings a caption, a class or a picture asks for.
+
+Captions are compared as sentences (cosine of MiniLM embeddings), as Re-AudioLDM (arXiv 2309.08051) retrieves by
+CLAP. The best class wins; within it a seed chooses, the better matches more often, so that takes differ.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from stav2a.recordings.phrases import bare, phrases
+from stav2a.recordings.shelf import Recording, Shelf
+from stav2a.recordings.voice import Voice, make_voice
+
+Embed = Callable[[Sequence[str]], np.ndarray]  # captions -> float32 [N, D], unit length
+
+FITTING = 0.05  # cosine that a recording gains where hits or textures are what the picture shows
+WIDTH = 0.04  # of the choice among recordings of the class, cosine
+MOST_VARIANTS = 4
+ALIKE = 0.6  # cosine of spectra from which recordings pass for variants of one another
+
+
+def by_caption(
+    shelf: Shelf, prompt: str, embed: Embed, seed: int, rate: int, hits_wanted: bool | None = None
+) -> list[Voice]:
+    """A voice for each part of the prompt, the first named first; none for silence or an empty prompt.
+
+    hits_wanted: whether the picture shows separate events; None where there is no picture.
+    """
+    parts = phrases(prompt)
+    if not parts:
+        return []
+    scores = embed(parts) @ shelf.embeddings.T
+    rng = np.random.default_rng([seed, 1])
+    return [_voice(shelf, part, row, rng, rate, hits_wanted) for part, row in zip(parts, scores, strict=True)]
+
+
+def by_class(shelf: Shelf, cls: str, seed: int, rate: int, hits_wanted: bool | None = None) -> Voice:
+    """A voice of the class; ValueError for a class that the shelf does not hold."""
+    places = shelf.by_class(cls)
+    if not places:
+        raise ValueError(f"The shelf holds no {cls!r}; it holds {', '.join(shelf.classes)}.")
+    scores = np.full(len(shelf), -1.0, np.float32)
+    scores[places] = 1.0
+    return _voice(shelf, cls.replace("_", " "), scores, np.random.default_rng([seed, 1]), rate, hits_wanted)
+
+
+def by_picture(
+    shelf: Shelf,
+    probabilities: Mapping[str, float],
+    seed: int,
+    rate: int,
+    hits_wanted: bool | None = None,
+) -> Voice:
+    """A voice of the class that a describer of pictures finds most probable: {class: probability}."""
+    held = {cls: p for cls, p in probabilities.items() if shelf.by_class(cls)}
+    if not held:
+        raise ValueError("None of the classes that were seen is on the shelf.")
+    return by_class(shelf, max(held, key=lambda cls: (held[cls], cls)), seed, rate, hits_wanted)
+
+
+def _voice(
+    shelf: Shelf, phrase: str, scores: np.ndarray, rng: np.random.Generator, rate: int, hits_wanted: bool | None
+) -> Voice:
+    scores = scores.astype(np.float64)
+    if hits_wanted is not None:
+        fitting = np.array([(r.kind != "texture") == hits_wanted for r in shelf.recordings])
+        scores = scores + FITTING * fitting
+    best = int(np.argmax(scores))
+    places = np.array(shelf.by_class(shelf.recordings[best].cls))
+    weights = np.exp((scores[places] - scores[best]) / WIDTH)
+    anchor = int(rng.choice(places, p=weights / weights.sum()))
+    return make_voice(shelf, phrase, variants(shelf, anchor, scores), rate)
+
+
+def variants(shelf: Shelf, anchor: int, scores: np.ndarray) -> list[Recording]:
+    """The recording and others that pass for the same thing: of its series first, then those that sound alike."""
+    first = shelf.recordings[anchor]
+    if first.kind == "texture":
+        return [first]
+    others = [k for k in shelf.by_class(first.cls) if k != anchor and shelf.recordings[k].kind != "texture"]
+    series = [k for k in others if _of_one_series(shelf.recordings[k], first)]
+    if len(series) < MOST_VARIANTS - 1 and len(first.attacks_s) < MOST_VARIANTS:
+        own = _spectrum(shelf.load(first))
+        near = [k for k in others if k not in series and bare(shelf.recordings[k].caption) == bare(first.caption)]
+        likeness = {k: float(own @ _spectrum(shelf.load(shelf.recordings[k]))) for k in near}
+        series += sorted((k for k in near if likeness[k] >= ALIKE), key=lambda k: (-likeness[k], k))
+    return [first, *(shelf.recordings[k] for k in series[: MOST_VARIANTS - 1])]
+
+
+def _of_one_series(one: Recording, other: Recording) -> bool:
+    return one.group == other.group and bare(one.caption) == bare(other.caption)
+
+
+def _spectrum(waveform: np.ndarray) -> np.ndarray:
+    """Mean level of 24 bands on a logarithmic scale of frequency, mean removed, unit length."""
+    power = np.abs(np.fft.rfft(waveform, 16384 if len(waveform) < 16384 else None)) ** 2
+    edges = np.geomspace(0.006, 1.0, 25) * (len(power) - 1)
+    bands = [power[int(a) : max(int(b), int(a) + 1)].mean() for a, b in itertools.pairwise(edges)]
+    level = np.log10(np.asarray(bands) + 1e-9)
+    level -= level.mean()
+    return level / max(float(np.linalg.norm(level)), 1e-9)

@@ -1,0 +1,122 @@
+"""The shelf: short real recordings under open licences, with what is needed to find, place and credit them.
+
+A folder holds `index.csv` (one row a recording), `captions.safetensors` (MiniLM embeddings of the distinct captions,
+in the order in which the index names them first), the recordings as 16 kHz mono Opus, and `CREDITS.md`. The one in
+`assets/shelf` is made by `python -m stav2a data shelf BANK`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+SAMPLE_RATE = 16_000
+ASSETS = Path(__file__).parents[2] / "assets" / "shelf"
+KINDS = ("oneshot", "multi", "texture")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording. Times in seconds from its beginning; `loudness_lufs` is integrated (BS.1770).
+
+    kind: `oneshot` (one attack), `multi` (several attacks or syllables) or `texture` (continuous, can be looped).
+    attacks_s: where the onset detector hears an attack, `HEARD_AFTER_S` earlier. group: recordings of one instrument,
+    session or series share it.
+    """
+
+    path: str
+    cls: str
+    kind: str
+    caption: str
+    material: str
+    duration_s: float
+    attacks_s: tuple[float, ...]
+    loudness_lufs: float
+    licence: str
+    author: str
+    source: str
+    original: str
+    group: str
+
+    def row(self) -> dict[str, str]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            **values,
+            "duration_s": f"{self.duration_s:.3f}",
+            "attacks_s": ";".join(f"{time:.3f}" for time in self.attacks_s),
+            "loudness_lufs": f"{self.loudness_lufs:.1f}",
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, str]) -> Recording:
+        return cls(
+            **{
+                **row,
+                "duration_s": float(row["duration_s"]),
+                "attacks_s": tuple(float(time) for time in row["attacks_s"].split(";") if time),
+                "loudness_lufs": float(row["loudness_lufs"]),
+            }
+        )
+
+
+class Shelf:
+    """The recordings of a folder; audio is read when asked for.
+
+    embeddings: float32 [N, 384], unit length, of each recording's caption.
+    """
+
+    def __init__(self, folder: str | Path = ASSETS):
+        from safetensors.numpy import load_file
+
+        self.folder = Path(folder)
+        index = self.folder / "index.csv"
+        if not index.is_file():
+            raise ValueError(f"There is no shelf of recordings at {self.folder}: index.csv is missing.")
+        with index.open(newline="", encoding="utf-8") as file:
+            self.recordings = [Recording.from_row(row) for row in csv.DictReader(file)]
+        captions = load_file(self.folder / "captions.safetensors")["embeddings"].astype(np.float32)
+        order = list(dict.fromkeys(recording.caption for recording in self.recordings))
+        if len(order) != len(captions):
+            raise ValueError(f"{self.folder} holds {len(order)} captions and {len(captions)} embeddings of captions.")
+        place = {caption: k for k, caption in enumerate(order)}
+        self.embeddings = captions[[place[recording.caption] for recording in self.recordings]]
+        self.embeddings /= np.linalg.norm(self.embeddings, axis=1, keepdims=True)
+        self._by_class: dict[str, list[int]] = defaultdict(list)
+        for k, recording in enumerate(self.recordings):
+            self._by_class[recording.cls].append(k)
+        self._load = lru_cache(maxsize=256)(self._read)
+
+    @property
+    def classes(self) -> list[str]:
+        return sorted(self._by_class)
+
+    def by_class(self, name: str) -> list[int]:
+        """Places of a class's recordings in the index; none for a class that the shelf does not hold."""
+        return list(self._by_class.get(name, ()))
+
+    def load(self, recording: Recording) -> np.ndarray:
+        """Waveform: float32 [S] at 16 kHz, read-only because it is kept."""
+        return self._load(recording.path)
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def _read(self, path: str) -> np.ndarray:
+        import soundfile
+
+        waveform, rate = soundfile.read(self.folder / path, dtype="float32")
+        if rate != SAMPLE_RATE or waveform.ndim != 1:
+            raise ValueError(f"{path} is not {SAMPLE_RATE} Hz mono; the shelf's recordings are.")
+        waveform.setflags(write=False)
+        return waveform
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Shelf:
+    """The shelf that comes with the program."""
+    return Shelf()

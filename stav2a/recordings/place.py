@@ -41,7 +41,7 @@ def place_hits(
     mix = np.zeros(samples, np.float32)
     order = alternating(len(hits), len(onsets_s), rng)
     attacks = [round((time - HEARD_AFTER_S) * sample_rate) for time in onsets_s]
-    following = [*attacks[1:], samples + round(CHOKE_S * sample_rate)]
+    following = [*attacks, samples + round(CHOKE_S * sample_rate)][1:]
     for which, at, end, strength in zip(order, attacks, following, strengths, strict=True):
         hit = varied(hits[which], rng)
         gain = 10 ** (-RANGE_DB * (1 - min(max(strength, 0.0), 1.0)) / 20) * 10 ** (rng.normal(0, WAVER_DB) / 20)

@@ -1,0 +1,94 @@
+"""A clip's sound of voices: hits at its onsets, textures under its motion, silence where nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stav2a.recordings.place import followed, in_a_row, looped, place_hits
+from stav2a.recordings.voice import Voice
+
+AMBIENT = frozenset(
+    "aircraft bird_chirp crowd fire_crackle insects rain running_water sea_waves thunder train wind".split()
+)  # they go on whether or not the picture moves
+BEHIND_DB = -9.0  # of a texture where hits stand in front
+SMOOTH_S = 0.2  # of motion
+STILL = 0.5  # mean change of a pixel (0 to 255) below which a picture stands still
+MOVES_FROM, MOVES_FULLY = 0.1, 0.35  # of the clip's strongest motion: silent below, full level above
+PEAK = 0.9
+
+
+@dataclass(frozen=True)
+class Score:
+    """When a clip sounds. strengths in [0, 1], one an onset; motion: mean change of a pixel a frame, None without a
+    picture, `fps` frames a second."""
+
+    duration_s: float
+    onsets_s: Sequence[float]
+    strengths: Sequence[float]
+    motion: np.ndarray | None
+    fps: float
+
+
+def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: int) -> np.ndarray:
+    """float32 [S], |x| <= PEAK; silence without voices. Voices of hits take the onsets in turn."""
+    samples = round(score.duration_s * sample_rate)
+    mix = np.zeros(samples, np.float32)
+    striking = [voice for voice in voices if voice.texture is None]
+    for k, voice in enumerate(voices):
+        rng = np.random.default_rng([seed, 2, k])
+        if voice.texture is not None:
+            bed = looped(voice.texture, samples, sample_rate, rng)
+            bed = followed(bed, envelope(score, voice), score.fps, sample_rate)
+            mix += bed * (10 ** (BEHIND_DB / 20) if striking else 1.0)
+        elif score.motion is None and not len(score.onsets_s):
+            mix += in_a_row(voice.whole, samples, sample_rate, rng)
+        else:
+            turn = slice(striking.index(voice), None, len(striking))
+            times, strengths = list(score.onsets_s)[turn], list(score.strengths)[turn]
+            mix += place_hits(voice.hits, times, strengths, samples, sample_rate, rng)
+    peak = float(np.abs(mix).max(initial=0.0))
+    return mix * (PEAK / peak) if peak > PEAK else mix
+
+
+def envelope(score: Score, voice: Voice) -> np.ndarray:
+    """Level of a texture a frame, float [T] in [0, 1]: with the picture's motion, unless it is ambience or a still."""
+    if score.motion is None or voice.recordings[0].cls in AMBIENT:
+        return np.ones(1)
+    from scipy.ndimage import uniform_filter1d
+
+    motion = uniform_filter1d(np.asarray(score.motion, np.float64), max(1, round(SMOOTH_S * score.fps)))
+    strongest = float(np.quantile(motion, 0.9))
+    if strongest < STILL:
+        return np.ones(1)
+    return np.clip((motion / strongest - MOVES_FROM) / (MOVES_FULLY - MOVES_FROM), 0, 1)
+
+
+def strengths_of(onsets_s: Sequence[float], curve: np.ndarray, step_s: float) -> list[float]:
+    """How strong each onset is, from the predicted curve around it; where the curve is low (an onset that a person
+    added), as strong as the middle of the others."""
+    if not len(onsets_s):
+        return []
+    reach = max(1, round(0.06 / step_s))
+    heights = []
+    for time in onsets_s:
+        at = min(max(round(time / step_s), 0), len(curve) - 1) if len(curve) else 0
+        heights.append(float(curve[max(at - reach, 0) : at + reach + 1].max()) if len(curve) else 0.0)
+    strongest = max(heights)
+    if strongest < 0.05:
+        return [1.0] * len(heights)
+    relative = np.array(heights) / strongest
+    seen = relative >= 0.25
+    relative[~seen] = np.median(relative[seen])
+    return [float(value) for value in relative]
+
+
+def motion_of(frames: np.ndarray) -> np.ndarray:
+    """Mean change of a pixel before each frame, the first as the second: uint8 [T, H, W, 3] -> float32 [T]."""
+    if len(frames) < 2:
+        return np.zeros(len(frames), np.float32)
+    green = frames[..., 1].astype(np.int16)  # carries most of the luminance
+    change = np.abs(np.diff(green, axis=0)).mean((1, 2)).astype(np.float32)
+    return np.concatenate([change[:1], change])

@@ -10,9 +10,10 @@ import numpy as np
 from stav2a.recordings.place import followed, in_a_row, looped, place_hits
 from stav2a.recordings.voice import Voice
 
-AMBIENT = frozenset(
-    "aircraft bird_chirp crowd fire_crackle insects rain running_water sea_waves thunder train wind".split()
-)  # they go on whether or not the picture moves
+AMBIENT = {
+    "aircraft", "bird_chirp", "crowd", "fire_crackle", "insects", "rain", "running_water", "sea_waves", "thunder",
+    "train", "wind",
+}  # they go on whether or not the picture moves  # fmt: skip
 BEHIND_DB = -9.0  # of a texture where hits stand in front
 SMOOTH_S = 0.2  # of motion
 STILL = 0.5  # mean change of a pixel (0 to 255) below which a picture stands still
@@ -31,6 +32,10 @@ class Score:
     motion: np.ndarray | None
     fps: float
 
+    @property
+    def moves(self) -> bool:
+        return self.motion is not None and float(np.quantile(self.motion, 0.9)) >= STILL
+
 
 def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: int) -> np.ndarray:
     """float32 [S], |x| <= PEAK; silence without voices. Voices of hits take the onsets in turn."""
@@ -43,7 +48,7 @@ def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: in
             bed = looped(voice.texture, samples, sample_rate, rng)
             bed = followed(bed, envelope(score, voice), score.fps, sample_rate)
             mix += bed * (10 ** (BEHIND_DB / 20) if striking else 1.0)
-        elif score.motion is None and not len(score.onsets_s):
+        elif not len(score.onsets_s) and not score.moves:
             mix += in_a_row(voice.whole, samples, sample_rate, rng)
         else:
             turn = slice(striking.index(voice), None, len(striking))
@@ -55,14 +60,12 @@ def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: in
 
 def envelope(score: Score, voice: Voice) -> np.ndarray:
     """Level of a texture a frame, float [T] in [0, 1]: with the picture's motion, unless it is ambience or a still."""
-    if score.motion is None or voice.recordings[0].cls in AMBIENT:
+    if not score.moves or voice.cls in AMBIENT:
         return np.ones(1)
     from scipy.ndimage import uniform_filter1d
 
     motion = uniform_filter1d(np.asarray(score.motion, np.float64), max(1, round(SMOOTH_S * score.fps)))
     strongest = float(np.quantile(motion, 0.9))
-    if strongest < STILL:
-        return np.ones(1)
     return np.clip((motion / strongest - MOVES_FROM) / (MOVES_FULLY - MOVES_FROM), 0, 1)
 
 
@@ -83,6 +86,11 @@ def strengths_of(onsets_s: Sequence[float], curve: np.ndarray, step_s: float) ->
     seen = relative >= 0.25
     relative[~seen] = np.median(relative[seen])
     return [float(value) for value in relative]
+
+
+def most_likely_onset(curve: np.ndarray, step_s: float) -> list[float]:
+    """The peak of a predicted curve in which no onset was picked: what a caption names is heard once, at least."""
+    return [round(float(np.argmax(curve)) * step_s, 3)] if len(curve) and curve.max() > 0 else []
 
 
 def motion_of(frames: np.ndarray) -> np.ndarray:

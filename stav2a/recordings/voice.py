@@ -21,28 +21,33 @@ LOUD_S = 0.05
 
 @dataclass(frozen=True)
 class Voice:
-    """Hits, or a texture (then `hits` is empty). whole: the recordings uncut, at the level of hits."""
+    """What sounds as one thing, called `name`: hits, or a texture (float32 [S], to be looped).
 
-    phrase: str
-    recordings: tuple[Recording, ...]
+    cls: class of the recordings, "" for a person's own. whole: the recordings uncut, at the level of hits.
+    recordings: those of the shelf that it is made of, to be credited.
+    """
+
+    name: str
+    cls: str
     hits: tuple[Hit, ...] = ()
     texture: np.ndarray | None = None
     whole: tuple[np.ndarray, ...] = ()
+    recordings: tuple[Recording, ...] = ()
 
 
-def make_voice(shelf: Shelf, phrase: str, recordings: Sequence[Recording], rate: int) -> Voice:
+def make_voice(shelf: Shelf, name: str, recordings: Sequence[Recording], rate: int) -> Voice:
     """The voice of recordings of one kind: textures give the first, hits are cut from all."""
     waveforms = [resampled(shelf.load(recording), rate) for recording in recordings]
     if recordings[0].kind == "texture":
         texture = waveforms[0] * (TEXTURE_LEVEL / max(rms(waveforms[0]), 1e-6))
-        return Voice(phrase, tuple(recordings[:1]), texture=texture.astype(np.float32))
+        return Voice(name, recordings[0].cls, texture=texture.astype(np.float32), recordings=tuple(recordings[:1]))
     hits = [
         hit
         for waveform, recording in zip(waveforms, recordings, strict=True)
         for hit in cut_hits(waveform, recording.attacks_s, rate)
     ]
     whole = tuple(at_level(waveform, rate) for waveform in waveforms)
-    return Voice(phrase, tuple(recordings), tuple(hits[:MOST_HITS]), None, whole)
+    return Voice(name, recordings[0].cls, tuple(hits[:MOST_HITS]), None, whole, tuple(recordings))
 
 
 def cut_hits(waveform: np.ndarray, attacks_s: Sequence[float], rate: int) -> list[Hit]:

@@ -1,14 +1,24 @@
 """Recordings placed in time: hits on their onsets, loops without seams, silence elsewhere."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets
 from stav2a.recordings.attacks import attacks
-from stav2a.recordings.compose import BEHIND_DB, PEAK, Score, envelope, motion_of, soundtrack, strengths_of
+from stav2a.recordings.compose import (
+    BEHIND_DB,
+    PEAK,
+    Score,
+    envelope,
+    most_likely_onset,
+    motion_of,
+    soundtrack,
+    strengths_of,
+)
 from stav2a.recordings.place import CHOKE_S, Hit, alternating, looped, place_hits
-from stav2a.recordings.shelf import Recording
 from stav2a.recordings.voice import Voice, at_level, cut_hits, rms
 
 RATE = 16_000
@@ -21,16 +31,11 @@ def knock(seed: int = 0, ring_s: float = 0.05, length_s: float = 0.5, hz: float 
     return (0.6 * (np.sin(2 * np.pi * hz * times) * np.exp(-times / ring_s) + 0.5 * noise)).astype(np.float32)
 
 
-def recording(kind: str = "oneshot", cls: str = "wood_hit") -> Recording:
-    return Recording("a.opus", cls, kind, "wood is hit", "", 1.0, (0.0,), -20.0, "CC0", "me", "here", "a.wav", "g")
-
-
-def voice(kind: str = "oneshot", cls: str = "wood_hit") -> Voice:
-    if kind == "texture":
-        noise = np.random.default_rng(3).normal(0, 0.08, 2 * RATE).astype(np.float32)
-        return Voice("rain falls", (recording(kind, cls),), texture=noise)
+def voice(cls: str = "wood_hit") -> Voice:
+    if cls != "wood_hit":
+        return Voice(cls, cls, texture=np.random.default_rng(3).normal(0, 0.08, 2 * RATE).astype(np.float32))
     waves = [at_level(knock(seed), RATE) for seed in range(3)]
-    return Voice("wood is hit", (recording(kind, cls),), tuple(Hit(w, 0) for w in waves), None, tuple(waves))
+    return Voice("wood is hit", cls, tuple(Hit(wave, 0) for wave in waves), whole=tuple(waves))
 
 
 @pytest.mark.parametrize("onsets", [[0.4, 0.9, 1.6, 2.05, 2.8], [0.25, 3.5], [1.0]])
@@ -60,15 +65,13 @@ def test_a_ringing_hit_is_cut_by_the_next_one():
 
 
 def test_strength_is_level():
-    loud, soft = (
-        place_hits([Hit(knock(), 0)], [0.5], [s], RATE, RATE, np.random.default_rng(0)) for s in (1.0, 0.5)
-    )
+    loud, soft = (place_hits([Hit(knock(), 0)], [0.5], [s], RATE, RATE, np.random.default_rng(0)) for s in (1.0, 0.5))
     assert 20 * np.log10(rms(loud) / rms(soft)) == pytest.approx(6.0, abs=1e-3)
 
 
 def test_variants_alternate():
     order = alternating(3, 30, np.random.default_rng(0))
-    assert all(a != b for a, b in zip(order, order[1:], strict=False))
+    assert all(a != b for a, b in itertools.pairwise(order))
     assert {order.count(k) for k in range(3)} == {10}
     assert alternating(1, 3, np.random.default_rng(0)) == [0, 0, 0]
 
@@ -112,24 +115,32 @@ MOVING = np.where(np.arange(100) < 50, 8.0, 0.0)
 def test_silence_where_nothing_happens():
     assert not soundtrack([voice()], score(motion=MOVING), RATE, 0).any()
     assert not soundtrack([], score([1.0], MOVING), RATE, 0).any()
-    engine = soundtrack([voice("texture", "power_tool")], score(motion=MOVING), RATE, 0)
+    engine = soundtrack([voice("power_tool")], score(motion=MOVING), RATE, 0)
     assert rms(engine[: RATE + RATE // 2]) > 0.05 and rms(engine[3 * RATE :]) == 0
-    rain = soundtrack([voice("texture", "rain")], score(motion=MOVING), RATE, 0)
+    rain = soundtrack([voice("rain")], score(motion=MOVING), RATE, 0)
     assert rms(rain[3 * RATE :]) > 0.05
-    still = soundtrack([voice("texture", "power_tool")], score(motion=np.zeros(100)), RATE, 0)
+    still = soundtrack([voice("power_tool")], score(motion=np.zeros(100)), RATE, 0)
     assert rms(still) > 0.05
 
 
 def test_a_texture_stands_behind_hits():
-    alone = soundtrack([voice("texture", "rain")], score(motion=MOVING), RATE, 0)
-    both = soundtrack([voice("texture", "rain"), voice()], score([3.5], MOVING), RATE, 0)
+    alone = soundtrack([voice("rain")], score(motion=MOVING), RATE, 0)
+    both = soundtrack([voice("rain"), voice()], score([3.5], MOVING), RATE, 0)
     assert 20 * np.log10(rms(both[:RATE]) / rms(alone[:RATE])) == pytest.approx(BEHIND_DB, abs=0.5)
     assert np.abs(detect_onsets(both, RATE) - 3.5).min() < 0.03
 
 
-def test_without_a_picture_recordings_follow_one_another():
-    sound = soundtrack([voice()], score(duration_s=6.0), RATE, 0)
+@pytest.mark.parametrize("motion", [None, np.zeros(150)])
+def test_without_a_moving_picture_recordings_follow_one_another(motion):
+    sound = soundtrack([voice()], score(motion=motion, duration_s=6.0), RATE, 0)
     assert len(sound) == 6 * RATE and len(detect_onsets(sound, RATE)) >= 4
+
+
+def test_what_is_asked_for_is_heard_once_where_no_onset_was_picked():
+    curve = np.zeros(100, np.float32)
+    curve[40] = 0.2
+    assert most_likely_onset(curve, 0.04) == [1.6]
+    assert most_likely_onset(np.zeros(100), 0.04) == []
 
 
 def test_same_seed_same_sound_other_seed_other_sound():
@@ -152,6 +163,6 @@ def test_motion_and_its_envelope():
     frames[25:] = np.random.default_rng(0).integers(0, 255, (25, 8, 8, 3))
     motion = motion_of(frames)
     assert motion.shape == (50,) and not motion[:25].any() and motion[30:].min() > 10
-    level = envelope(score(motion=motion), voice("texture", "chainsaw"))
+    level = envelope(score(motion=motion), voice("chainsaw"))
     assert level[:15].max() == 0 and level[35:].min() == 1
     assert len(motion_of(frames[:1])) == 1

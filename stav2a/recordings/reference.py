@@ -31,8 +31,6 @@ def reference_voice(waveform: np.ndarray, sample_rate: int) -> Voice:
     waveform = waveform[first * block : (last + 1) * block].astype(np.float32)
     levels = levels[first : last + 1]
     steady = np.quantile(levels, 0.9) - np.quantile(levels, 0.1) < STEADY_DB
-        "", "reference", "oneshot", "reference", "", len(waveform) / sample_rate, (), 0.0, "", "", "", "", ""
-    )
     if steady and len(waveform) >= STEADY_S * sample_rate:
         return Voice("reference", "", texture=(waveform * (TEXTURE_LEVEL / rms(waveform))).astype(np.float32))
     hit = best_hit(waveform, sample_rate)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from knocks import RATE, knock
 
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets
@@ -20,15 +21,6 @@ from stav2a.recordings.compose import (
 )
 from stav2a.recordings.place import CHOKE_S, Hit, alternating, looped, place_hits
 from stav2a.recordings.voice import Voice, at_level, cut_hits, rms
-
-RATE = 16_000
-
-
-def knock(seed: int = 0, ring_s: float = 0.05, length_s: float = 0.5, hz: float = 600.0) -> np.ndarray:
-    """Struck wood: a decaying tone with a noisy attack."""
-    rng, times = np.random.default_rng(seed), np.arange(round(length_s * RATE)) / RATE
-    noise = rng.normal(0, 1, len(times)) * np.exp(-times / 0.01)
-    return (0.6 * (np.sin(2 * np.pi * hz * times) * np.exp(-times / ring_s) + 0.5 * noise)).astype(np.float32)
 
 
 def voice(cls: str = "wood_hit") -> Voice:
@@ -150,12 +142,13 @@ def test_same_seed_same_sound_other_seed_other_sound():
     assert all(np.abs(sound).max() <= PEAK + 1e-6 for sound in made)
 
 
-def test_strengths_come_from_the_curve_and_added_onsets_are_of_middle_strength():
-    curve = np.zeros(100, np.float32)
-    curve[[10, 50]] = 0.9, 0.45
-    assert strengths_of([0.4, 2.0, 3.6], curve, 0.04) == pytest.approx([1.0, 0.5, 0.75])
-    assert strengths_of([1.0], np.zeros(100), 0.04) == [1.0]
-    assert strengths_of([], curve, 0.04) == []
+def test_strengths_come_from_the_motion_and_added_onsets_are_of_middle_strength():
+    motion = np.zeros(100)
+    motion[[10, 50]] = 20.0, 10.0
+    assert strengths_of([0.43, 2.03, 3.6], motion, 25.0) == pytest.approx([1.0, 0.75, 0.875])
+    assert strengths_of([1.0], np.zeros(100), 25.0) == [1.0]
+    assert strengths_of([1.0], None, 25.0) == [1.0]
+    assert strengths_of([], motion, 25.0) == []
 
 
 def test_motion_and_its_envelope():

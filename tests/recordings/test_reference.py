@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import soundfile
+from knocks import RATE, knock
 from PIL import Image
-from test_place import RATE, knock
 
 from stav2a.media import InputError, probe, read_frames
 from stav2a.media.sounds import read_sound

@@ -18,8 +18,15 @@ from stav2a.recordings.voice import Voice, make_voice
 Embed = Callable[[Sequence[str]], np.ndarray]  # captions -> float32 [N, D], unit length
 
 FITTING = 0.05  # cosine that a recording gains where hits or textures are what the picture shows
-WIDTH = 0.04  # of the choice among recordings of the class, cosine
+FITTING_WITHIN = 0.2  # of the best cosine: then only recordings that fit are taken
+WIDTH = 0.08  # of the choice among recordings of the class, cosine
 MOST_VARIANTS = 4
+STAND_INS = {  # what nothing on the shelf is called, and the class that sounds most like it
+    "someone types on a computer keyboard": "switch_click",
+    "keys are typed on a keyboard": "switch_click",
+    "an arrow is shot from a bow": "whoosh",
+    "someone walks on a metal floor": "metal_hit",
+}
 ALIKE = 0.6  # cosine of spectra from which recordings pass for variants of one another
 
 
@@ -33,9 +40,14 @@ def by_caption(
     parts = phrases(prompt)
     if not parts:
         return []
-    scores = embed(parts) @ shelf.embeddings.T
-    rng = np.random.default_rng([seed, 1])
-    return [_voice(shelf, part, row, rng, rate, hits_wanted) for part, row in zip(parts, scores, strict=True)]
+    vectors = embed([*parts, *STAND_INS])
+    scores = vectors[: len(parts)] @ shelf.embeddings.T
+    stand_ins = vectors[: len(parts)] @ vectors[len(parts) :].T
+    for row, likeness in zip(scores, stand_ins, strict=True):
+        cls = list(STAND_INS.values())[int(likeness.argmax())]
+        if likeness.max() > row.max() and shelf.by_class(cls):
+            row[shelf.by_class(cls)] = likeness.max()
+    return [_voice(shelf, part, row, seed, rate, hits_wanted) for part, row in zip(parts, scores, strict=True)]
 
 
 def by_class(shelf: Shelf, cls: str, seed: int, rate: int, hits_wanted: bool | None = None) -> Voice:
@@ -45,7 +57,7 @@ def by_class(shelf: Shelf, cls: str, seed: int, rate: int, hits_wanted: bool | N
         raise ValueError(f"The shelf holds no {cls!r}; it holds {', '.join(shelf.classes)}.")
     scores = np.full(len(shelf), -1.0, np.float32)
     scores[places] = 1.0
-    return _voice(shelf, cls.replace("_", " "), scores, np.random.default_rng([seed, 1]), rate, hits_wanted)
+    return _voice(shelf, cls.replace("_", " "), scores, seed, rate, hits_wanted)
 
 
 def by_picture(
@@ -62,21 +74,27 @@ def by_picture(
     return by_class(shelf, max(held, key=lambda cls: (held[cls], cls)), seed, rate, hits_wanted)
 
 
-def _voice(
-    shelf: Shelf, phrase: str, scores: np.ndarray, rng: np.random.Generator, rate: int, hits_wanted: bool | None
-) -> Voice:
+def _voice(shelf: Shelf, phrase: str, scores: np.ndarray, seed: int, rate: int, hits_wanted: bool | None) -> Voice:
     scores = scores.astype(np.float64)
+    fits = np.ones(len(scores), bool)
     if hits_wanted is not None:
-        fitting = np.array([(r.kind != "texture") == hits_wanted for r in shelf.recordings])
-        scores = scores + FITTING * fitting
-    best = int(np.argmax(scores))
+        fits = np.array([(r.kind != "texture") == hits_wanted for r in shelf.recordings])
+    best = int(np.argmax(scores + FITTING * fits))
     places = np.array(shelf.by_class(shelf.recordings[best].cls))
-    weights = np.exp((scores[places] - scores[best]) / WIDTH)
-    anchor = int(rng.choice(places, p=weights / weights.sum()))
-    return make_voice(shelf, phrase, variants(shelf, anchor, scores), rate)
+    fitting = places[fits[places] & (scores[places] >= scores[best] - FITTING_WITHIN)]
+    places = fitting if len(fitting) else places
+    weights = np.exp((scores[places] - scores[places].max()) / WIDTH)
+    share = np.cumsum(weights / weights.sum())
+    anchor = int(places[min(int(np.searchsorted(share, _spread(seed))), len(places) - 1)])
+    return make_voice(shelf, phrase, variants(shelf, anchor), rate)
 
 
-def variants(shelf: Shelf, anchor: int, scores: np.ndarray) -> list[Recording]:
+def _spread(seed: int) -> float:
+    """A place in [0, 1): seeds that follow one another lie far apart (steps of the golden ratio), so takes differ."""
+    return (0.5 + seed * 0.6180339887498949) % 1.0
+
+
+def variants(shelf: Shelf, anchor: int) -> list[Recording]:
     """The recording and others that pass for the same thing: of its series first, then those that sound alike."""
     first = shelf.recordings[anchor]
     if first.kind == "texture":

@@ -36,3 +36,25 @@ def read_sound(
     if got < SHORTEST_S * sample_rate:
         raise InputError(f"The reference sound lasts {got / sample_rate:.3f} s; at least {SHORTEST_S:g} s is needed.")
     return np.nan_to_num(waveform[:got], posinf=0.0, neginf=0.0)
+
+
+def write_sound(path: str | Path, waveform: np.ndarray, sample_rate: int, out_rate: int | None = None) -> Path:
+    """Write [S] or [S, C] as 24-bit FLAC where the name ends so, else as 16-bit WAV, resampled to `out_rate`."""
+    from stav2a.media.audio import write_wav
+
+    path = Path(path)
+    if out_rate is not None and out_rate != sample_rate:
+        import soxr
+
+        waveform, sample_rate = soxr.resample(np.asarray(waveform, np.float32), sample_rate, out_rate), out_rate
+    if path.suffix.lower() != ".flac":
+        return write_wav(path, waveform, sample_rate)
+    import soundfile
+
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        soundfile.write(partial, np.clip(waveform, -1.0, 1.0), sample_rate, format="FLAC", subtype="PCM_24")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
                 print(assemble_system(config.parts, config.model, config.out, half=half, notes=notes, **options))
                 return 0
-            print(assemble(config.parts, config.model, config.out, options, half, notes))
+            print(assemble(config.parts, config.model, config.out, options, half, notes, config.timeline))
             return 0
         stage = make_stage(args.stage, config)
     except (ValueError, OSError) as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stav2a.media.limits import InputError
+from stav2a.timeline import COMPACT
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.machine import shares
 
@@ -22,6 +24,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
         (["steps"], "key=value"),
         (["model=huge"], "model is 'huge'; it must be one of paper, compact"),
         (["optimizer=sgd"], "optimizer is 'sgd'"),
+        (["frame_size=-1"], "frame_size is -1; it must be 0"),
     ],
 )
 def test_settings_say_what_is_wrong(words, sentence):
@@ -59,3 +62,15 @@ def test_the_batch_is_shared_whatever_the_number_of_processes():
         shares(of_paper, 7)
     with pytest.raises(InputError, match="multiple of 3"):
         shares(TrainConfig(batch_size=8), 3)
+
+
+def test_the_size_of_pictures_is_a_setting():
+    assert TrainConfig.load(None, ["model=compact"]).timeline == COMPACT
+    assert TrainConfig.load(None, ["frame_size=112"]).timeline == replace(COMPACT, frame_size=112)
+
+
+def test_a_shipped_configuration_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert TrainConfig.load("configs/tiny/onset.yaml").model == "tiny"
+    with pytest.raises(ValueError, match=r"no configuration file configs/tiny/nothing\.yaml"):
+        TrainConfig.load("configs/tiny/nothing.yaml")

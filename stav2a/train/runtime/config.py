@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from stav2a.assets import shipped
 from stav2a.models.precision import has_bf16
-from stav2a.presets import NAMES, NARROW
+from stav2a.presets import NAMES, NARROW, TIMELINES
+from stav2a.timeline import Timeline
 
 CHOICES = {
     "model": (*NAMES, *(name for name in NARROW if name not in NAMES)),
@@ -33,6 +34,7 @@ class TrainConfig:
     out: str = "runs"
     bank: str = ""  # folder of a sound bank; empty: modal synthesis
     sprites: str = ""
+    frame_size: int = 0  # pixels of the pictures trained on and of the checkpoint; 0: the model's own
     steps: int = 1000
     batch_size: int = 8
     gradient_accumulation_steps: int = 1
@@ -102,10 +104,18 @@ class TrainConfig:
         for name in ("steps", "batch_size", "gradient_accumulation_steps"):
             if getattr(config, name) < 1:
                 raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 1.")
+        if config.frame_size < 0:
+            raise ValueError(f"frame_size is {config.frame_size}; it must be 0 (the model's own) or pixels.")
         for name, known in CHOICES.items():
             if getattr(config, name) not in known:
                 raise ValueError(f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(known)}.")
         return config
+
+    @property
+    def timeline(self) -> Timeline:
+        """Rates and lengths of `model`, with pictures of `frame_size` where that is set."""
+        own = TIMELINES[self.model]
+        return replace(own, frame_size=self.frame_size) if self.frame_size else own
 
     @property
     def precision(self) -> str:

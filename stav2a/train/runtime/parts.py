@@ -16,6 +16,7 @@ from stav2a.models.build import CLASSES
 from stav2a.models.card import card
 from stav2a.models.tiny import tiny_components
 from stav2a.pipeline import STAV2APipeline
+from stav2a.timeline import Timeline
 from stav2a.weights.half import folded, halved
 
 
@@ -75,11 +76,13 @@ def assemble(
     defaults: dict | None = None,
     half: bool = False,
     notes: str = "",
+    timeline: Timeline | None = None,
 ) -> Path:
     """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens, with a model card.
 
     `half` stores fp16, which is half the size; `notes` (Markdown) joins the card. MiniLM, the text encoder of
-    `compact`, stays out of it: it comes with its pip package. Raises `ValueError` where a weight would not be finite.
+    `compact`, stays out of it: it comes with its pip package. `timeline` is the model's own unless given. Raises
+    `ValueError` where a weight would not be finite.
     """
     tokenizer, text_encoder = text_parts(model)
     pipe = STAV2APipeline(
@@ -87,7 +90,7 @@ def assemble(
         tokenizer=tokenizer,
         text_encoder=text_encoder,
         scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
-        timeline=presets.TIMELINES[model].to_dict(),
+        timeline=(timeline or presets.TIMELINES[model]).to_dict(),
         defaults={**noted_defaults(folder), **(defaults or {})},
         provenance={"model": model, **licences_of(folder, CLASSES, model)},
     )

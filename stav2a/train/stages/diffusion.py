@@ -23,7 +23,7 @@ from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
 from stav2a.denoise.sample import Guidance, predict
 from stav2a.models.build import build, build_controlnet
-from stav2a.presets import SCHEDULER, TIMELINES
+from stav2a.presets import SCHEDULER
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
@@ -50,7 +50,7 @@ class T2AStage(Stage):
     def __init__(self, config: TrainConfig):
         super().__init__(config)
         begin(config)
-        self.timeline = TIMELINES[config.model]
+        self.timeline = config.timeline
         self.snr_gamma = config.options.get("snr_gamma", 5.0)
         self.drop_text = float(config.options.get("drop_text", 0.1))
         self.scheduler = DDPMScheduler(**SCHEDULER[config.model])

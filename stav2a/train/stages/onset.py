@@ -12,7 +12,7 @@ from torch.nn import functional
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability
 from stav2a.models.build import build
-from stav2a.presets import TIMELINES, VIDEO_ENCODER
+from stav2a.presets import VIDEO_ENCODER
 from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.runtime.stage import Stage, seed_of
@@ -38,7 +38,7 @@ class OnsetStage(Stage):
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        self.timeline = TIMELINES[config.model]
+        self.timeline = config.timeline
         options = config.options
         self.delay_s = label_delay_s(config)
         self.worlds = clip_sources(config, self.timeline)

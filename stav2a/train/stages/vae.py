@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from stav2a.models import licences
-from stav2a.presets import TIMELINES
 from stav2a.sound.mel import log_mel
 from stav2a.sound.vae import build_vae
 from stav2a.train.runtime.config import TrainConfig
@@ -37,7 +36,7 @@ class VAEStage(Stage):
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        self.timeline = TIMELINES[config.model]
+        self.timeline = config.timeline
         self.kl_weight = float(config.options.get("kl_weight", 1e-4))
         self.convergence_weight = float(config.options.get("convergence_weight", 0.3))
         self.decoder_only = bool(config.options.get("decoder_only", False))

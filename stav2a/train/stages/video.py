@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.models.build import build
-from stav2a.presets import TIMELINES, VIDEO_ENCODER
+from stav2a.presets import VIDEO_ENCODER
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import trained
@@ -46,7 +46,7 @@ class VideoStage(Stage):
     def __init__(self, config: TrainConfig):
         super().__init__(config)
         options = config.options
-        self.timeline = TIMELINES[config.model]
+        self.timeline = config.timeline
         self.temporal_weight = float(options.get("temporal_weight", 1.0))
         self.semantic_weight = 1.0
         self.moments = round(config.crop_s / float(options.get("moment_s", 0.32)))

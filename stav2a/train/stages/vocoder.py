@@ -9,7 +9,6 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
-from stav2a.presets import TIMELINES
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 from stav2a.sound.stft_distance import stft_distance
@@ -34,7 +33,7 @@ class VocoderStage(Stage):
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        self.timeline = TIMELINES[config.model]
+        self.timeline = config.timeline
         self.adversarial_after = int(config.options.get("adversarial_after", 0))
         found = (Path(config.parts) / "vocoder" / "config.json").is_file()
         self.vocoder = trained(config.parts, "vocoder") if found else build_vocoder(config.model, self.timeline)

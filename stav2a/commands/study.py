@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from stav2a.listening.collection import Collection, left_out, read_folder
-from stav2a.listening.design import ANCHORS, TESTS, Design
+from stav2a.listening.design import ANCHORS, RATED, TESTS, Design
 from stav2a.listening.store import RatingError, RatingStore
 from stav2a.media.limits import InputError
 
@@ -21,7 +21,7 @@ MOST_SOUNDS = 12  # side by side, anchors included
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="one folder a system in it, equal file names are one clip")
-    parser.add_argument("--test", choices=TESTS, default="rating", help="AQ, SA, TA, OQ from 1 to 100, AB or ABX")
+    parser.add_argument("--test", choices=TESTS, default="rating", help="four scales to 100, to 5 (mos), AB, ABX")
     parser.add_argument("--original", metavar="NAME", help="folder of the clips' own sounds, the reference")
     parser.add_argument(
         "--hidden-reference", action=argparse.BooleanOptionalAction, default=True,
@@ -115,10 +115,15 @@ def _printed(store: RatingStore, study: str) -> str:
     from stav2a.listening import statistics
 
     ratings, choices = store.ratings(study), store.choices(study)
-    tables = {
-        "Mean ± 95 % confidence interval": statistics.score_table(ratings),
-        "Paired tests": statistics.paired_tests(ratings),
-        "Listeners": statistics.consistency(ratings),
+    tables = {}
+    for test, best in RATED.items():
+        own = ratings[ratings.test == test]
+        tables |= {
+            f"Mean ± 95 % confidence interval, 1 to {best}": statistics.score_table(own),
+            f"Paired tests, 1 to {best}": statistics.paired_tests(own),
+            f"Listeners, 1 to {best}": statistics.consistency(own),
+        }
+    tables |= {
         "ABX": statistics.abx_table(choices),
         "AB": statistics.ab_table(choices),
     }
@@ -132,4 +137,4 @@ def _printed(store: RatingStore, study: str) -> str:
 
 def _pairs(collection: Collection, design: Design) -> bool:
     clip = collection.clips[0]
-    return design.test == "rating" or len(clip.systems) + (clip.original is not None) * design.hidden_reference > 1
+    return design.test in RATED or len(clip.systems) + (clip.original is not None) * design.hidden_reference > 1

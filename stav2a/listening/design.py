@@ -6,6 +6,7 @@ and nothing else. The ids are drawn anew in every trial, so that no two of them 
 Test methods:
     rating  all sounds of a clip side by side, each on the paper's four scales (Table II); after ITU-R BS.1534
             with the original as a hidden reference and degraded originals as anchors
+    mos     the same on the five-point scale of ITU-T P.800, 1 "Bad" to 5 "Excellent" (TA-V2A and TiVA, Table II)
     ab      two sounds, which one is better
     abx     two sounds and a third that equals one of them: which?
 """
@@ -18,12 +19,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 
-TESTS = ("rating", "ab", "abx")
+TESTS = ("rating", "mos", "ab", "abx")
+RATED = {"rating": 100, "mos": 5}  # tests whose sounds get scores, and the best score of each; the worst is 1
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One question of the rating test, answered from 1 to 100."""
+    """One question of the rating tests, answered from 1 to the test's best score."""
 
     key: str
     name: str
@@ -122,10 +124,10 @@ def plan_trials(
     comes after its first time, not right after it where that can be avoided. `seed` fixes order, never ids.
     """
     rng = random.Random(seed) if seed is not None else random.SystemRandom()
-    make = _rating_trials if design.test == "rating" else _pair_trials
+    make = _rating_trials if design.test in RATED else _pair_trials
     trials = [trial for clip in clips for trial in make(*clip, design, rng)]
     rng.shuffle(trials)
-    if design.test == "rating":
+    if design.test in RATED:
         trials = _with_repeats(trials, round(design.repeats * len(trials)), rng)
     return trials
 
@@ -138,7 +140,7 @@ def _rating_trials(clip: str, systems: Sequence[str], has_original: bool, design
     rng.shuffle(heard)
     shown = opaque_id() if design.open_reference and has_original else None
     presented = tuple(Presented(opaque_id(), *each) for each in heard)
-    return [Trial(clip, "rating", presented, open_reference=shown)]
+    return [Trial(clip, design.test, presented, open_reference=shown)]
 
 
 def _pair_trials(clip: str, systems: Sequence[str], has_original: bool, design: Design, rng) -> list[Trial]:

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable
 from itertools import groupby
 
-from stav2a.listening.design import SCALE_KEYS, TESTS, Presented, Trial
+from stav2a.listening.design import RATED, SCALE_KEYS, TESTS, Presented, Trial
 from stav2a.listening.store import RatingError, RatingStore
 
 CONTEXT = ("study", "session", "rater", "trial", "position", "repeat_of", "clip", "test", "seconds", "day")
@@ -80,7 +80,7 @@ def _add_trial(connection, numbered: list[tuple[int, dict]]) -> bool:
         "SELECT 1 FROM trial WHERE session = ? AND position = ?", (head["session"], position)
     ).fetchone():
         raise RatingError(f"line {line}: another trial has position {position} in this session")
-    add = _rating_rows if head["test"] == "rating" else _choice_row
+    add = _rating_rows if head["test"] in RATED else _choice_row
     presented, statement, answers = add(head, numbered)
     plan = Trial(head["clip"], head["test"], presented, head["trial"], repeat_of=head["repeat_of"] or None)
     connection.execute(
@@ -101,7 +101,7 @@ def _rating_rows(head: dict, numbered: Iterable[tuple[int, dict]]):
             raise RatingError(f"line {line}: system or role is empty")
         presented.append(sound)
         for scale in SCALE_KEYS:
-            score = _number(line, scale, row[scale] or "", 1, 100)
+            score = _number(line, scale, row[scale] or "", 1, RATED[head["test"]])
             answers.append((head["trial"], sound.id, sound.system, sound.role, scale, round(score)))
     return tuple(presented), "INSERT INTO rating VALUES (?, ?, ?, ?, ?, ?)", answers
 

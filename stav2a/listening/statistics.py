@@ -89,7 +89,7 @@ def consistency(ratings: pd.DataFrame) -> pd.DataFrame:
     within_sd      standard deviation of one answer around the rater's own opinion
     correlation    Spearman's, first against second time
     references     trials with a hidden reference
-    reference_low  share of them with the reference below 90 in overall quality
+    reference_low  share of them with the reference below 90 in overall quality; NaN on the five-point scale
     anchor_missed  share of the trials where the low-pass anchor's audio quality is not below the reference's
     reliable       False where BS.1534 would leave the rater out (NaN-free; True without hidden references)
     """
@@ -98,7 +98,8 @@ def consistency(ratings: pd.DataFrame) -> pd.DataFrame:
         first, second = _repeat_pairs(own)
         difference = second - first
         references = own[own.role == REFERENCE]
-        low = float((references.OQ < REFERENCE_MINIMUM).mean())
+        hundred = references[references.test == "rating"]  # the rule of BS.1534 is of that scale
+        low = float((hundred.OQ < REFERENCE_MINIMUM).mean())
         rows.append(
             {
                 "rater": rater,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stav2a.listening.design import SCALE_KEYS, Trial, opaque_id
+from stav2a.listening.design import RATED, SCALE_KEYS, Trial, opaque_id
 
 # One entry per version of the schema; a file of an older version runs those it lacks. None is ever edited.
 MIGRATIONS = (
@@ -159,18 +159,18 @@ class RatingStore:
     # answers
 
     def rate(self, session: str, trial: str, scores: Mapping[str, Mapping[str, int]], seconds: float = 0) -> bool:
-        """Keep the answer of a rating trial: {stimulus id: {scale: 1-100}}, complete, all at once.
+        """Keep the answer of a rating or MOS trial: {stimulus id: {scale: score}}, complete, all at once.
 
         False when the trial was answered before: an answer stands, its sounds may have been named since.
         """
         with self.transaction() as connection:
-            plan = self._open_trial(connection, session, trial, ("rating",))
+            plan = self._open_trial(connection, session, trial, tuple(RATED))
             if plan is None:
                 return False
             if not isinstance(scores, Mapping) or set(scores) != {each.id for each in plan.presented}:
                 raise RatingError(f"an answer rates all {len(plan.presented)} sounds of its trial, and no others")
             rows = [
-                (trial, each.id, each.system, each.role, scale, _score(scores[each.id], scale))
+                (trial, each.id, each.system, each.role, scale, _score(scores[each.id], scale, RATED[plan.test]))
                 for each in plan.presented
                 for scale in SCALE_KEYS
             ]
@@ -288,12 +288,12 @@ _CONTEXT = "study, rater, session, trial.id AS trial, position, repeat_of, clip,
 _SESSION = "JOIN session ON trial.session = session.id"
 
 
-def _score(scores: Mapping[str, int], scale: str) -> int:
-    """The whole number from 1 to 100 that a page sent for `scale`; whatever else it sent is refused."""
+def _score(scores: Mapping[str, int], scale: str, best: int) -> int:
+    """The whole number from 1 to `best` that a page sent for `scale`; whatever else it sent is refused."""
     score = scores.get(scale) if isinstance(scores, Mapping) else None
     whole = isinstance(score, int | float) and not isinstance(score, bool) and float(score).is_integer()
     if not whole:
-        raise RatingError(f"{scale} needs a whole number from 1 to 100")
-    if not 1 <= score <= 100:
-        raise RatingError(f"{scale} is rated from 1 to 100, not {score:g}")
+        raise RatingError(f"{scale} needs a whole number from 1 to {best}")
+    if not 1 <= score <= best:
+        raise RatingError(f"{scale} is rated from 1 to {best}, not {score:g}")
     return int(score)

@@ -108,6 +108,7 @@ def launch_options() -> dict:
 def _introduction(design: Design, trials: int) -> str:
     task = {
         "rating": "In each trial you hear several sounds for one clip and rate each of them on four scales.",
+        "mos": "In each trial you hear several sounds for one clip and rate each on four scales of five points.",
         "ab": "In each trial you hear two sounds for one clip and say which of them fits it better.",
         "abx": "In each trial you hear two sounds, A and B, and a third one, X, that equals one of them.",
     }[design.test]

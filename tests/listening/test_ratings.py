@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from stav2a.listening import statistics
 from stav2a.listening.design import SCALE_KEYS, Design, plan_trials
 from stav2a.listening.export import from_csv, to_csv
 from stav2a.listening.store import MIGRATIONS, RatingError, RatingStore
+from stav2a.ui.compare.results import results_html
 
 CLIPS = [("dog", ["ours", "theirs"], True), ("drum", ["ours", "theirs"], True)]
 
@@ -41,6 +43,33 @@ def answer_all(store: RatingStore, session: str, base: int = 50) -> int:
             assert store.choose(session, trial.id, trial.presented[0].id)
         count += 1
     return count
+
+
+def test_five_points_are_kept_and_nothing_above_them(store, tmp_path):
+    """Opinions of ITU-T P.800, with a plan, an export and a table of their own."""
+    trials = plan_trials(CLIPS, Design("mos", anchors=("low_pass",), repeats=1.0))
+    assert {trial.test for trial in trials} == {"mos"} and len(trials) == 4 and len(trials[0].presented) == 4
+    session = store.start_session(store.new_rater(), "s", trials)
+    trial = store.next_trial(session)
+    six = {each.id: dict.fromkeys(SCALE_KEYS, 6) for each in trial.presented}
+    with pytest.raises(RatingError, match="rated from 1 to 5, not 6"):
+        store.rate(session, trial.id, six)
+    given = {"ours": 4, "theirs": 2, "original": 5, "anchor: 3.5 kHz low-pass": 1}
+    while trial := store.next_trial(session):
+        assert store.rate(
+            session, trial.id, {e.id: dict.fromkeys(SCALE_KEYS, given[e.system]) for e in trial.presented}
+        )
+    table = statistics.score_table(store.ratings("s")).set_index("system")
+    assert table.OQ.to_dict() == given
+    listeners = statistics.consistency(store.ratings("s"))
+    assert listeners.reliable.all() and listeners.reference_low.isna().all()  # BS.1534's rule is of its own scale
+    other = RatingStore(tmp_path / "other.sqlite")
+    text = to_csv(store)
+    assert from_csv(other, text) == 4 and other.ratings().OQ.tolist() == store.ratings().OQ.tolist()
+    with pytest.raises(RatingError):
+        from_csv(RatingStore(tmp_path / "third.sqlite"), text.replace(",4,4,4,4", ",40,4,4,4", 1))
+    html = results_html(store, "s")
+    assert "Mean opinion, 1–5" in html and "1–100" not in html
 
 
 def test_a_session_is_resumed_where_it_was_left(tmp_path):

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stav2a.listening import statistics as listening_stats
-from stav2a.listening.design import SCALES, SYSTEM
+from stav2a.listening.design import RATED, SCALES, SYSTEM
 from stav2a.listening.store import RatingStore
 
 # Shown in a `gr.HTML` without its default style, which would frame every cell.
@@ -45,8 +45,9 @@ def results_html(store: RatingStore, study: str | None, rater: str | None = None
     if ratings.empty and choices.empty:
         return f'{STYLE}<div class="lr"><p>No answers yet.</p></div>'
     parts = []
-    if not ratings.empty:
-        parts += _rating_parts(ratings)
+    for test in RATED:
+        if (ratings.test == test).any():
+            parts += _rating_parts(ratings[ratings.test == test], RATED[test])
     if (choices.test == "abx").any():
         parts += [_abx_part(listening_stats.abx_table(choices))]
     if (choices.test == "ab").any():
@@ -59,15 +60,15 @@ def reveal_html(store: RatingStore, session: str) -> str:
     parts = []
     for number, trial in enumerate(store.answered_trials(session), start=1):
         again = " <small>again</small>" if trial.repeat_of else ""
-        names = ["A", "B", "X"] if trial.test != "rating" else [f"Sound {n + 1}" for n in range(12)]
+        names = ["A", "B", "X"] if trial.test not in RATED else [f"Sound {n + 1}" for n in range(12)]
         pairs = zip(names, trial.presented, strict=False)
         listed = " · ".join(f"{name}: <b>{escape(each.system)}</b>" for name, each in pairs)
         parts.append(f"<p>Trial {number}{again}: {listed}</p>")
     return f'{STYLE}<div class="lr"><h3>What you heard</h3>{"".join(parts)}</div>'
 
 
-def score_figure(table: pd.DataFrame) -> Figure:
-    """One panel a scale: mean and 95 % interval of every system."""
+def score_figure(table: pd.DataFrame, best: int = 100) -> Figure:
+    """One panel a scale, from 1 to `best`: mean and 95 % interval of every system."""
     figure = Figure(figsize=(10.8, 0.9 + 0.34 * len(table)), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     places = range(len(table))[::-1]
@@ -75,9 +76,9 @@ def score_figure(table: pd.DataFrame) -> Figure:
         axes = figure.add_axes(
             (0.2 + 0.2 * number, 0.5 / figure.get_figheight(), 0.185, 1 - 0.85 / figure.get_figheight())
         )
-        axes.set_xlim(0, 102)
+        axes.set_xlim(0, 1.02 * best)
         axes.set_ylim(-0.6, len(table) - 0.4)
-        axes.set_xticks([20, 40, 60, 80, 100])
+        axes.set_xticks([best * share // 5 for share in range(1, 6)])
         axes.tick_params(axis="both", length=0, labelsize=8, labelcolor=MUTED)
         axes.grid(axis="x", color=RULE, linewidth=0.8)
         axes.set_yticks(list(places), short_names(table.system) if number == 0 else [])
@@ -95,23 +96,23 @@ def score_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _rating_parts(ratings: pd.DataFrame) -> list[str]:
+def _rating_parts(ratings: pd.DataFrame, best: int) -> list[str]:
     table = listening_stats.score_table(ratings)
     tests = listening_stats.paired_tests(ratings)
     people = listening_stats.consistency(ratings)
     listeners = ratings.rater.nunique()
-    best = {s.key: table[table.role == SYSTEM][s.key].max() for s in SCALES}
+    highest = {s.key: table[table.role == SYSTEM][s.key].max() for s in SCALES}
     rows = [
-        [escape(row.system), *(_mean(row[s.key], row[f"{s.key}_ci"], best[s.key]) for s in SCALES), row.n]
+        [escape(row.system), *(_mean(row[s.key], row[f"{s.key}_ci"], highest[s.key]) for s in SCALES), row.n]
         for _, row in table.iterrows()
     ]
     head = ["System", *(f"{s.key}" for s in SCALES), "n"]
     names = "; ".join(f"{s.key}: {s.name.lower()}" for s in SCALES)
     return [
-        f"<h3>Mean opinion, 1–100, ± 95 % confidence interval</h3>{_table(head, rows)}"
+        f"<h3>Mean opinion, 1–{best}, ± 95 % confidence interval</h3>{_table(head, rows)}"
         f"<p>{names}. n: opinions, one per listener and clip ({_count(listeners, 'listener')}, "
         f"{_count(ratings['clip'].nunique(), 'clip')}); a repeated trial is averaged with its first time.</p>",
-        _image(score_figure(table), "Mean and 95 % confidence interval of each system on each scale"),
+        _image(score_figure(table, best), "Mean and 95 % confidence interval of each system on each scale"),
         _tests_part(tests),
         _people_part(people),
     ]

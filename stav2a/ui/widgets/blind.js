@@ -5,6 +5,7 @@
 
 const HINTS = {
   rating: "Switch as often as you like: the playhead stays. Several sounds may be equally good; use the whole scale, from 1 (bad) to 100 (excellent).",
+  mos: "Switch as often as you like: the playhead stays. 1 is bad, 2 poor, 3 fair, 4 good, 5 excellent.",
   ab: "Switch as often as you like: the playhead stays. Loop a part to compare details.",
   abx: "Switch as often as you like: the playhead stays. Loop a part to hear a difference; guess where you hear none.",
 };
@@ -39,7 +40,7 @@ class BlindTest {
     this.draft = this.restore(value);
     this.header(value);
     this.missing.classList.toggle("bt-problem", Boolean(value.problem));
-    if (value.test === "rating") this.askRatings(value);
+    if (value.best) this.askRatings(value);
     else this.askChoice(value);
     this.check();
     this.selected(0);
@@ -80,16 +81,16 @@ class BlindTest {
   }
 
   cell(value, scale, sound, index) {
-    const input = node("input", {type: "range", min: "1", max: "100", step: "1", "aria-label": `${sound.name}, ${scale.name}`});
+    const input = node("input", {type: "range", min: "1", max: String(value.best), step: "1", "aria-label": `${sound.name}, ${scale.name}`});
     const output = node("output", {});
     const cell = node("div", {class: "bt-cell"}, input, output);
     const set = (score) => {
-      input.value = score ?? 50;
-      const grade = value.grades[Math.min(Math.floor(((score ?? 1) - 1) / 20), 4)];
+      input.value = score ?? Math.ceil(value.best / 2);
+      const grade = value.grades[Math.min(Math.floor((((score ?? 1) - 1) * 5) / value.best), 4)];
       cell.classList.toggle("bt-unset", score === undefined);
       output.replaceChildren(...(score === undefined ? ["not rated"] : [node("b", {}, String(score)), ` ${grade}`]));
       input.setAttribute("aria-valuetext", score === undefined ? "not rated" : `${score}, ${grade}`);
-      input.style.setProperty("--share", `${((score ?? 1) - 1) / 0.99}%`);
+      input.style.setProperty("--share", `${(100 * ((score ?? 1) - 1)) / (value.best - 1)}%`);
     };
     const keep = () => {
       const score = Number(input.value);
@@ -99,7 +100,7 @@ class BlindTest {
       this.check();
     };
     input.addEventListener("input", keep);
-    input.addEventListener("click", keep); // 50 by a click on the middle is an answer too
+    input.addEventListener("click", keep); // a click on the middle is an answer too
     input.addEventListener("keydown", (event) => { if (event.key === "Enter") keep(); });
     input.addEventListener("focus", () => { if (this.player.transport.selected !== index) this.player.select(index); });
     set((this.draft.scores[sound.id] || {})[scale.key]);
@@ -147,7 +148,7 @@ class BlindTest {
     for (const sound of wanted) if (this.player.heard.has(sound.id) && !draft.heard.includes(sound.id)) { draft.heard.push(sound.id); this.store(); }
     let text = "";
     if (unheard.length) text = `Still to hear: ${unheard.map((sound) => sound.name).join(", ")}.`;
-    else if (value.test === "rating") {
+    else if (value.best) {
       const open = wanted
         .map((sound) => [sound.name, value.scales.filter((scale) => !(draft.scores[sound.id] || {})[scale.key]).map((scale) => scale.key)])
         .filter(([, keys]) => keys.length);
@@ -163,7 +164,7 @@ class BlindTest {
   send() {
     const {value, draft} = this;
     const answer = {session: value.session, trial: value.trial, seconds: (performance.now() - this.since) / 1000};
-    if (value.test === "rating") answer.scores = draft.scores;
+    if (value.best) answer.scores = draft.scores;
     else answer.choice = draft.choice;
     this.player.transport.pause();
     this.button.disabled = true;

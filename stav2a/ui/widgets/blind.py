@@ -14,7 +14,7 @@ import math
 import gradio as gr
 
 from stav2a.listening.collection import Collection
-from stav2a.listening.design import GRADES, SCALES, Trial, opaque_id
+from stav2a.listening.design import GRADES, RATED, SCALES, Trial, opaque_id
 from stav2a.listening.stimuli import write_stimulus
 from stav2a.listening.store import RatingError, RatingStore
 from stav2a.media.limits import InputError
@@ -22,11 +22,13 @@ from stav2a.ui.widgets.player import file_data, public_folder, scripts, styles
 
 NAMES = {
     "rating": [f"Sound {n}" for n in range(1, 13)],
+    "mos": [f"Sound {n}" for n in range(1, 13)],
     "ab": ["A", "B"],
     "abx": ["A", "B", "X"],
 }
 QUESTIONS = {
     "rating": "Listen to every sound and rate each one on the four scales.",
+    "mos": "Listen to every sound and rate each one on the four scales, from 1 (bad) to 5 (excellent).",
     "ab": "Which sound fits the clip better?",
     "abx": "X is the same sound as A or as B. Which one?",
 }
@@ -110,6 +112,7 @@ def _present(collection: Collection, trial: Trial) -> dict:
         "question": QUESTIONS[trial.test],
         "scales": [{"key": s.key, "name": s.name, "question": s.question} for s in SCALES],
         "grades": list(GRADES),
+        "best": RATED.get(trial.test, 0),
         "duration_s": len(waveforms[0]) / rate,
         "video": file_data(video) if video else None,
         "sounds": sounds,

@@ -28,6 +28,7 @@ from stav2a.metrics.clap_score import CLAP_REPO, ClapScore
 from stav2a.metrics.classifier import Unavailable
 from stav2a.metrics.flow import read_flow
 from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
+from stav2a.models.hub_describer import hub_describer
 from stav2a.presets import timeline_of
 from stav2a.timeline import Timeline
 
@@ -58,6 +59,7 @@ class Settings:
     least_clap: float = 0.0  # of sound and caption; 0: not asked for
     clap_model: str = ""  # CLAP's repository or folder; empty: the usual one
     per_shard: int = 64  # sources, not clips
+    describer: str = ""  # vision-language model of the hub that captions what has no caption
     world: dict | None = None  # options of FoleyWorld, where clips are rendered instead of read
 
     @property
@@ -92,6 +94,7 @@ class Maker:
         self.settings, self.timeline = settings, settings.timeline
         self.encoder = FrameEncoder(settings.parts) if settings.parts else None
         self.clap = clap_of(settings)
+        self.describe = hub_describer(settings.describer) if settings.describer else None
         self.world = FoleyWorld(**settings.world) if settings.world else None
 
     def clips(self, number: int, source: Source | Rendered, report: list[dict]) -> Iterator[Clip]:
@@ -130,6 +133,8 @@ class Maker:
                 report.append({"source": source.name, "start_s": start_s, "reason": "The sound is silent."})
                 continue
             caption = source.caption
+            if not caption and self.describe and sees:
+                caption = self.describe(path, start_s, length_s)
 
             def in_time(start_s=start_s, length_s=length_s, waveform=waveform) -> float:
                 if not flow:
@@ -202,6 +207,8 @@ def prepare(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     clap_of(settings)  # what cannot be had is told before there are processes
+    if settings.describer:
+        _ = hub_describer(settings.describer).parts
     described = {
         "settings": {k: v for k, v in asdict(settings).items() if k != "parts"},
         "timeline": settings.timeline.to_dict(),

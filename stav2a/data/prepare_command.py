@@ -20,6 +20,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--videos", type=Path, help="where the table's files lie (default: beside the table)")
     command.add_argument("--caption-column", help="the table's column of captions (default: the first that is known)")
     command.add_argument("--model", choices=NAMES, default="compact", help="whose rates and sizes the clips get")
+    command.add_argument("--describe", default="", metavar="MODEL", help="hub model that captions videos without one")
     command.add_argument("--fps", type=float, help="another rate of the pictures than the model's")
     command.add_argument("--frame-size", type=int, help="another size of the pictures, pixels")
     command.add_argument("--sound-only", action="store_true", help="keep the sound of videos alone (text-to-audio)")
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         keep_speech=args.keep_speech,
         least_clap=args.least_clap,
         clap_model=args.clap_model,
+        describer=args.describe,
     )
     if args.source == "foleyworld":
         timeline = settings.timeline

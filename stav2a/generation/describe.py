@@ -61,7 +61,7 @@ def caption_of(
     if settings.describe == BUILT_IN:
         seen = look(path, settings.start_s, settings.length_s, limits, cancelled)
         return Caption(seen[0].caption, BUILT_IN, tuple(seen)) if seen else Caption("", "none")
-    from stav2a.generation.hub_describer import hub_describer
+    from stav2a.models.hub_describer import hub_describer
 
     try:
         text = hub_describer(settings.describe)(Path(path), settings.start_s, settings.length_s)

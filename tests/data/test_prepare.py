@@ -15,6 +15,7 @@ from stav2a.data.listing import Source, list_sources
 from stav2a.data.prepare import Maker, Rendered, Settings, prepare
 from stav2a.data.shards import Clip, Shards, decode_frames, encode_frames, index_of, write_shard
 from stav2a.media.write_clip import write_clip
+from stav2a.models.hub_describer import HubDescriber, hub_describer
 from stav2a.timeline import TINY
 from stav2a.train.sources.prepared import PreparedWorld
 
@@ -226,6 +227,30 @@ def test_captions_that_do_not_fit_are_refused_by_clap(tmp_path, monkeypatch):
     shards = made(folder, tmp_path / "high", least_clap=bound, clap_model=str(tmp_path / "clap"))
     refused = [k for k in range(4) if "CLAP" in shards.note(k)["reason"]]
     assert refused == [k for k in range(3) if scores[k] < bound]
+
+
+def test_a_model_of_the_hub_captions_what_has_no_caption(videos, tmp_path, monkeypatch):
+    """What it says goes through the filters like any caption."""
+    asked = []
+
+    def says(self, clip, start_s=0.0, length_s=None):
+        asked.append((clip.name, start_s, round(length_s, 1)))
+        return "a man is talking" if clip.name.startswith("b") else "a ball"
+
+    monkeypatch.setattr(HubDescriber, "parts", ())
+    monkeypatch.setattr(HubDescriber, "__call__", says)
+    shards = made(videos, tmp_path / "out", describer="some/model")
+    notes = {(n["source"], n["start_s"]): n for n in map(shards.note, range(len(shards)))}
+    assert asked == [("b_still.mp4", 0.0, 2.0)]  # the others have captions, or no sound
+    assert notes["b_still.mp4", 0.0]["reason"] == "the caption tells of speech"
+    assert notes["a_good.mp4", 0.0]["caption"] == "a block knocks"
+
+
+def test_a_describer_that_cannot_be_had_is_one_sentence(videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub_describer.cache_clear()
+    with pytest.raises(ValueError, match="nobody/nothing"):
+        made(videos, tmp_path / "out", describer="nobody/nothing")
 
 
 def test_only_some_files_stay_open(tmp_path, monkeypatch):

@@ -12,11 +12,12 @@ from test_generate import ready_engine
 
 from stav2a.__main__ import main
 from stav2a.condition.eyes import Suggestion, network
-from stav2a.generation import describe, hub_describer
+from stav2a.generation import describe
 from stav2a.generation.describe import caption_of, look, suggest
 from stav2a.generation.generate import generate
 from stav2a.generation.settings import Settings
 from stav2a.media import InputError
+from stav2a.models import hub_describer
 from stav2a.weights.errors import WeightsError
 
 FAST = Settings(model="tiny", steps=1)

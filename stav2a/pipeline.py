@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ class STAV2APipeline(DiffusionPipeline):
     # some of its convolutions run as 2-D ones on the weight itself, past the hooks that fetch offloaded weights
     _exclude_from_cpu_offload = ["video_encoder", "system"]
     _optional_components = ["attentive_pool", "controlnet", "system"]
+    _mode: dict = {}  # settings that win over the checkpoint's own
 
     def __init__(
         self,
@@ -96,7 +98,19 @@ class STAV2APipeline(DiffusionPipeline):
 
     @property
     def defaults(self) -> dict:
-        return {**DEFAULTS, **self.config.defaults}
+        """What is sampled with unless told otherwise: `DEFAULTS`, the checkpoint's own, those of the mode."""
+        return {**DEFAULTS, **self.config.defaults, **self._mode}
+
+    def in_mode(self, mode: str | None) -> STAV2APipeline:
+        """The same parts with the settings of a named mode, which every stage of the way then follows.
+
+        "faithful" is the authors' script, whatever the checkpoint's own defaults are; None is the pipeline itself.
+        """
+        if mode is None:
+            return self
+        other = copy(self)
+        other._mode = mode_defaults(mode, self.timeline)
+        return other
 
     @property
     def has_onset_channel(self) -> bool:
@@ -257,6 +271,8 @@ class STAV2APipeline(DiffusionPipeline):
         """The captions alone, a batch of one."""
         captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
+        if self.defaults["null_text"] == "zeros" and not negative_prompt:
+            return Conditions(tokens[:1], mask[:1], torch.zeros_like(tokens[:1]), mask[:1])
         return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
 
     def caption(self, video: VideoFeatures, prompt: str = "") -> str:
@@ -323,14 +339,13 @@ class STAV2APipeline(DiffusionPipeline):
         rescale: float | None = None,
         negative: float | None = None,
         alignment: float | None = None,
-        defaults: dict | None = None,
     ) -> Guidance:
-        """The dials, those of `defaults` (the checkpoint's own) where None.
+        """The dials, the checkpoint's own where None.
 
         `scales` gives every item of a batch its text guidance.
         `negative`, the negative caption's own scale, and `alignment` are dials of TA-V2A alone.
         """
-        own = defaults or self.defaults
+        own = self.defaults
         dials = {
             "text": own["guidance_scale"] if text is None else text,
             "video": own["video_guidance_scale"] if video is None else video,
@@ -403,7 +418,8 @@ class STAV2APipeline(DiffusionPipeline):
         alignment are of TA-V2A alone.
         `mode="faithful"` samples as the authors' script does, whatever the checkpoint's own defaults are.
         """
-        defaults = self.defaults if mode is None else {**self.defaults, **mode_defaults(mode, self.timeline)}
+        pipe = self.in_mode(mode)
+        defaults = pipe.defaults
         steps = num_inference_steps or defaults["steps"]
         pick = {
             "guidance_scale": guidance_scale,
@@ -414,10 +430,10 @@ class STAV2APipeline(DiffusionPipeline):
         seeds = [seed + take for take in range(takes)]
 
         yield Progress("video", 0, 1)
-        video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
+        video = frames if isinstance(frames, VideoFeatures) else pipe.encode_video(frames)
         yield Progress("text", 0, 1)
-        prompt = self.caption(video, prompt)
-        conditions = self.extract(
+        prompt = pipe.caption(video, prompt)
+        conditions = pipe.extract(
             video,
             prompt,
             negative_prompt,
@@ -427,19 +443,18 @@ class STAV2APipeline(DiffusionPipeline):
             use_onsets=use_onsets,
             use_global_tokens=use_global_tokens,
         )
-        length = self.padded_length(video)
-        guidance = self.guidance(
+        length = pipe.padded_length(video)
+        guidance = pipe.guidance(
             chosen["guidance_scale"],
             chosen["video_guidance_scale"],
             controlnet_conditioning_scale,
             negative=negative_guidance_scale,
             alignment=alignment_guidance_scale,
-            defaults=defaults,
         )
         yield Progress("denoise", 0, steps)
         latents = None
         for step, latents in enumerate(
-            self.denoise(
+            pipe.denoise(
                 conditions,
                 length=length,
                 seeds=seeds,
@@ -451,7 +466,7 @@ class STAV2APipeline(DiffusionPipeline):
         ):
             yield Progress("denoise", step, steps, latents)
         yield Progress("decode", 0, 1)
-        waveforms, mels = self.decode(latents)
+        waveforms, mels = pipe.decode(latents)
         used = {
             "prompt": prompt,
             "negative_prompt": negative_prompt,
@@ -461,7 +476,7 @@ class STAV2APipeline(DiffusionPipeline):
             "takes": takes,
             **chosen,
         }
-        yield self.output(video, waveforms, mels, onsets_s, seeds, used, layout)
+        yield pipe.output(video, waveforms, mels, onsets_s, seeds, used, layout)
 
     def output(
         self,

@@ -78,9 +78,15 @@ class LocalFeatures(ModelMixin, ConfigMixin):
         return self.pre_onset(stretched(windows, self.config.steps_per_frame, self.config.tail_steps))
 
 
-def onset_loss(onset_logits: Tensor, onset_labels: Tensor) -> Tensor:
-    """Eq. 1 as the authors compute it: two-class cross entropy. Tensor[B, T, 2], int64 Tensor[B, T]."""
-    return functional.cross_entropy(onset_logits.transpose(1, 2), onset_labels)
+def onset_loss(onset_logits: Tensor, onset_labels: Tensor, onset_weight: float = 1.0) -> Tensor:
+    """Eq. 1 as the authors compute it: two-class cross entropy, the mean over all steps. Tensor[B, T, 2], Tensor[B, T].
+
+    `onset_labels`: classes (int64), or an onset curve (float) whose values are shares of the class; `onset_weight`
+    is that of the rare class, 1 in the paper.
+    """
+    labels = onset_labels.to(onset_logits.dtype)
+    wanted = torch.stack([1 - labels, onset_weight * labels], -1)
+    return -(wanted * functional.log_softmax(onset_logits, -1)).sum(-1).mean()
 
 
 def onset_probability(onset_logits: Tensor) -> Tensor:

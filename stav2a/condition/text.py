@@ -50,6 +50,29 @@ def sentence_embeddings(tokenizer, text_encoder, captions: Sequence[str], batch:
     return torch.nn.functional.normalize(torch.cat(rows), dim=-1)
 
 
+NULLS = {
+    "empty": "the encoded empty caption, with its own mask: what the authors' script samples with",
+    "zeros": "zeros under the caption's mask: what the authors' training drops a caption to",
+}
+
+
+def check_null(kind: str) -> str:
+    """`kind` if it is one of `NULLS`; else `ValueError`."""
+    if kind not in NULLS:
+        raise ValueError(f"The null text is {kind!r}; there are {', '.join(NULLS)}.")
+    return kind
+
+
+def null(kind: str, tokenizer, text_encoder, negative: Sequence[str], tokens: Tensor, mask: Tensor):
+    """φ of eq. 7 for captions `tokens`, `mask`: null_text_tokens and null_text_mask.
+
+    `negative`: a caption for each, whose encoding is the null text where it is not empty, whatever `kind` is.
+    """
+    if kind == "zeros" and not any(negative):
+        return torch.zeros_like(tokens), mask
+    return encode(tokenizer, text_encoder, negative, tokens.device)
+
+
 def load_minilm():
     """-> (tokenizer, text_encoder): all-MiniLM-L6-v2, frozen, 384 channels."""
     from transformers import AutoTokenizer, BertModel

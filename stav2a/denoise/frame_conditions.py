@@ -39,8 +39,9 @@ class FrameConditions(Conditions):
 
     @cached_property
     def told(self) -> Tensor:
-        """Tensor[B], 1 where there is a caption; the empty one has no words between its two marks."""
-        return (self.text_mask.sum(1) > 2).to(self.features.dtype)
+        """Tensor[B], 1 where there is a caption: the empty one has no words between its two marks, or is zeros."""
+        worded = (self.text_mask.sum(1) > 2) & self.text_tokens.flatten(1).any(1)
+        return worded.to(self.features.dtype)
 
     def window(self, start: int, stop: int) -> FrameConditions:
         return replace(super().window(start, stop), features=self.features[:, start:stop])

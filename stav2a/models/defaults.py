@@ -15,6 +15,7 @@ DEFAULTS = {
     "sampler": "dpm++2m",
     "onset_threshold": 0.5,
     "mask_control": True,
+    "null_text": "empty",  # what guidance compares with (`condition.text.NULLS`): what training dropped captions to
     "guided_share": 1.0,  # share of the steps, the noisiest first, that guidance is paid for
     "guidance_rescale": 0.0,  # towards the deviation of the conditioned prediction, which keeps levels
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided

@@ -44,6 +44,11 @@ class Learning:
     options: dict
 
 
+@dataclass
+class NoOptions:
+    """A system without options of its own."""
+
+
 class System(ModelMixin, ConfigMixin):
     """A way to condition. Subclasses are the `system` part of a checkpoint; their configuration names them.
 
@@ -62,6 +67,7 @@ class System(ModelMixin, ConfigMixin):
     uses_encoder: ClassVar[bool] = True  # what it sees comes from the checkpoint's video encoder
     sampling: ClassVar[dict] = {"guidance_scale": 3.0, "video_guidance_scale": 1.0}  # the paper's own
     eyes: ClassVar[tuple[str, ...]] = ()  # submodules that `look` uses
+    Options: ClassVar[type] = NoOptions  # a dataclass: names and types of what its stages are set by
 
     @classmethod
     def sized(cls, model: str, options: dict | None = None) -> System:

@@ -7,6 +7,7 @@ classifier of eq. 11. Sampling weighs caption, negative caption and picture on t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -29,6 +30,14 @@ from .base import System
 SWITCHES = ("mix", "composed", "semantic_weight", "temporal_weight")
 
 
+@dataclass
+class TAV2AOptions:
+    mix: str = "concat"  # or average
+    composed: bool = True  # guidance weighs caption and picture apart (eq. 14); false: one scale (eq. 11)
+    semantic_weight: float = 1.0  # λ of eq. 5 and 6
+    temporal_weight: float = 1.0  # μ
+
+
 class TAV2A(System):
     """`features`: E_v, Tensor[B, T, C], unit norm a frame.
 
@@ -43,6 +52,7 @@ class TAV2A(System):
     uses_encoder = False
     sampling = {"guidance_scale": 2.5, "video_guidance_scale": 2.5}
     eyes = ("video_encoder",)
+    Options = TAV2AOptions
 
     @register_to_config
     def __init__(

@@ -7,6 +7,8 @@ all together on predicted ones (`joint=true`, eq. 10).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
@@ -23,6 +25,12 @@ from .base import Learning, Steering, System
 BINS = 16  # latent frequency bins
 
 
+@dataclass
+class TiVAOptions:
+    rows: int | None = None  # layout rows of a training's stretch; null: those of the size
+    joint: bool = True  # learn from predicted layouts (eq. 10); false: from those of the real sound (eq. 9)
+
+
 class TiVA(System):
     """`features`: Tensor[B, T, feature_dim + (1 + grid²) * level_dim], see `look`."""
 
@@ -32,6 +40,7 @@ class TiVA(System):
     joint = True
     sampling = {"guidance_scale": 5.0, "video_guidance_scale": 1.0}
     latent_channels = 1
+    Options = TiVAOptions
 
     @register_to_config
     def __init__(
@@ -57,7 +66,7 @@ class TiVA(System):
         encoder = presets.VIDEO_ENCODER[model]
         levels = sum(level_widths(encoder["base_channels"], encoder["expansion"]))
         sizes = {"width": 16, "layers": 1} if model in presets.NARROW else {}
-        rows = {"rows": int(options["rows"])} if options and "rows" in options else {}
+        rows = {"rows": options["rows"]} if (options or {}).get("rows") else {}
         return cls(encoder["feature_dim"], levels, presets.UNET[model]["cross_attention_dim"], **sizes, **rows)
 
     @classmethod

@@ -6,6 +6,8 @@ The switches are the rows of its Table 3: `text` (the caption's tokens join), `p
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
@@ -21,6 +23,13 @@ from .base import System
 SWITCHES = ("text", "positions", "flow")
 
 
+@dataclass
+class VTALDMOptions:
+    text: bool = True  # the caption's tokens join
+    positions: bool = True  # sinusoids
+    flow: bool = False  # optical-flow tokens besides
+
+
 class VTALDM(System):
     """`features`: Tensor[B, T, feature_dim], with FLOW_CHANNELS more where `flow` is on."""
 
@@ -28,6 +37,7 @@ class VTALDM(System):
     title = "a token a frame by cross-attention (Xu et al. 2024)"
     joint = True
     positional = True
+    Options = VTALDMOptions
 
     @register_to_config
     def __init__(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, field, fields, make_dataclass
 from importlib import import_module
 from pathlib import Path
 
 from stav2a import systems
 from stav2a.media.limits import InputError
+from stav2a.models.defaults import DEFAULTS
+from stav2a.train.runtime.options import read_options
 
 STAGES = {
     "vae": ("stav2a.train.stages.vae", "VAEStage"),
@@ -56,23 +59,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         config = TrainConfig.load(args.config, args.settings)
         if args.stage == "average":
-            from stav2a.train.runtime.average import average
+            from stav2a.train.runtime.average import AverageOptions, average
 
-            of, names = config.options.get("of") or (), config.options.get("names") or ()
-            print(*average(of, names, config.parts), sep="\n")
+            given = read_options(AverageOptions, config.options, "average")
+            print(*average(given.of, given.names, config.parts), sep="\n")
             return 0
         if args.stage == "assemble":
-            from stav2a.train.runtime.parts import assemble
-
-            options = dict(config.options)
-            half, notes = bool(options.pop("half", False)), options.pop("notes", "")
-            notes = Path(notes).read_text(encoding="utf-8") if notes else ""
-            if options.get("system"):
-                from stav2a.train.runtime.assemble_system import assemble_system
-
-                print(assemble_system(config.parts, config.model, config.out, half=half, notes=notes, **options))
-                return 0
-            print(assemble(config.parts, config.model, config.out, options, half, notes, config.timeline))
+            print(put_together(config))
             return 0
         stage = make_stage(args.stage, config)
     except (ValueError, OSError) as error:
@@ -81,3 +74,41 @@ def run(args: argparse.Namespace) -> int:
 
     train(stage, config)
     return 0
+
+
+@dataclass
+class AssembleOptions:
+    """Besides: sampling defaults of the checkpoint (`models.defaults.DEFAULTS`, and `window_steps`)."""
+
+    half: bool = False  # fp16
+    notes: str = ""  # file of Markdown for the card
+    system: str | None = None  # a system that leans on `base`; else the whole of STA-V2A
+    base: str = "compact"
+    shared_unet: list = field(default_factory=list)
+
+
+def put_together(config) -> Path:
+    """The checkpoint of trained parts that `assemble` was asked for."""
+    kinds = {"window_steps": int, **{name: type(value) for name, value in DEFAULTS.items()}}
+    sampling = make_dataclass("Sampling", kinds.items())
+    given = read_options(AssembleOptions, config.options, "assemble", (sampling,))
+    own = {each.name for each in fields(given)}
+    defaults = {name: value for name, value in config.options.items() if name not in own}
+    notes = Path(given.notes).read_text(encoding="utf-8") if given.notes else ""
+    if given.system is None:
+        from stav2a.train.runtime.parts import assemble
+
+        return assemble(config.parts, config.model, config.out, defaults, given.half, notes, config.timeline)
+    from stav2a.train.runtime.assemble_system import assemble_system
+
+    return assemble_system(
+        config.parts,
+        config.model,
+        config.out,
+        given.system,
+        given.base,
+        given.shared_unet,
+        given.half,
+        notes,
+        **defaults,
+    )

@@ -18,6 +18,8 @@ FAITHFUL = {
     "guided_share": 1.0,
     "guidance_rescale": 0.0,
     "timestep_power": 1.0,
+    "null_text": "empty",  # the encoded empty string, although their training drops captions to zeros
+    "equaliser_rounds": 0,
 }
 MODES = {"faithful": FAITHFUL}
 

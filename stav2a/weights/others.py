@@ -22,10 +22,13 @@ from .read import read_state
 OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
-def load_text_encoder(folder: str | Path, state: Mapping[str, Tensor] | None = None, dtype=None):
+def load_text_encoder(
+    folder: str | Path, state: Mapping[str, Tensor] | None = None, dtype=None, tokenizer: str | Path | None = None
+):
     """-> (tokenizer, text_encoder) of the T5 family from a folder with its config and tokenizer.
 
     `state` holds the encoder's weights if the release brought them; else they are read from the folder.
+    `tokenizer`: its own folder, where it has one, as in a checkpoint.
     """
     from transformers import AutoConfig, AutoTokenizer, MT5EncoderModel, T5EncoderModel
 
@@ -53,12 +56,13 @@ def load_text_encoder(folder: str | Path, state: Mapping[str, Tensor] | None = N
         state |= dict.fromkeys(tied, table)
     encoder = load_strict(lambda: kinds[config.model_type](config), state, "text_encoder", file, dtype)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        words = AutoTokenizer.from_pretrained(tokenizer or folder)
     except ImportError as error:
         raise WeightsError("The paper's tokenizer needs one more package: `pip install sentencepiece`.") from error
     except (OSError, ValueError) as error:
-        raise WeightsError(f"The tokenizer in {folder} cannot be read; fetch google/mt5-large again.") from error
-    return tokenizer, encoder
+        place = tokenizer or folder
+        raise WeightsError(f"The tokenizer in {place} cannot be read; fetch google/mt5-large again.") from error
+    return words, encoder
 
 
 def load_audioldm(source: str | Path, dtype=None) -> tuple[AutoencoderKL, SpeechT5HifiGan]:

@@ -39,7 +39,7 @@ def assemble_system(
         raise ValueError(f"{folder} has no {system} yet: train {system} first.")
     own = kind.from_pretrained(kept) if (kept / "config.json").is_file() else kind.sized(model)
     index = json.loads((base_folder(Path(out), base) / "model_index.json").read_text(encoding="utf-8"))
-    tokenizer, text_encoder = text_parts(model)
+    tokenizer, text_encoder = text_parts(model, folder)
     pipe = STAV2APipeline(
         **{name: trained(folder, name) for name in NAMES},
         tokenizer=tokenizer,

@@ -6,12 +6,19 @@ The trainings must have gone on from one another or from the same weights: then 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from stav2a.models.build import CLASSES
 from stav2a.train.runtime.parts import trained
+
+
+@dataclass
+class AverageOptions:
+    of: list = field(default_factory=list)  # folders of parts
+    names: list = field(default_factory=list)  # the parts to average
 
 
 def average(folders: Sequence[str | Path], names: Sequence[str], out: str | Path) -> list[Path]:

@@ -12,6 +12,7 @@ from stav2a.assets import shipped
 from stav2a.models.precision import has_bf16
 from stav2a.presets import NAMES, NARROW, TIMELINES
 from stav2a.timeline import Timeline
+from stav2a.train.runtime.options import nearest
 
 CHOICES = {
     "model": (*NAMES, *(name for name in NARROW if name not in NAMES)),
@@ -90,9 +91,9 @@ class TrainConfig:
     @classmethod
     def checked(cls, values: dict) -> TrainConfig:
         fields = {f.name: f for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(fields))
-        if unknown:
-            raise ValueError(f"Unknown setting {', '.join(unknown)}; known: {', '.join(fields)}.")
+        for name in values:
+            if name not in fields:
+                raise ValueError(f"Unknown setting {name}; {nearest(name, fields)}")
         blank = cls()
         for name, value in values.items():
             wanted = type(getattr(blank, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from stav2a.condition import text
+from stav2a.condition.in_time import fitted
 from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
 from stav2a.denoise.conditions import Conditions
-from stav2a.denoise.sample import Guidance, denoise, make_sampler
+from stav2a.denoise.sample import denoise, make_sampler
 from stav2a.generation.figure import Tracks, clip_figure, to_png
 from stav2a.metrics.chance import EDGE_S, shifted_scores
 from stav2a.metrics.onsets import detect_onsets
@@ -57,7 +58,7 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
         sampler,
         noise,
         conditions,
-        Guidance(GUIDANCE),
+        stage.guidance(GUIDANCE),
         STEPS,
         timeline.latent_frames,
         generators,
@@ -100,10 +101,7 @@ def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarra
     """Conditions of a batch with predicted onsets, and the onset probabilities [B, T] of stages that see the video."""
     if hasattr(stage, "heard_conditions"):  # of another system than STA-V2A
         return stage.heard_conditions(batch, steps), None
-    device, captions = stage.vae.device, list(batch["caption"])
-    tokens, mask = text.encode(stage.tokenizer, stage.text_encoder, captions, device)
-    null_tokens, null_mask = text.encode(stage.tokenizer, stage.text_encoder, [""] * len(captions), device)
-    words = Conditions(tokens, mask, null_tokens, null_mask)
+    words = stage.words(list(batch["caption"]))
     if not hasattr(stage, "controlnet"):
         return words, None
     timeline = stage.timeline
@@ -113,13 +111,10 @@ def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarra
     used = np.stack([
         onset_curve(pick_onsets(curve, timeline.step_s, threshold), steps, timeline.step_s) for curve in curves
     ])  # fmt: skip
-    conditions = Conditions(
-        tokens,
-        mask,
-        null_tokens,
-        null_mask,
+    conditions = replace(
+        words,
         global_tokens=stage.attentive_pool(batch["cavp_features"]),
-        local_features=local[:, :steps],
+        local_features=fitted(local, steps),
         onset_curve=torch.from_numpy(used).to(local) if stage.takes_curve else None,
     )
     return stage.left_out(conditions), curves

@@ -20,8 +20,12 @@ from stav2a.timeline import Timeline
 from stav2a.weights.half import folded, halved
 
 
-def text_parts(model: str):
-    """-> (tokenizer, text_encoder): MiniLM; mT5-large from the hub for `paper`; an untrained one for narrow sizes."""
+def text_parts(model: str, *folders: str | Path | None):
+    """-> (tokenizer, text_encoder): MiniLM for `compact`, an untrained one for narrow sizes.
+
+    For `paper` the one that the first of `folders` (of parts) holds, as a converted release does; else that of the
+    release converted here; else mT5-large, fetched from the hub.
+    """
     if model == "tiny":
         parts = tiny_components()
         return parts["tokenizer"], parts["text_encoder"]
@@ -31,6 +35,9 @@ def text_parts(model: str):
         from stav2a.weights import fetch
         from stav2a.weights.others import load_text_encoder
 
+        for folder in (*(Path(each) for each in folders if each), fetch.home() / "paper"):
+            if (folder / "text_encoder" / "config.json").is_file() and (folder / "tokenizer").is_dir():
+                return load_text_encoder(folder / "text_encoder", tokenizer=folder / "tokenizer")
         fetch.fetch("mt5")  # tokenizer and configuration; the weights lie beside them
         return load_text_encoder(fetch.fetch("mt5-weights"))
     return load_minilm()
@@ -84,7 +91,7 @@ def assemble(
     `compact`, stays out of it: it comes with its pip package. `timeline` is the model's own unless given. Raises
     `ValueError` where a weight would not be finite.
     """
-    tokenizer, text_encoder = text_parts(model)
+    tokenizer, text_encoder = text_parts(model, folder)
     pipe = STAV2APipeline(
         **{name: trained(folder, name) for name in CLASSES},
         tokenizer=tokenizer,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.options import read_options
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -60,11 +61,17 @@ class Stage(nn.Module):
 
     name: str
     phases: tuple[str, ...] = ("main",)  # an optimiser each; the vocoder has two
+    Options: type  # a dataclass of what this stage alone is set by
 
     def __init__(self, config: TrainConfig):
         super().__init__()
         self.config = config
+        self.options = read_options(self.Options, config.options, f"Stage {self.name}", self.others_options())
         self.frozen: list[nn.Module] = []
+
+    def others_options(self) -> tuple[type, ...]:
+        """Dataclasses of further options that may stand in the stage's configuration."""
+        return ()
 
     def freeze(self, module: nn.Module) -> nn.Module:
         """The module, never trained and always in evaluation mode."""

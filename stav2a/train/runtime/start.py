@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,24 +14,31 @@ from stav2a import systems
 from stav2a.models import licences
 from stav2a.train.runtime.config import TrainConfig
 
-NOT_TAKEN = ("attentive_pool", "controlnet", *systems.names())  # what only one system uses
+# what only one system uses, and the text encoder, which is large and read where it lies
+NOT_TAKEN = ("attentive_pool", "controlnet", "text_encoder", *systems.names())
 
 
-def begin(config: TrainConfig) -> None:
+@dataclass
+class StartOptions:
+    base: str | None = None  # folder of parts that `parts` is filled from
+    unet: str | None = None  # folder of the U-Net to start from; else the one in `parts`
+
+
+def begin(config: TrainConfig, options: StartOptions) -> None:
     """Fill `parts` with what is not there yet: the U-Net from `options.unet`, the rest from `options.base`.
 
     A run that goes on, or a second phase of training, finds its own parts and is left alone.
     """
-    parts, options = Path(config.parts), config.options
-    if options.get("unet") and not (parts / "unet").exists():
-        source = Path(options["unet"])
+    parts = Path(config.parts)
+    if options.unet and not (parts / "unet").exists():
+        source = Path(options.unet)
         if not (source / "config.json").is_file():
             raise ValueError(f"options.unet is {source}, and there is no U-Net in it: config.json is missing.")
         shutil.copytree(source, parts / "unet", dirs_exist_ok=True)
         licences.note(parts, {k: v for k, v in licences.noted(source.parent).items() if k == source.name == "unet"})
-    if not options.get("base"):
+    if not options.base:
         return
-    base = Path(options["base"])
+    base = Path(options.base)
     if not base.is_dir():
         raise ValueError(f"options.base is {base}, and there is no such folder of parts.")
     taken, known = {}, licences.noted(base)

@@ -4,19 +4,16 @@ All three speak FoleyWorld's words: `plan(i)` says what happens in sample `i` an
 `frames(i, plan)` is its picture and `sound(i, plan=plan)` its waveform and caption. Sample `i` of a split is the
 same in every process and order, so that a stopped run goes on exactly.
 
-| options             | training split                            | validation split |
-| ------------------- | ----------------------------------------- | ---------------- |
-| (none)              | FoleyWorld, each clip when it is needed   | FoleyWorld       |
+| options             | training split                             | validation split |
+| ------------------- | ------------------------------------------ | ---------------- |
+| (none)              | FoleyWorld, each clip when it is needed    | FoleyWorld       |
 | `cache` (a folder)  | pictures of `data cache`, sound mixed anew | FoleyWorld       |
-| `shards` (a folder) | clips of `data prepare`                   | the same         |
-
-Further options: `cache_clips` (the first so many alone); with shards `filter` (true: leave out clips marked by
-the filters of §III-A; false is the row "w/o Filter" of Table III), `concat` and `stretch` (chances of the
-augmentations; 0).
+| `shards` (a folder) | clips of `data prepare`                    | the same         |
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +24,17 @@ from stav2a.timeline import Timeline
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.prepared import PreparedWorld
+
+
+@dataclass
+class ClipOptions:
+    shards: str | None = None  # folder of prepared clips
+    cache: str | None = None  # folder of clips rendered beforehand
+    cache_clips: int | None = None  # the first so many of them alone
+    filter: bool = True  # leave out prepared clips that the filters of §III-A mark; false: the row "w/o Filter"
+    concat: float = 0.0  # chance that two clips are joined,
+    stretch: float = 0.0  # that one runs slower or faster
+    label_delay_s: float | None = None  # of onsets; null: by the source (`label_delay_s`)
 
 
 class ClipSource(Protocol):
@@ -43,22 +51,23 @@ class ClipSource(Protocol):
         """With `waveform`, float32 [S], and `caption`."""
 
 
-def clip_sources(config: TrainConfig, timeline: Timeline, pictures: bool = True) -> dict[str, ClipSource]:
+def clip_sources(
+    config: TrainConfig, options: ClipOptions, timeline: Timeline, pictures: bool = True
+) -> dict[str, ClipSource]:
     """The training and the validation split of a configuration; pictures: whether the stage looks at them."""
-    options = config.options
-    if options.get("shards"):
-        worlds = {split: prepared(config, timeline, split) for split in ("train", "val")}
+    if options.shards:
+        worlds = {split: prepared(config, options, timeline, split) for split in ("train", "val")}
         if pictures:
             for world in worlds.values():
                 world.must_see()
         return worlds
     sources: dict[str, ClipSource] = {split: rendered(config, timeline, split) for split in ("train", "val")}
-    if options.get("cache"):
+    if options.cache:
         if not timeline.is_framewise:
             raise ValueError("options.cache needs a model with one video frame a latent step.")
-        limit = options.get("cache_clips")
+        limit = options.cache_clips
         sources["train"] = CachedClips(
-            options["cache"], config.crop_s, config.seed, limit=limit, bank=config.bank, sprites=config.sprites
+            options.cache, config.crop_s, config.seed, limit=limit, bank=config.bank, sprites=config.sprites
         )
     return sources
 
@@ -77,23 +86,24 @@ def rendered(config: TrainConfig, timeline: Timeline, split: str) -> FoleyWorld:
     )
 
 
-def prepared(config: TrainConfig, timeline: Timeline, split: str) -> PreparedWorld:
-    options = config.options
+def prepared(config: TrainConfig, options: ClipOptions, timeline: Timeline, split: str) -> PreparedWorld:
     return PreparedWorld(
-        options["shards"],
+        options.shards,
         split,
         timeline,
         config.crop_s,
         config.seed,
-        bool(options.get("filter", True)),
-        float(options.get("concat", 0.0)),
-        float(options.get("stretch", 0.0)),
+        options.filter,
+        options.concat,
+        options.stretch,
     )
 
 
-def label_delay_s(config: TrainConfig) -> float:
-    """Seconds between onsets as the source tells them and as they are learnt (`options.label_delay_s`).
+def label_delay_s(options: ClipOptions) -> float:
+    """Seconds between onsets as the source tells them and as they are learnt.
 
     Rendered clips tell the visible contact; labels of prepared ones were taken from the sound and are late already.
     """
-    return float(config.options.get("label_delay_s", 0.0 if config.options.get("shards") else HEARD_AFTER_S))
+    if options.label_delay_s is not None:
+        return options.label_delay_s
+    return 0.0 if options.shards else HEARD_AFTER_S

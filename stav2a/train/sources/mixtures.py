@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ from stav2a.train.runtime.stage import seed_of
 from stav2a.train.sources.prepared import PreparedWorld
 
 
+@dataclass
+class SoundOptions:
+    shards: str | None = None  # folder of prepared clips; else the sounds of `bank`
+
+
 class Mixtures:
     """`mixtures(split, index)` -> float32 [S]: up to three recordings at random times and levels, or silence.
 
@@ -21,8 +27,8 @@ class Mixtures:
     their sound as they are, marked ones too.
     """
 
-    def __init__(self, config: TrainConfig, timeline: Timeline):
-        bank = config.options.get("shards") or config.bank
+    def __init__(self, config: TrainConfig, options: SoundOptions, timeline: Timeline):
+        bank = options.shards or config.bank
         if not bank:
             raise ValueError("This stage needs a sound bank: set bank=FOLDER.")
         self.samples, self.seed, self.clips = round(config.crop_s * timeline.sample_rate), config.seed, None

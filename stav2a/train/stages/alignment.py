@@ -19,9 +19,10 @@ from stav2a.train.stages.systems import SystemStage
 class AlignmentStage(SystemStage):
     """Options: `SystemStage`'s (no U-Net is trained). Follows `ta-v2a`, whose folder of parts it completes."""
 
+    system_name = "ta-v2a"
+
     def __init__(self, config: TrainConfig):
-        super().__init__(config, "ta-v2a")
-        self.name = "alignment"
+        super().__init__(config, "alignment")
         self.freeze(self.unet)
         self.freeze(self.system)
         self.frozen.remove(self.system)  # its evaluation mode would reach the classifier, which learns

@@ -7,6 +7,7 @@ away.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,31 +25,39 @@ from stav2a.train.runtime.stage import Stage
 from stav2a.train.sources.classifier_examples import Examples
 
 
+@dataclass
+class ClassifierOptions:
+    width: int = 24  # channels of the first layer; each later one has twice as many
+    window_s: float = 1.6
+    label_smoothing: float = 0.1
+
+
 class ClassifierStage(Stage):
-    """Options: `width` (24), channels of the first layer, each later one has twice as many; `window_s` (1.6);
-    `label_smoothing` (0.1). Writes `bank_classifier` with its accuracy on recordings of the other splits."""
+    """Writes `bank_classifier` with its accuracy on recordings of the other splits."""
 
     name = "classifier"
+    Options = ClassifierOptions
+    options: ClassifierOptions
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
         if not config.bank:
             raise ValueError("The classifier learns from a sound bank: give bank=FOLDER.")
-        self.window_s = float(config.options.get("window_s", 1.6))
-        self.label_smoothing = float(config.options.get("label_smoothing", 0.1))
         bank = SoundBank(config.bank, "train")
         if not len(bank):
             raise ValueError(f"The training split of {config.bank} holds no recordings under open licences.")
         torch.manual_seed(config.seed)
-        channels = tuple(int(config.options.get("width", 24)) * 2**k for k in range(4))
-        self.classifier = BankClassifier(bank.classes, channels, stem_stride=2, window_s=self.window_s)
+        channels = tuple(self.options.width * 2**k for k in range(4))
+        self.classifier = BankClassifier(bank.classes, channels, stem_stride=2, window_s=self.options.window_s)
         self.classifier.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
         self._examples: dict[str, Examples] = {}
 
     def examples(self, split: str) -> Examples:
         if split not in self._examples:
             bank = SoundBank(self.config.bank, split)
-            self._examples[split] = Examples(bank, self.window_s, self.config.seed, classes=self.classifier.classes)
+            self._examples[split] = Examples(
+                bank, self.options.window_s, self.config.seed, classes=self.classifier.classes
+            )
         return self._examples[split]
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
@@ -58,7 +67,7 @@ class ClassifierStage(Stage):
     def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
         """batch: `mel` Tensor[B, M, F], `target` Tensor[B, C], shares of classes that sum to 1."""
         logits = self.classifier(batch["mel"])[1]
-        smoothing = self.label_smoothing if self.training else 0.0
+        smoothing = self.options.label_smoothing if self.training else 0.0
         return {"loss": functional.cross_entropy(logits, batch["target"], label_smoothing=smoothing)}
 
     def export(self, folder: Path) -> None:

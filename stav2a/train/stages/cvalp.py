@@ -8,6 +8,7 @@ of the moments of one clip (AVT). The last two are those of the stage `video`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,22 +18,29 @@ from stav2a.condition import text
 from stav2a.denoise.conditions import Conditions
 from stav2a.systems.ta_v2a import TAV2A
 from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.options import read_options
 from stav2a.train.runtime.parts import text_parts
-from stav2a.train.runtime.start import begin
-from stav2a.train.stages.video import COLDEST, VideoStage, info_nce, unit
+from stav2a.train.runtime.start import StartOptions, begin
+from stav2a.train.stages.video import COLDEST, VideoOptions, VideoStage, info_nce, unit
+
+
+@dataclass
+class CVALPOptions(VideoOptions, StartOptions):
+    pass
 
 
 class CVALPStage(VideoStage):
-    """Options besides `VideoStage`'s: `base` (as in `SystemStage`), and those that TA-V2A keeps: `semantic_weight`
-    (λ, 1), `temporal_weight` (μ, 1), `mix` and `composed`.
+    """Options besides: those that TA-V2A keeps, `semantic_weight` (λ) and `temporal_weight` (μ) among them.
 
     The video encoder begins as CAVP's.
     """
 
     name = "cvalp"
+    Options = CVALPOptions
+    options: CVALPOptions
 
     def __init__(self, config: TrainConfig):
-        begin(config)
+        begin(config, read_options(self.Options, config.options, "Stage cvalp", self.others_options()))
         super().__init__(config)
         kept = Path(config.parts) / "ta-v2a"
         found = (kept / "config.json").is_file()
@@ -43,9 +51,12 @@ class CVALPStage(VideoStage):
         self.system = [system]  # in a list: it is written at the end, and no part of what learns here
         self.semantic_weight = float(system.config.semantic_weight)
         self.temporal_weight = float(system.config.temporal_weight)
-        self.tokenizer, text_encoder = text_parts(config.model)
+        self.tokenizer, text_encoder = text_parts(config.model, config.parts, self.options.base)
         self.text_encoder = self.freeze(text_encoder)
         self.caption_scale = torch.nn.Parameter(self.logit_scales.detach()[:1].clone())
+
+    def others_options(self) -> tuple[type, ...]:
+        return (TAV2A.Options,)
 
     def features(self, batch: dict) -> tuple[Tensor, Tensor]:
         """E_v and E_a of every moment, unit norm as the generator sees them: Tensor[B, T, C] both."""

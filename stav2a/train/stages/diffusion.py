@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stav2a.condition import text
-from stav2a.condition.onset import onset_curve
+from stav2a.condition.in_time import fitted
+from stav2a.condition.onset import onset_curve, onset_labels, onset_loss
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
 from stav2a.denoise.sample import Guidance, predict
@@ -26,43 +28,49 @@ from stav2a.models.build import build, build_controlnet
 from stav2a.presets import SCHEDULER
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
-from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.listening import listen
-from stav2a.train.runtime.parts import text_parts, trained
+from stav2a.train.runtime.parts import note_default, text_parts, trained
 from stav2a.train.runtime.stage import Stage, noise_for, seed_of, spread_for, uniform_for
-from stav2a.train.runtime.start import begin
-from stav2a.train.sources.clip_source import ClipSource, clip_sources, label_delay_s
+from stav2a.train.runtime.start import StartOptions, begin
+from stav2a.train.sources.clip_source import ClipOptions, ClipSource, clip_sources, label_delay_s
 from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.features import ClipFeatures, digest
 from stav2a.train.sources.prepared import PreparedWorld
+from stav2a.train.stages.onset import awakened
+
+
+@dataclass
+class T2AOptions(ClipOptions, StartOptions):
+    snr_gamma: float | None = 5.0  # γ of Min-SNR; null: the plain loss of eq. 6
+    drop_text: float = 0.1  # chance that a caption is dropped
+    null_text: str = "empty"  # what stands for it (`condition.text.NULLS`); sampling then takes the same
+    shared_unet: list | None = None  # beginnings of the U-Net's names that rest: several systems share them
+    heard_clips: int = 4  # of the validation, to listen to
 
 
 class T2AStage(Stage):
-    """Options besides those of `clip_source.py`: `snr_gamma` (5; null for none), `drop_text` (0.1), `heard_clips` (4:
-    validation's sounds), `base` (folder of parts that `parts` is filled from), `unet` (folder of the U-Net to start
-    from; default: the one in `parts`), `shared_unet` (beginnings of names in the U-Net that stay as they are, because
-    several systems share them; none).
-    """
-
     name = "t2a"
     sees = False  # whether it looks at pictures
+    Options = T2AOptions
+    options: T2AOptions
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        begin(config)
+        begin(config, self.options)
         self.timeline = config.timeline
-        self.snr_gamma = config.options.get("snr_gamma", 5.0)
-        self.drop_text = float(config.options.get("drop_text", 0.1))
+        checked_chance("drop_text", self.options.drop_text)
+        text.check_null(self.options.null_text)
         self.scheduler = DDPMScheduler(**SCHEDULER[config.model])
         self.vae = self.freeze(trained(config.parts, "vae")).to(memory_format=torch.channels_last)  # half the time
-        self.tokenizer, text_encoder = text_parts(config.model)
+        self.tokenizer, text_encoder = text_parts(config.model, config.parts, self.options.base)
         self.text_encoder = self.freeze(text_encoder)
         found = (Path(config.parts) / "unet" / "config.json").is_file()
         self.unet = trained(config.parts, "unet") if found else build("unet", config.model)
-        if shared := tuple(config.options.get("shared_unet") or ()):
+        if shared := tuple(self.options.shared_unet or ()):
             for name, parameter in self.unet.named_parameters():
                 parameter.requires_grad_(not name.startswith(shared))
-        self.worlds = clip_sources(config, self.timeline, self.sees)
+        self.worlds = clip_sources(config, self.options, self.timeline, self.sees)
 
     def sample(self, split: str, index: int) -> dict:
         heard = self.worlds[split].sound(index)
@@ -80,14 +88,24 @@ class T2AStage(Stage):
     def text(self, batch: dict, gone: Tensor | None = None) -> Conditions:
         """Captions, some dropped and those in `gone`, bool Tensor[B], for certain.
 
-        The empty caption stands for none, as it does in guidance.
+        What stands for a dropped one is what guidance compares with (`null_text`).
         """
-        dropped = uniform_for(batch["index"], self.config.seed, "drop text")[:, 0] < self.drop_text
+        dropped = uniform_for(batch["index"], self.config.seed, "drop text")[:, 0] < self.options.drop_text
         if gone is not None:
             dropped |= gone.to(dropped.device)
-        kept = ["" if none else c for none, c in zip(dropped.tolist(), batch["caption"], strict=True)]
+        zeros = self.options.null_text == "zeros"
+        kept = ["" if none and not zeros else c for none, c in zip(dropped.tolist(), batch["caption"], strict=True)]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, kept)
+        if zeros:  # the caption's mask stays, as in the authors' training
+            tokens = tokens * ~dropped.to(tokens.device)[:, None, None]
         return Conditions(tokens, mask, tokens, mask)
+
+    def words(self, captions: list[str]) -> Conditions:
+        """Captions and their null half as the pipeline makes them of this checkpoint."""
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self.vae.device)
+        nothing = [""] * len(captions)
+        null = text.null(self.options.null_text, self.tokenizer, self.text_encoder, nothing, tokens, mask)
+        return Conditions(tokens, mask, *null)
 
     def loss(self, latents: Tensor, conditions: Conditions, controlnet, index: Tensor) -> Tensor:
         seed, steps = self.config.seed, self.scheduler.config.num_train_timesteps
@@ -95,22 +113,34 @@ class T2AStage(Stage):
         timesteps = (spread_for(index, seed, "timestep") * steps).long().to(latents.device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         with attention(latents.device):
-            prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, Guidance())
+            prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, self.guidance())
         wanted = target(self.scheduler, latents, noise, timesteps)
-        return diffusion_loss(self.scheduler, prediction, wanted, timesteps, self.snr_gamma)
+        return diffusion_loss(self.scheduler, prediction, wanted, timesteps, self.options.snr_gamma)
+
+    def guidance(self, scale: float = 1.0) -> Guidance:
+        """How a prediction is made: the same in training and in what a validation listens to."""
+        return Guidance(scale)
 
     def listen(self, folder: Path) -> dict[str, float]:
-        return listen(self, folder, int(self.config.options.get("heard_clips", 4)))
+        return listen(self, folder, self.options.heard_clips)
 
     def export(self, folder: Path) -> None:
         self.unet.save_pretrained(folder / "unet")
+        note_default(folder, "null_text", self.options.null_text)
+
+
+@dataclass
+class V2AOptions(T2AOptions):
+    drop_video: float = 0.05  # chances: each of tokens, local features and curve on its own,
+    drop_picture: float = 0.1  # the three together,
+    drop_both: float = 0.07  # and with the caption as well; all 0: guidance on text alone (eq. 7)
+    freeze_unet: bool = False  # the row CN Frozen
+    onset_loss_weight: float = 0.0  # of eq. 1 beside eq. 6; local features and onset head then learn, else rest
+    mask_control: bool = True  # the ControlNet sees no padding of the text; false: it does, as the authors'
 
 
 class V2AStage(T2AStage):
-    """Options besides: `drop_video` (0.05, each of tokens, local features and curve on its own), `drop_picture`
-    (0.1, the three together), `drop_both` (0.07, with the caption as well), `freeze_unet`, `label_delay_s`.
-
-    Guidance subtracts predictions without picture and without anything: dropped one by one, such samples would be
+    """Guidance subtracts predictions without picture and without anything: dropped one by one, such samples would be
     one in a thousand and one in ten thousand, and what is subtracted would never have been learnt.
 
     Features of pictures are computed once for clips rendered beforehand and read from prepared clips where the
@@ -123,18 +153,24 @@ class V2AStage(T2AStage):
 
     name = "v2a"
     sees = True
+    Options = V2AOptions
+    options: V2AOptions
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        options = config.options
-        self.drop_video = float(options.get("drop_video", 0.05))
-        self.drop_picture = float(options.get("drop_picture", 0.1))
-        self.drop_both = float(options.get("drop_both", 0.07))
-        self.delay_s = label_delay_s(config)
-        if options.get("freeze_unet", False):
+        for name in ("drop_video", "drop_picture", "drop_both"):
+            checked_chance(name, getattr(self.options, name))
+        self.delay_s = label_delay_s(self.options)
+        if self.options.freeze_unet:
             self.freeze(self.unet)
         self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
-        self.local_features = self.freeze(trained(config.parts, "local_features"))
+        self.learns_local = self.options.onset_loss_weight > 0
+        if self.learns_local and not (Path(config.parts) / "local_features").is_dir():
+            self.local_features = awakened(build("local_features", config.model))
+        else:
+            self.local_features = trained(config.parts, "local_features")
+        if not self.learns_local:
+            self.freeze(self.local_features)
         self.attentive_pool = build("attentive_pool", config.model)
         self.controlnet = build_controlnet(self.unet, config.model)
         self.stored = {split: self.stored_features(world) for split, world in self.worlds.items()}
@@ -159,28 +195,35 @@ class V2AStage(T2AStage):
         plan = world.plan(index)
         heard = world.sound(index, plan=plan)
         frames = {} if stored else {"frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan)))}
-        curve = {"curve": self.curve(plan.score.onsets_s, index)} if self.takes_curve else {}
-        return {
+        sample = {
             **(stored(plan) if stored else frames),
             "waveform": torch.from_numpy(heard.waveform),
             "caption": heard.caption,
-            **curve,
         }
+        if self.takes_curve:
+            sample["curve"] = self.curve(plan.score.onsets_s, index)
+        if self.options.onset_loss_weight:
+            times = [time + self.delay_s for time in plan.score.onsets_s]
+            labels = onset_labels(times, self.timeline.latent_length(self.config.crop_s), self.timeline.step_s)
+            sample["labels"] = torch.from_numpy(labels)
+        return sample
 
     @property
     def takes_curve(self) -> bool:
         """Whether the ControlNet has a channel for the onset curve beside the local features; the paper's has none."""
         return self.controlnet.config.conditioning_channels > self.local_features.config.local_dim
 
-    @torch.no_grad()
     def seen(self, batch: dict) -> dict:
-        """The batch with what the frozen networks see in its pictures."""
+        """The batch with what is seen in its pictures: by the frozen networks, or by local features that learn."""
         cavp, local = batch.get("cavp_features"), batch.get("local_features")
         if cavp is None:
-            cavp = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
-        if local is None:
-            local = self.local_features(cavp)[0]
-        return {**batch, "cavp_features": cavp, "local_features": local}
+            with torch.no_grad():
+                cavp = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
+        if local is not None and not self.learns_local:
+            return {**batch, "cavp_features": cavp}
+        with nullcontext() if self.learns_local else torch.no_grad():
+            local, logits = self.local_features(cavp)
+        return {**batch, "cavp_features": cavp, "local_features": local, "onset_logits": logits}
 
     def curve(self, onsets_s: list[float], index: int) -> Tensor:
         rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
@@ -192,16 +235,16 @@ class V2AStage(T2AStage):
         batch = self.seen(batch)
         latents = self.latents(batch["waveform"])
         steps = latents.shape[2]
-        features, local = batch["cavp_features"], batch["local_features"][:, :steps]
+        features, local = batch["cavp_features"], fitted(batch["local_features"], steps)
         chance = uniform_for(batch["index"], self.config.seed, "drop video", 6).to(latents.device)
-        both = chance[:, 5] < self.drop_both
-        seen = chance[:, 5] >= self.drop_both + self.drop_picture
-        kept = ((chance[:, :3] >= self.drop_video) & seen[:, None]).to(latents.dtype)
+        both = chance[:, 5] < self.options.drop_both
+        seen = chance[:, 5] >= self.options.drop_both + self.options.drop_picture
+        kept = ((chance[:, :3] >= self.options.drop_video) & seen[:, None]).to(latents.dtype)
         curve = None
         if self.takes_curve:
             shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
             local = torch.stack([row.roll(shift, 0) for row, shift in zip(local, shifts, strict=True)])
-            curve = batch["curve"][:, :steps] * kept[:, 2, None]
+            curve = fitted(batch["curve"], steps) * kept[:, 2, None]
         words = self.text(batch, gone=both)
         conditions = Conditions(
             words.text_tokens,
@@ -212,7 +255,18 @@ class V2AStage(T2AStage):
             local_features=local * kept[:, 1, None, None],
             onset_curve=curve,
         )
-        return {"loss": self.loss(latents, self.left_out(conditions), self.controlnet, batch["index"])}
+        loss = self.loss(latents, self.left_out(conditions), self.controlnet, batch["index"])
+        if not self.options.onset_loss_weight:
+            return {"loss": loss}
+        onset = onset_loss(fitted(batch["onset_logits"], steps).float(), fitted(batch["labels"], steps))
+        return {
+            "loss": loss + self.options.onset_loss_weight * onset,
+            "diffusion": loss.detach(),
+            "onset": onset.detach(),
+        }
+
+    def guidance(self, scale: float = 1.0) -> Guidance:
+        return Guidance(scale, mask_control=self.options.mask_control)
 
     def left_out(self, conditions: Conditions) -> Conditions:
         """The conditions that this model has: all of them, but for rows of Table III."""
@@ -220,6 +274,9 @@ class V2AStage(T2AStage):
 
     def export(self, folder: Path) -> None:
         super().export(folder)
+        if self.learns_local:
+            self.local_features.save_pretrained(folder / "local_features")
+        note_default(folder, "mask_control", self.options.mask_control)
         self.controlnet.save_pretrained(folder / "controlnet")
         self.attentive_pool.save_pretrained(folder / "attentive_pool")
 

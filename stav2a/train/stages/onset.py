@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,56 +11,62 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stav2a.condition.cavp import CAVPVideoEncoder
-from stav2a.condition.onset import LocalFeatures, onset_curve, onset_probability
+from stav2a.condition.in_time import fitted
+from stav2a.condition.onset import LocalFeatures, onset_curve, onset_labels, onset_loss, onset_probability
 from stav2a.models.build import build
 from stav2a.presets import VIDEO_ENCODER
 from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.runtime.stage import Stage, seed_of
-from stav2a.train.sources.clip_source import clip_sources, label_delay_s
+from stav2a.train.sources.clip_source import ClipOptions, clip_sources, label_delay_s
 from stav2a.train.sources.clips import resized_crop, side_by_side, varied
 from stav2a.train.stages.onset_threshold import best_threshold
 
 
-class OnsetStage(Stage):
-    """Trains the local features, and the video encoder with them unless `options.freeze_encoder` is set.
+@dataclass
+class OnsetOptions(ClipOptions):
+    soft_labels: bool = True  # an onset between two steps is a share of both; false: the step that holds it (eq. 1)
+    onset_weight: float = 3.0  # of the rare class; 1: eq. 1 as it stands
+    heard_clips: int = 64  # validation clips for the onset F1
+    freeze_encoder: bool = False  # the video encoder stays as it is
+    frozen_stages: int = 0  # as in mmaction: 1 keeps its stem and first level, a third less time a step; 2 the next too
+    fine_tune: bool = False  # go on from the local features in `parts`; false: they start anew
+    beside: float = 0.0  # chance that a clip shares its picture with another one, whose onsets count too
+    least_crop: float | None = None  # clips are cropped to this share of each side or more: a cache may be larger
 
-    Options besides those of `clip_source.py`: `label_delay_s`, `onset_weight` (3; of the rare class), `heard_clips`
-    (64; validation clips that choose threshold and checkpoint), `fine_tune` (go on from the local features in `parts`;
-    false: they start anew), `frozen_stages` (0; as in mmaction: 1 keeps the stem and the first level of a trained video
-    encoder as they are, which saves a third of a step's time, 2 the second level too), `beside` (0; chance that a
-    training clip shares its picture with another one, whose onsets count too), `least_crop` (none; every training clip
-    is cropped to at least so much of its width and height and scaled to the model's pictures, so that a cache may hold
-    larger ones).
+
+class OnsetStage(Stage):
+    """Trains the local features, and the video encoder with them unless it is frozen.
+
     A video encoder in `parts` is always gone on from; temporal blocks and spatial peaks that it lacks join it.
     """
 
     name = "onset"
+    Options = OnsetOptions
+    options: OnsetOptions
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
         self.timeline = config.timeline
-        options = config.options
-        self.delay_s = label_delay_s(config)
-        self.worlds = clip_sources(config, self.timeline)
-        self.heard_clips = min(int(options.get("heard_clips", 64)), len(self.worlds["val"]))
-        if options.get("freeze_encoder", False):
+        options = self.options
+        self.delay_s = label_delay_s(options)
+        self.worlds = clip_sources(config, options, self.timeline)
+        self.heard_clips = min(options.heard_clips, len(self.worlds["val"]))
+        if options.freeze_encoder:
             self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         elif (Path(config.parts) / "video_encoder").is_dir():
             self.video_encoder = grown(trained(config.parts, "video_encoder"), config.model)
-            for module in first_stages(self.video_encoder, int(options.get("frozen_stages", 0))):
+            for module in first_stages(self.video_encoder, options.frozen_stages):
                 self.freeze(module)
         else:
             self.video_encoder = build("video_encoder", config.model)
-        if options.get("fine_tune", False):
+        if options.fine_tune:
             self.local_features = trained(config.parts, "local_features")
         else:
             self.local_features = awakened(build("local_features", config.model))
-        self.onset_weight = float(options.get("onset_weight", 3.0))
-        self.beside = checked_chance("beside", float(options.get("beside", 0.0)))
-        self.least_crop = options.get("least_crop")
-        if self.least_crop is not None and not 0 < self.least_crop <= 1:
-            raise ValueError(f"options.least_crop is {self.least_crop}; it must be a share in (0, 1].")
+        checked_chance("beside", options.beside)
+        if options.least_crop is not None and not 0 < options.least_crop <= 1:
+            raise ValueError(f"options.least_crop is {options.least_crop}; it must be a share in (0, 1].")
 
     def sample(self, split: str, index: int) -> dict[str, Tensor]:
         world = self.worlds[split]
@@ -67,30 +74,30 @@ class OnsetStage(Stage):
         frames, onsets_s = world.frames(index, plan), plan.score.onsets_s
         if split == "train":
             rng = np.random.default_rng(seed_of(self.config.seed, "beside", index))
-            if rng.random() < self.beside:
+            if rng.random() < self.options.beside:
                 other = int(rng.integers(2**31))
                 other_plan = world.plan(other)
                 frames = side_by_side(frames, world.frames(other, other_plan), rng)
                 onsets_s = [*onsets_s, *other_plan.score.onsets_s]
-            if self.least_crop is not None:
+            if self.options.least_crop is not None:
                 place = np.random.default_rng(seed_of(self.config.seed, "crop", index))
-                frames = resized_crop(frames, self.timeline.frame_size, self.least_crop, place)
+                frames = resized_crop(frames, self.timeline.frame_size, self.options.least_crop, place)
             frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
-        labels = self.labels(onsets_s, len(frames))
+        labels = self.labels(onsets_s)
         return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "labels": torch.from_numpy(labels)}
 
-    def labels(self, times_s: list[float], frames: int) -> np.ndarray:
-        """Onset curve, float32 [T]: an onset between two steps is a share of both, which a class could not say."""
-        steps = round(frames * self.timeline.latent_rate / self.timeline.fps)
-        return onset_curve([time + self.delay_s for time in times_s], steps, self.timeline.step_s)
+    def labels(self, times_s: list[float]) -> np.ndarray:
+        """Onset curve, float32 [T], or classes, int64 [T], of a stretch's latent steps."""
+        steps = self.timeline.latent_length(self.config.crop_s)
+        drawn = onset_curve if self.options.soft_labels else onset_labels
+        return drawn([time + self.delay_s for time in times_s], steps, self.timeline.step_s)
 
     def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
         pixels = batch["frames"].permute(0, 4, 1, 2, 3).float() / 255
         _, logits = self.local_features(self.video_encoder(pixels))
         labels = batch["labels"]
-        logits = logits[:, : labels.shape[1]]
-        wanted = torch.stack([1 - labels, self.onset_weight * labels], -1)
-        loss = -(wanted * functional.log_softmax(logits, -1)).sum(-1).mean()
+        logits = fitted(logits, labels.shape[1])
+        loss = onset_loss(logits.float(), labels, self.options.onset_weight)
         picked, true = logits.detach().argmax(-1).bool(), labels >= 0.5
         near = functional.max_pool1d(labels[:, None].gt(0).float(), 3, 1, 1)[:, 0].bool()
         return {

@@ -8,59 +8,68 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stav2a.condition import text
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 from stav2a.sound.mel import log_mel
 from stav2a.systems import find
 from stav2a.systems.base import Learning
-from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.runtime.stage import uniform_for
 from stav2a.train.runtime.start import widened
 from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.features import digest
 from stav2a.train.sources.system_clips import SystemClips
-from stav2a.train.stages.diffusion import T2AStage
+from stav2a.train.stages.diffusion import T2AOptions, T2AStage
+
+
+@dataclass
+class SystemOptions(T2AOptions):
+    drop_video: float = 0.1  # chance that the picture is dropped, and the caption where guidance drops both
+    drop_both: float | None = None  # that both are dropped where guidance can drop each; null: 0.1 there, else 0
 
 
 class SystemStage(T2AStage):
-    """Options besides `T2AStage`'s:
+    """Options besides: those of the system itself (`System.Options`)."""
 
-    drop_video   chance that the picture is dropped (0.1), and the caption with it where guidance drops them together
-    drop_both    chance that picture and caption are dropped at once where guidance can drop each (0.1)
-    concat       chance that a stretch is joined of two clips (0; VTA-LDM's augmentation)
-
-    and those of the system itself.
-    """
+    Options = SystemOptions
+    options: SystemOptions
 
     sees = True
 
     def __init__(self, config: TrainConfig, name: str):
-        options = config.options
-        super().__init__(config)
         self.name = name
-        kind = find(name)
-        found = (Path(config.parts) / name / "config.json").is_file()
-        self.system = kind.from_pretrained(Path(config.parts) / name) if found else kind.sized(config.model, options)
+        super().__init__(config)
+        options, kind = config.options, find(self.system_name)
+        kept = Path(config.parts) / self.system_name
+        found = (kept / "config.json").is_file()
+        self.system = kind.from_pretrained(kept) if found else kind.sized(config.model, options)
         self.unet = widened(self.unet, kind.latent_channels)
-        self.drop_video = float(options.get("drop_video", 0.1))
-        self.drop_both = float(options.get("drop_both", 0.0 if kind.joint else 0.1))
+        self.drop_video = checked_chance("drop_video", self.options.drop_video)
+        both = self.options.drop_both
+        self.drop_both = checked_chance("drop_both", (0.0 if kind.joint else 0.1) if both is None else both)
         for part in kind.resting(options):
             self.freeze(getattr(self.system, part))
         self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         self.clips = None
         if isinstance(self.worlds["train"], CachedClips):
-            concat = float(options.get("concat", 0.0))
-            self.clips = SystemClips(self.worlds["train"], self.look, self.made_of(), concat)
+            self.clips = SystemClips(self.worlds["train"], self.look, self.made_of(), self.options.concat)
+
+    def others_options(self) -> tuple[type, ...]:
+        return (find(self.system_name).Options,)
+
+    @property
+    def system_name(self) -> str:
+        """The system that is trained; a stage of a part of it bears another name."""
+        return self.name
 
     def made_of(self) -> str:
         """Names what `look` depends on, weights and settings."""
@@ -121,13 +130,10 @@ class SystemStage(T2AStage):
 
     def heard_conditions(self, batch: dict, steps: int) -> Conditions:
         """Conditions of validation clips as the pipeline would make them."""
-        captions, device = list(batch["caption"]), self.vae.device
-        words = text.encode(self.tokenizer, self.text_encoder, captions, device)
-        none = text.encode(self.tokenizer, self.text_encoder, [""] * len(captions), device)
-        return self.system(self.features(batch, steps), Conditions(*words, *none))
+        return self.system(self.features(batch, steps), self.words(list(batch["caption"])))
 
     def export(self, folder: Path) -> None:
         super().export(folder)
-        self.system.save_pretrained(folder / self.name)
+        self.system.save_pretrained(folder / self.system_name)
         if self.system.positional:  # positions beyond the training's stretches were never met
             note_default(folder, "window_steps", self.timeline.latent_length(self.config.crop_s))

@@ -14,7 +14,7 @@ copy of the folder that the earlier stages filled.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,51 +25,52 @@ from stav2a.denoise.control import TemporalControlNet
 from stav2a.models.build import build
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import note_default, trained
-from stav2a.train.stages.diffusion import V2AStage
+from stav2a.train.stages.diffusion import V2AOptions, V2AStage
 from stav2a.train.stages.onset import awakened
 
 
-class VariedV2A(V2AStage):
-    """Options besides `V2AStage`'s: `onset` and `global_tokens` (true),
-    `fine_tune` (false: start anew from the U-Net; true: go on from the ControlNet and the pooling in `parts`).
+@dataclass
+class VariedOptions(V2AOptions):
+    onset: bool = True
+    global_tokens: bool = True
+    fine_tune: bool = False  # go on from the ControlNet and the pooling in `parts`; false: start anew from the U-Net
 
-    Without `onset` there is no pretext task: the projection of CAVP features that the ControlNet takes is new and
+
+class VariedV2A(V2AStage):
+    """Without `onset` there is no pretext task: the projection of CAVP features that the ControlNet takes is new and
     learns from the diffusion loss alone, and there is no onset curve. Without `global_tokens` the context is the
     text (c = e_text in eq. 5).
     """
 
+    Options = VariedOptions
+    options: VariedOptions
+
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        self.with_onset = bool(config.options.get("onset", True))
-        self.with_global_tokens = bool(config.options.get("global_tokens", True))
-        if not self.with_onset:
+        if not self.options.onset:
+            if self.options.onset_loss_weight:
+                raise ValueError("options.onset_loss_weight is the onset task's; onset=false has none.")
+            self.learns_local = True
             self.frozen.remove(self.local_features)
             self.local_features = awakened(build("local_features", config.model))
             self.freeze(self.local_features.pre_onset.l2)  # the head: nothing asks it
             channels = presets.LOCAL_FEATURES[config.model]["local_dim"]
             self.controlnet = TemporalControlNet.from_unet(self.unet, conditioning_channels=channels)
-        if config.options.get("fine_tune", False):
-            if not self.with_onset:
+        if self.options.fine_tune:
+            if not self.options.onset:
                 raise ValueError("options.fine_tune goes on from a ControlNet that learnt with onset=true; choose one.")
             self.controlnet = trained(config.parts, "controlnet").train()
             self.attentive_pool = trained(config.parts, "attentive_pool").train()
-        if not self.with_global_tokens:
+        if not self.options.global_tokens:
             self.freeze(self.attentive_pool)
 
-    def seen(self, batch: dict) -> dict:
-        batch = super().seen(batch)
-        if not self.with_onset:  # those of the batch were made without gradients
-            batch = {**batch, "local_features": self.local_features(batch["cavp_features"])[0]}
-        return batch
-
     def left_out(self, conditions: Conditions) -> Conditions:
-        return conditions if self.with_global_tokens else replace(conditions, global_tokens=None)
+        return conditions if self.options.global_tokens else replace(conditions, global_tokens=None)
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:
         super().export(folder)
-        if not self.with_onset:
-            self.local_features.save_pretrained(folder / "local_features")
+        if not self.options.onset:
             note_default(folder, "onset_threshold", 1.1)  # an untaught head predicts no onsets
         # sampled as it was trained: pooling that learnt nothing must not speak
-        note_default(folder, "use_global_tokens", self.with_global_tokens)
+        note_default(folder, "use_global_tokens", self.options.global_tokens)

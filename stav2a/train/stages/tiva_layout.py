@@ -19,9 +19,10 @@ from stav2a.train.stages.systems import SystemStage
 class TiVALayoutStage(SystemStage):
     """Options: `SystemStage`'s (no U-Net is trained). `validation/mean_layout` is what the mean layout would score."""
 
+    system_name = "tiva"
+
     def __init__(self, config: TrainConfig):
-        super().__init__(config, "tiva")
-        self.name = "tiva-layout"
+        super().__init__(config, "tiva-layout")
         self.freeze(self.unet)
         self.freeze(self.system.semantic)
         self.system.predictor.requires_grad_(True).train()

@@ -7,6 +7,7 @@ blur what they cannot know; discriminators ask for texture there (Esser et al. 2
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,46 +20,47 @@ from stav2a.sound.vae import build_vae
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import trained
 from stav2a.train.runtime.stage import Stage, noise_for
-from stav2a.train.sources.mixtures import Mixtures
+from stav2a.train.sources.mixtures import Mixtures, SoundOptions
 from stav2a.train.stages.discriminators import Discriminators
 
 
-class VAEStage(Stage):
-    """Options: `kl_weight` (1e-4), `convergence_weight` (0.3), `decoder_only` (false): go on with the decoder of the
-    VAE in `parts` alone. Latents keep their meaning then, and networks that were trained on them stay valid.
-    `fine_tune` (false): go on with the whole of it; `anchor_weight` (0) then holds the latents to what they were, so
-    that those networks need little training to follow.
-    `adversarial_weight` (0: none), of patch discriminators and of their features; `adversarial_after` (steps; 0);
-    `discriminator_channels` (32). A second phase of each step then trains the discriminators.
-    """
+@dataclass
+class VAEOptions(SoundOptions):
+    kl_weight: float = 1e-4
+    convergence_weight: float = 0.3
+    decoder_only: bool = False  # go on with the decoder of the VAE in `parts` alone: latents keep their meaning
+    fine_tune: bool = False  # go on with the whole of it
+    anchor_weight: float = 0.0  # then holds latents to what they were: networks trained on them soon follow
+    adversarial_weight: float = 0.0  # of patch discriminators and of their features, which a second phase trains
+    adversarial_after: int = 0  # steps
+    discriminator_channels: int = 32
 
+
+class VAEStage(Stage):
     name = "vae"
+    Options = VAEOptions
+    options: VAEOptions
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
+        options = self.options
         self.timeline = config.timeline
-        self.kl_weight = float(config.options.get("kl_weight", 1e-4))
-        self.convergence_weight = float(config.options.get("convergence_weight", 0.3))
-        self.decoder_only = bool(config.options.get("decoder_only", False))
-        self.goes_on = self.decoder_only or bool(config.options.get("fine_tune", False))
+        self.goes_on = options.decoder_only or options.fine_tune
         self.vae = trained(config.parts, "vae") if self.goes_on else build_vae(config.model)
-        if self.decoder_only:
+        if options.decoder_only:
             self.freeze(self.vae.encoder)
             self.freeze(self.vae.quant_conv)
-        self.anchor_weight = float(config.options.get("anchor_weight", 0.0))
-        if self.anchor_weight and (self.decoder_only or not self.goes_on):
+        if options.anchor_weight and (options.decoder_only or not self.goes_on):
             raise ValueError("options.anchor_weight holds the latents of a VAE that options.fine_tune goes on with.")
-        if self.anchor_weight:
+        if options.anchor_weight:
             self.before = self.freeze(trained(config.parts, "vae"))
             # kept with the weights, for a run that is resumed finds another VAE in `parts`
             self.register_buffer("scale_before", torch.tensor(float(self.before.config.scaling_factor)))
-        self.adversarial_weight = float(config.options.get("adversarial_weight", 0.0))
-        self.adversarial_after = int(config.options.get("adversarial_after", 0))
-        if self.adversarial_weight:
+        if options.adversarial_weight:
             self.phases = ("main", "discriminators")
-            self.discriminators = Discriminators.of_mels(int(config.options.get("discriminator_channels", 32)))
+            self.discriminators = Discriminators.of_mels(options.discriminator_channels)
         self._made: tuple[Tensor, Tensor] | None = None
-        self.mixtures = Mixtures(config, self.timeline)
+        self.mixtures = Mixtures(config, options, self.timeline)
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         module = self.discriminators if phase == "discriminators" else self.vae
@@ -68,7 +70,7 @@ class VAEStage(Stage):
         return {"waveform": torch.from_numpy(self.mixtures(split, index))}
 
     def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
-        judged = int(batch["index"].min()) >= self.adversarial_after * self.config.batch_size
+        judged = int(batch["index"].min()) >= self.options.adversarial_after * self.config.batch_size
         if phase == "discriminators":
             if not judged:  # nothing to learn yet: no gradient, no cost
                 return {"loss": 0 * next(self.discriminators.parameters()).sum()}
@@ -81,30 +83,30 @@ class VAEStage(Stage):
         reconstruction = (made - mel).abs().mean()
         convergence = spectral_convergence(made, mel)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        loss = reconstruction + self.convergence_weight * convergence + self.kl_weight * kl
+        loss = reconstruction + self.options.convergence_weight * convergence + self.options.kl_weight * kl
         out = {
             "l1": reconstruction.detach(),
             "convergence": convergence.detach(),
             "kl": kl.detach(),
             "latent_std": posterior.mean.detach().std(),
         }
-        if self.anchor_weight:
+        if self.options.anchor_weight:
             drift = (posterior.mean - self.before.encode(mel).latent_dist.mean) * self.scale_before
             drift = drift.square().mean()
-            loss = loss + self.anchor_weight * drift
+            loss = loss + self.options.anchor_weight * drift
             out["drift"] = drift.detach()
-        if self.adversarial_weight and self.training:
+        if self.options.adversarial_weight and self.training:
             self._made = (mel, made.detach())
             if judged:
                 fooling, matching = self.discriminators.judge(mel, made)
-                loss = loss + self.adversarial_weight * (fooling + matching)
+                loss = loss + self.options.adversarial_weight * (fooling + matching)
                 out |= {"adversarial": fooling.detach(), "matching": matching.detach()}
         return {"loss": loss, **out}
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:
         """Write the VAE with the scale that gives its latents unit variance over validation mixtures."""
-        if not self.decoder_only:
+        if not self.options.decoder_only:
             waves = np.stack([self.mixtures("val", index) for index in range(32)])
             mel = log_mel(torch.from_numpy(waves).to(self.vae.device), self.timeline)[:, None]
             std = self.vae.encode(mel).latent_dist.mean.std()

@@ -11,6 +11,7 @@ temporal   features of one moment against those of other moments of the same cli
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,30 +27,35 @@ from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import trained
 from stav2a.train.runtime.stage import Stage, seed_of
-from stav2a.train.sources.clip_source import clip_sources
+from stav2a.train.sources.clip_source import ClipOptions, clip_sources
 from stav2a.train.sources.clips import varied
 from stav2a.train.stages.audio_encoder import MelEncoder, at_moments
 
 COLDEST = 100.0  # bound of the inverse temperature, as in CLIP
 
 
-class VideoStage(Stage):
-    """Options: `temporal_weight` (λ; 1), `moment_s` (length of a moment; 0.32), `audio_width` (32), and
-    those of `clip_source.py`.
+@dataclass
+class VideoOptions(ClipOptions):
+    temporal_weight: float = 1.0  # λ
+    moment_s: float = 0.32  # length of a moment
+    audio_width: int = 32
 
-    Negatives of the semantic contrast are the clips that all processes hold at once: batch_size divided by the
+
+class VideoStage(Stage):
+    """Negatives of the semantic contrast are the clips that all processes hold at once: batch_size divided by the
     accumulation steps.
     """
 
     name = "video"
+    Options = VideoOptions
+    options: VideoOptions
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
-        options = config.options
         self.timeline = config.timeline
-        self.temporal_weight = float(options.get("temporal_weight", 1.0))
+        self.temporal_weight = self.options.temporal_weight
         self.semantic_weight = 1.0
-        self.moments = round(config.crop_s / float(options.get("moment_s", 0.32)))
+        self.moments = round(config.crop_s / self.options.moment_s)
         if self.moments < 2:
             raise ValueError(
                 f"crop_s is {config.crop_s}; temporal contrast needs two moments of options.moment_s or more."
@@ -57,10 +63,10 @@ class VideoStage(Stage):
         found = (Path(config.parts) / "video_encoder" / "config.json").is_file()
         self.video_encoder = trained(config.parts, "video_encoder") if found else build("video_encoder", config.model)
         self.video_encoder.train()
-        width, dim = int(options.get("audio_width", 32)), VIDEO_ENCODER[config.model]["feature_dim"]
-        self.audio_encoder = MelEncoder(dim, width, self.timeline.mel_per_latent)
+        dim = VIDEO_ENCODER[config.model]["feature_dim"]
+        self.audio_encoder = MelEncoder(dim, self.options.audio_width, self.timeline.mel_per_latent)
         self.logit_scales = nn.Parameter(torch.full((2,), float(np.log(1 / 0.07))))  # semantic, temporal; as in CLIP
-        self.worlds = clip_sources(config, self.timeline)
+        self.worlds = clip_sources(config, self.options, self.timeline)
 
     def sample(self, split: str, index: int) -> dict:
         world = self.worlds[split]

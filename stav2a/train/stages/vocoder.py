@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,38 +14,41 @@ from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 from stav2a.sound.stft_distance import stft_distance
 from stav2a.sound.vocoder import build_vocoder, vocode
-from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.parts import trained
 from stav2a.train.runtime.stage import Stage, uniform_for
-from stav2a.train.sources.mixtures import Mixtures
+from stav2a.train.sources.mixtures import Mixtures, SoundOptions
 from stav2a.train.stages.discriminators import Discriminators
 
 
-class VocoderStage(Stage):
-    """Options: `adversarial_after` (steps of spectral losses alone before the discriminators join; 0),
-    `discriminator_channels` (12), `through_vae` (share of the crops whose mel-spectrogram passes the VAE of `parts`
-    first, as it does in use; 0), `spectral_weight` (of the spectral losses beside the discriminators'; 1).
+@dataclass
+class VocoderOptions(SoundOptions):
+    adversarial_after: int = 0  # steps of spectral losses alone before the discriminators join
+    discriminator_channels: int = 12
+    through_vae: float = 0.0  # share of the crops whose mel-spectrogram passes the VAE of `parts` first, as in use
+    spectral_weight: float = 1.0  # of the spectral losses beside the discriminators'
 
-    Two phases a step: the vocoder's, then the discriminators' on what the vocoder made.
-    """
+
+class VocoderStage(Stage):
+    """Two phases a step: the vocoder's, then the discriminators' on what the vocoder made."""
 
     name = "vocoder"
     phases = ("vocoder", "discriminators")
+    Options = VocoderOptions
+    options: VocoderOptions
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
         self.timeline = config.timeline
-        self.adversarial_after = int(config.options.get("adversarial_after", 0))
         found = (Path(config.parts) / "vocoder" / "config.json").is_file()
         self.vocoder = trained(config.parts, "vocoder") if found else build_vocoder(config.model, self.timeline)
         self.vocoder.train()
         if not found:
             enliven(self.vocoder)
-        self.discriminators = Discriminators.of_waveforms(int(config.options.get("discriminator_channels", 12)))
-        self.spectral_weight = float(config.options.get("spectral_weight", 1.0))
-        self.through_vae = float(config.options.get("through_vae", 0.0))
-        self.vae = self.freeze(trained(config.parts, "vae")) if self.through_vae else None
-        self.mixtures = Mixtures(config, self.timeline)
+        self.discriminators = Discriminators.of_waveforms(self.options.discriminator_channels)
+        through = checked_chance("through_vae", self.options.through_vae)
+        self.vae = self.freeze(trained(config.parts, "vae")) if through else None
+        self.mixtures = Mixtures(config, self.options, self.timeline)
         self._made: tuple[Tensor, Tensor] | None = None
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
@@ -54,7 +58,7 @@ class VocoderStage(Stage):
         return {"waveform": torch.from_numpy(self.mixtures(split, index))}
 
     def forward(self, batch: dict[str, Tensor], phase: str = "vocoder") -> dict[str, Tensor]:
-        adversarial = int(batch["index"].min()) >= self.adversarial_after * self.config.batch_size
+        adversarial = int(batch["index"].min()) >= self.options.adversarial_after * self.config.batch_size
         if phase == "discriminators":
             if not adversarial:  # nothing to learn yet: no gradient, no cost
                 return {"loss": 0 * next(self.discriminators.parameters()).sum()}
@@ -67,7 +71,7 @@ class VocoderStage(Stage):
         with torch.autocast(real.device.type, enabled=False):  # spectra span more than bf16 tells apart
             mel_distance = (log_mel(fake, self.timeline) - mel).abs().mean()
             spectral = stft_distance(real, fake)
-        loss = self.spectral_weight * (4 * mel_distance + spectral)
+        loss = self.options.spectral_weight * (4 * mel_distance + spectral)
         out = {"mel": mel_distance.detach(), "stft": spectral.detach()}
         if adversarial and self.training:
             fooling, matching = self.discriminators.judge(real, fake)
@@ -81,7 +85,7 @@ class VocoderStage(Stage):
         if self.vae is None:
             return mel
         coded = mel_vae.reconstructed(self.vae, mel)
-        chosen = uniform_for(index, self.config.seed, "through vae")[:, 0].to(mel.device) < self.through_vae
+        chosen = uniform_for(index, self.config.seed, "through vae")[:, 0].to(mel.device) < self.options.through_vae
         return torch.where(chosen[:, None, None], coded, mel)
 
     @torch.no_grad()

@@ -113,7 +113,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
     Returns the last validation's measures. Logs go to `OUT/STAGE/log.jsonl` and to the trackers asked for.
     """
     folder = Path(config.out) / stage.name
-    found = licences.parts_in(config.parts)
+    there = licences.parts_in(config.parts)
     accelerator, micro = start(stage, config, folder)
     torch.manual_seed(config.seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
                             best, state["best"] = cost < state["best"], min(state["best"], cost)
                             if best or (last and not config.keep_best):
                                 heard.export(Path(config.parts))
-                                licences.note_made(config.parts, found)
+                                licences.note_made(config.parts, there)
                 record(accelerator, folder, step, {f"validation/{k}": v for k, v in measures.items()})
             if step % config.save_every == 0 or last or asked:
                 held = gathered(bare, optimizers, ema, state)

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def row(cost, rate: float) -> dict[str, float]:
-    """What is told of a network's cost; `rate` is the machine's matrix rate, GFLOP/s."""
+    """Columns of a network's cost; `rate` is the machine's matrix rate, GFLOP/s."""
     return {
         "seconds": cost.seconds,
         "gflop": cost.gflop,

@@ -20,7 +20,7 @@ def denoising_rivals(pipe, conditions: Conditions, latents: torch.Tensor, frames
     """
     device = str(pipe.device)
     guidance, timestep = Guidance(), torch.tensor(500, device=device)
-    # as a peer has it: the residuals of a ControlNet are the price of temporal control
+    # without a ControlNet, whose residuals are the cost of temporal control
     plain = Conditions(
         conditions.text_tokens,
         conditions.text_mask,

@@ -91,7 +91,7 @@ class SlowOnly(nn.Module):
 def max_pooled(x: Tensor, kernel: int, stride: int, padding: int = 0) -> Tensor:
     """Max pooling over space, Tensor[B, C, T_v, H, W] -> [B, C, T_v, H', W'].
 
-    Frame by frame in two dimensions: on CPU the three-dimensional one's way back takes twice the time.
+    Frame by frame in two dimensions: on CPU the backward pass of the three-dimensional one takes twice the time.
     """
     frames = functional.max_pool2d(x.transpose(1, 2).flatten(0, 1), kernel, stride, padding)
     return frames.unflatten(0, (len(x), -1)).transpose(1, 2)

@@ -1,6 +1,6 @@
 """Pretrained vision encoders as the video encoder of a system: VTA-LDM's Table 2, TiVA's CLIP.
 
-Which network, its size and normalisation, and which of its layers speak are configuration; the weights lie in the
+Network, size, normalisation and the layers that are read are configuration; the weights lie in the
 checkpoint beside it, so that it opens offline. `stav2a.weights.vision` fetches them by name.
 """
 

@@ -47,7 +47,7 @@ class WindowAttention(nn.Module):
         missing = -x.shape[1] % size
         padded = functional.pad(self.norm(x), (0, 0, 0, missing)).unflatten(1, (-1, size))
         hidden = torch.zeros(padded.shape[1:3], dtype=torch.bool, device=x.device)
-        hidden[-1, size - missing :] = True  # padding after the last frame is nobody's neighbour
+        hidden[-1, size - missing :] = True  # mask the padding after the last frame
         hidden = hidden.repeat(len(x), 1)
         windows = padded.flatten(0, 1)
         out = self.attention(windows, windows, windows, key_padding_mask=hidden, need_weights=False)[0]

@@ -43,7 +43,7 @@ class Verdict:
 
 
 def mentions_speech(caption: str) -> bool:
-    """Whether a caption tells of human speech."""
+    """Whether a caption mentions human speech."""
     return bool(SPEECH.search(NO_SPEECH.sub(" ", caption)))
 
 

@@ -29,7 +29,7 @@ CUT_S = 10.0  # of a video that the public tables mean
 class Source:
     """A video or a sound with its caption; `path` is as it was found, `name` is told from the list's folder.
 
-    trouble: why it cannot be used, where the list or the file of its caption already tell.
+    trouble: why it cannot be used, if the list or its caption file show it.
     """
 
     path: str

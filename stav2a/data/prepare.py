@@ -1,7 +1,7 @@
 """Videos or sounds, and captions -> shards of training clips: cut, filtered (paper §III-A), labelled (eq. 1), encoded.
 
 Shard `k` holds what became of sources k * per_shard .. (k + 1) * per_shard, and one process makes it, so the
-bytes are the same for any number of workers. A shard appears when it is whole; a stopped run goes on with the
+bytes are the same for any number of workers. A shard appears when it is complete; a stopped run continues with the
 missing ones. What is left out is written down with its reason, never dropped in silence.
 """
 
@@ -126,7 +126,7 @@ class Maker:
         if not path.is_file():
             raise InputError("There is no such file.")
         sees = not (settings.sound_only or is_sound_file(path))
-        flow: list = []  # of the whole video, reckoned once and only where a filter asks for it
+        flow: list = []  # of the whole video, computed once and only if a filter needs it
         for start_s, length_s in self._pieces(probe(path, LONG).duration_s if sees else sound_duration_s(path), source):
             waveform = self._waveform(path, sees, timeline.sample_rate, start_s, length_s)
             if np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
@@ -206,7 +206,7 @@ def prepare(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    clap_of(settings)  # what cannot be had is told before there are processes
+    clap_of(settings)  # a missing network is reported before processes start
     if settings.describer:
         _ = hub_describer(settings.describer).parts
     described = {

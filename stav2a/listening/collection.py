@@ -54,7 +54,7 @@ class Collection:
         for clip in self.clips:
             if clip.name == name:
                 return clip
-        raise InputError("This test was begun with a clip that is not here any more; begin a new one.")
+        raise InputError("This test uses a clip that no longer exists; begin a new one.")
 
     def plan(self, design: Design, seed: int | None = None) -> list[Trial]:
         clips = [(clip.name, list(clip.systems), clip.original is not None) for clip in self.clips]
@@ -63,7 +63,7 @@ class Collection:
     def sounds(self, trial: Trial) -> list[np.ndarray]:
         """What `trial` presents, in its order, the open reference last: equally loud, equally long, float [S].
 
-        All are cut to the shortest, as in the paper's test: a length would tell a system apart.
+        All are cut to the shortest, as in the paper's test, because a length could identify a system.
         """
         clip = self.clip(trial.clip)
         raw = {name: read_sound(path, self.sample_rate) for name, path in clip.systems.items()}
@@ -72,7 +72,7 @@ class Collection:
             [original] if trial.open_reference else []
         )
         if any(each is None for each in made):
-            raise InputError("This test was begun with a sound that is not here any more; begin a new one.")
+            raise InputError("This test uses a sound that no longer exists; begin a new one.")
         shortest = min(len(each) for each in [*raw.values(), *([] if original is None else [original])])
         return stimuli.match_levels([each[:shortest] for each in made], self.sample_rate).waveforms
 

@@ -1,7 +1,7 @@
 """The plan of a blind test: which sounds are heard in which trial, in which order, under which names.
 
 A plan is made on the server and never leaves it. What a listener's page gets is `Trial.public()`: random ids
-and nothing else. The ids are drawn anew in every trial, so that no two of them can be tied together.
+and nothing else. Every trial has new ids, so that two trials cannot be linked.
 
 Test methods:
     rating  all sounds of a clip side by side, each on the paper's four scales (Table II); after ITU-R BS.1534

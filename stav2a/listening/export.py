@@ -95,7 +95,7 @@ def _add_trial(connection, numbered: list[tuple[int, dict]]) -> bool:
 def _rating_rows(head: dict, numbered: Iterable[tuple[int, dict]]):
     presented, answers = [], []
     for number, (line, row) in enumerate(numbered):
-        # The ids of the page that was rated mean nothing any more and are not in the CSV.
+        # The CSV has no ids of the page that was rated.
         sound = Presented(f"{head['trial']}-{number}", _plain("system", row["system"] or ""), row["role"] or "")
         if not sound.system or not sound.role:
             raise RatingError(f"line {line}: system or role is empty")

@@ -1,7 +1,7 @@
 """What listeners' answers say: means with confidence intervals, paired tests, consistency, ABX and AB tests.
 
 Input are the frames of `RatingStore.ratings` and `.choices`; nothing is read from disk here. Every
-interval is at 95 %. Where there is too little to say anything, the number is NaN and never an error.
+interval is at 95 %. With too few answers a number is NaN, never an error.
 
 A rater who hears a clip twice (a repeat trial) gives one opinion: both are averaged before anything but
 `consistency` looks at them. Opinions, one per rater and clip, are what means and tests count. They are not

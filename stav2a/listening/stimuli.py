@@ -1,7 +1,7 @@
 """Sounds made ready for listening side by side: equally loud, equally long in file, and the degraded anchors.
 
 Waveforms are float [S], mono. What a trial presents has one sample rate, one length and one format, so that
-neither a file's size nor its header tells the systems apart.
+neither a file's size nor its header identifies a system.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from stav2a.media.probe import probe_source
 MIN_GATED_S = 0.4  # one block of ITU-R BS.1770
 LOUDNESS_TOLERANCE = 0.2  # LU
 LOUDNESS_ROUNDS = 12
-MOST_LIMITING_DB = 20.0  # beyond that a limiter makes noise of hits
+MOST_LIMITING_DB = 20.0  # more limiting makes noise of hits
 SILENT_LUFS = -60.0
 
 
@@ -98,8 +98,8 @@ def fit_loudness(waveform: np.ndarray, sample_rate: int, target_lufs: float | No
     """[S] or [S, C] at `target_lufs` (BS.1770 integrated), with no true peak above PEAK_DBTP.
 
     Hits that would clip at that loudness are limited, and the gain is raised until the target is met within
-    LOUDNESS_TOLERANCE, or MOST_LIMITING_DB is reached. Sounds below SILENT_LUFS are what a model makes of silence:
-    they stay as they are. None limits the peaks alone.
+    LOUDNESS_TOLERANCE, or MOST_LIMITING_DB is reached. Sounds below SILENT_LUFS are a model's silence and stay as
+    they are. None limits the peaks alone.
     """
     if target_lufs is None:
         return limit(waveform, sample_rate)
@@ -115,7 +115,7 @@ def fit_loudness(waveform: np.ndarray, sample_rate: int, target_lufs: float | No
         missing_db = target_lufs - loudness_lufs(fitted, sample_rate)
         if abs(missing_db) <= LOUDNESS_TOLERANCE or gain_db >= most_db:
             break
-        gain_db = min(gain_db + 1.5 * missing_db, most_db)  # what is limited answers to a part of each decibel
+        gain_db = min(gain_db + 1.5 * missing_db, most_db)  # the limiter takes back part of each decibel
     return fitted
 
 

@@ -1,4 +1,4 @@
-"""ffmpeg as a caged child process: no shell, no network, no playlists, a time limit, its own process group.
+"""ffmpeg as a confined child process: no shell, no network, no playlists, a time limit, its own process group.
 
 A subprocess and not an in-process binding (PyAV, OpenCV), because a file from a stranger can crash or hang a
 decoder: here that costs one request. The binary is the one that imageio-ffmpeg brings (or names in

@@ -19,7 +19,7 @@ AA_WINDOW_S = 0.1  # T of §II-D
 
 
 def times(onsets_s: ArrayLike) -> np.ndarray:
-    """Ascending float64 [n]; refuses what is no time."""
+    """Ascending float64 [n]; raises where a value is not a time."""
     onsets_s = np.sort(np.asarray(onsets_s, dtype=np.float64).reshape(-1))
     if not np.isfinite(onsets_s).all():
         raise ValueError("onsets hold values that are not finite")

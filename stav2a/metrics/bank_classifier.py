@@ -28,7 +28,7 @@ from stav2a.timeline import COMPACT, Timeline
 
 ASSETS = assets.ASSETS / "bank_classifier"
 RANGE = 8.0  # nepers below the loudest value that the network sees (70 dB)
-QUIET_DB = 40.0  # windows this far below the loudest one say nothing and are left out
+QUIET_DB = 40.0  # windows this far below the loudest one are left out
 
 
 class ResidualBlock(nn.Module):
@@ -62,7 +62,7 @@ class BankClassifier(nn.Module):
         stem_stride: int = 4,
         window_s: float = 2.56,
     ):
-        """stem_stride: mel frames to a step of the first layer, 2 or 4; window_s: of the windows it learnt from."""
+        """stem_stride: mel frames to a step of the first layer, 2 or 4; window_s: of the training windows."""
         super().__init__()
         self.classes, self.window_s = list(classes), window_s
         self.config = {

@@ -1,4 +1,4 @@
-"""How much a vocoder buzzes: what it repeats with every mel frame sounds as a tone that was never asked for."""
+"""How much a vocoder buzzes: a grain that repeats with every mel frame sounds like a tone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .onsets import as_mono
 
 FRAMES = 8  # mel frames under a window: harmonics of their rate lie eight bins apart
 LOWEST = 3  # harmonic that counts; below, sounds have tones of their own
-SILENT_DB = -80.0  # level of windows that say nothing
+SILENT_DB = -80.0  # level of windows that are left out as silent
 
 
 def frame_buzz_db(waveform: np.ndarray, sample_rate: int, hop_length: int) -> float | None:
     """dB that the harmonics of the mel frames' rate stand above what lies midway between them; None if all is silent.
 
     waveform: float [S]. The mean over windows of 8 frames and over the harmonics of `sample_rate / hop_length` from the
-    third on: about 0 for recordings and noise, 20 and more for a vocoder that has only learnt the spectrum's envelope.
+    third on: about 0 for recordings and noise, 20 and more for a vocoder that repeats one grain a frame.
     """
     size = FRAMES * hop_length
     if len(waveform) < size:

@@ -1,13 +1,12 @@
 """Gain over chance: what a paired score says beyond density and length.
 
-Any score of a reference and a generated sound has a level that sounds with nothing to do with each other
-reach. It is measured by breaking the synchrony and keeping everything else: the generated onsets are
-shifted circularly in time (default), or compared with the references of other clips. The gain is the score
-minus the mean of these trials, signed so that more is better, with a one-sided p-value and a bootstrap
-interval.
+Unrelated sounds also reach a certain level of any score. It is measured by breaking the synchrony and keeping
+everything else: the generated onsets are shifted circularly in time (default), or compared with the
+references of other clips. The gain is the score minus the mean of these trials, signed so that more is
+better, with a one-sided p-value and a bootstrap interval.
 
 The first and last 0.2 s are left out of score and trials alike: every clip starts with an onset, and cut
-edges make more of them, which no model has to earn.
+edges make more of them, which every model gets for free.
 
 Detected onsets lie on the grid of their detector's frames. Shifts are whole steps of that grid: others
 would bring differences into the trials that unshifted pairs never have. With librosa's frames of 23 ms, a

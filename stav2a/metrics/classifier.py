@@ -31,7 +31,7 @@ AST_REPO = "MIT/ast-finetuned-audioset-10-10-0.4593"
 
 
 class Unavailable(RuntimeError):
-    """A network that was asked for cannot be had here; the message is for the user."""
+    """A requested network is not available here; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,12 @@ LOADERS: dict[str, Callable[[str | None], Tagger]] = {
 def from_hub(load: Callable, source: str | None, kept: Path | None = None, address: str | None = None):
     """`load(source)`; what a missing network or repository raises becomes one sentence, within seconds.
 
-    kept: where the weights lie once they were had, for a network that transformers does not load; address: the
+    kept: where the weights lie after the download, for a network that transformers does not load; address: the
     server that they come from.
     """
     name = source or "this network"
     try:
-        with redirect_stdout(sys.stderr):  # some of them talk while they load; stdout is for results
+        with redirect_stdout(sys.stderr):  # some of them print while they load; stdout is for results
             if kept is None:
                 return reach.load_from_hub(load, name)
             if not kept.exists() and not reach.reachable(address):

@@ -12,7 +12,7 @@ STEP_S = 0.001  # of the level that attacks are read from, RMS of 4 ms
 WIDTH_S = 0.004
 BEFORE_S, AFTER_S = 0.06, 0.06  # around an attack: where its beginning and its peak are looked for
 STRETCH_S = 0.1  # of the level that the noise floor is read from
-QUIET_STRETCHES = 5  # fewer say nothing of a clip
+QUIET_STRETCHES = 5  # with fewer, a clip has no noise floor
 
 
 def attack_times_s(waveform: np.ndarray, sample_rate: int, onsets_s: Sequence[float]) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-SMALL_FLOW = 0.1  # pixels a frame; the authors' fix: still pictures have tiny maxima that are no motion
+SMALL_FLOW = 0.1  # pixels a frame; the authors' fix: still pictures have tiny maxima without motion
 FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)  # pyramid scale, levels, window, iterations, poly_n, poly_sigma, flags
 
 

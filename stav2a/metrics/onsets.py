@@ -2,10 +2,10 @@
 
 An onset's time is when it is *heard*: what librosa's detector with its default settings answers on audio at
 22,050 Hz, as in the authors' AA-Align and AV-Align. Its window of 93 ms answers `HEARD_AFTER_S` after the attack.
-Labels, predictions, edits and what is detected in generated sound all speak of this time.
+Labels, predictions, edits and detections in generated sound all use this time.
 
 The detector `"attack"` is sharper: its 32 ms window puts attacks within about 10 ms, and it drops peaks of the onset
-strength that no rise of the level goes with. It compares sounds with each other.
+strength without a rise of the level. It compares sounds with each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIBROSA_RATE = 22_050  # Hz, librosa's own default, to which the authors resampl
 LIBROSA_HOP = 512
 ATTACK_RATE = 16_000
 ATTACK_HOP = 128  # 8 ms
-HEARD_AFTER_S = 0.03  # what "librosa" hears comes that much after the attack, in pictures the visible contact
+HEARD_AFTER_S = 0.03  # "librosa" answers this much after the attack, which pictures show as the contact
 SILENCE_DB = -60.0  # dB full scale: below this peak level a waveform counts as silent
 LEAD_IN_S = 0.2  # silence put before the sound, so that an attack at its very beginning is a rise as well
 RISE_DB = 5.0  # an attack lifts the level by at least this much ...

@@ -1,7 +1,7 @@
 """HiFi-GAN on a CPU with channels in the innermost place: a third less time than transformers' own forward.
 
-Its convolutions in time are the same work as convolutions of one row, and for those the CPU library has kernels that
-read channels side by side. Weights are the vocoder's own at every call, and gradients reach them: training uses it too.
+A convolution in time equals a convolution of one row, for which the CPU library has kernels that read channels side by
+side. The weights are the vocoder's own at every call and get gradients, so training uses it too.
 """
 
 from __future__ import annotations

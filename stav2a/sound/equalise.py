@@ -1,11 +1,11 @@
 """An equaliser that brings vocoded sound to the mel-spectrogram it was made of.
 
 A small vocoder places attacks exactly and misses levels: bands are some dB off here and there. A filter that follows
-the difference of the log-mels, band by band and frame by frame, mends the levels and leaves all that is finer to the
+the difference of the log-mels, band by band and frame by frame, corrects the levels and leaves finer structure to the
 vocoder.
 
 Replacing the magnitudes instead (Griffin & Lim) comes nearer to the mel-spectrogram, but a mel frame lasts 64 ms and
-knows nothing of what happens inside: attacks spread over the whole frame, and half of the timing is lost (card).
+has no time inside: attacks spread over the whole frame, and half of the timing is lost (docs/history.md).
 """
 
 from __future__ import annotations

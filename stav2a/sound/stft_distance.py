@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 FFT_SIZES = (2048, 1024, 512, 256)
-FLOOR = 1e-4  # of magnitudes in the logarithm: what is quieter counts as silence
+FLOOR = 1e-4  # of magnitudes before the logarithm: quieter ones count as silence
 
 
 def stft_distance(real: Tensor, made: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[str, int, int]]:
     """Compare every part's file with its configuration, key by key; -> [(part, parameters, bytes)].
 
-    Only the headers of the files are read. Parts in `skip` are somebody else's business.
+    Only the headers of the files are read. Parts in `skip` are not checked.
     """
     folder = Path(folder)
     try:
@@ -30,7 +30,7 @@ def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[st
         raise WeightsError(f"{folder} is no checkpoint: model_index.json is missing.") from error
     except ValueError as error:
         raise WeightsError(f"{folder / 'model_index.json'} is not JSON; convert or fetch the model again.") from error
-    base = (index.get("provenance") or {}).get("base") or {}  # of a system that leans on another checkpoint
+    base = (index.get("provenance") or {}).get("base") or {}  # of a system that uses parts of another checkpoint
     rows = []
     for part, entry in index.items():
         if not isinstance(entry, list) or part in skip or not (folder / part).is_dir():

@@ -1,4 +1,4 @@
-"""Digests of weights: what was computed with one network never meets another."""
+"""Digests of weights: features of one network are never used with another."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def fetch_checkpoint(repo: str, **options) -> Path:
 def remote_files(source: Source) -> list[RemoteFile]:
     """What of the source's repository would be fetched, with sizes and checksums as the hub tells them.
 
-    Weights come last, so that a folder that has them has all the rest, however often the fetching broke off.
+    Weights come last, so that a folder that has them has all the rest, however often the download was interrupted.
     """
     from huggingface_hub import HfApi
 
@@ -177,7 +177,7 @@ def hub_errors(repo: str, file: str = "", revision: str | None = None):
         sentence = f"{what} is not in the cache and the hub is out of reach; check the network, {later}."
         raise WeightsError(sentence) from error
     except errors.EntryNotFoundError as error:
-        raise WeightsError(f"{what} is not there any more; the repository was changed.") from error
+        raise WeightsError(f"{what} no longer exists; the repository has changed.") from error
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", "an error")
         raise WeightsError(f"{what} cannot be fetched: the hub answers {status}; try again later.") from error

@@ -1,4 +1,4 @@
-"""Parts as they are stored: in numbers that fp16 holds."""
+"""Parts as they are stored, in fp16 without overflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stav2a.condition.cavp import TemporalBlock
 
 
 def folded(part: nn.Module) -> nn.Module:
-    """A copy that does the same with variances within fp16's range."""
+    """An equivalent copy whose variances fit fp16's range."""
     part = copy.deepcopy(part)
     for module in part.modules():
         if isinstance(module, TemporalBlock):

@@ -1,4 +1,4 @@
-"""The parts that are others' work: text encoder (mT5), VAE and vocoder (AudioLDM, in either layout)."""
+"""Parts from other projects: text encoder (mT5), VAE and vocoder (AudioLDM, in either layout)."""
 
 from __future__ import annotations
 

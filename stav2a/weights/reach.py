@@ -1,4 +1,4 @@
-"""Whether a server can be reached, told within seconds: hubs' own clients wait and retry for minutes."""
+"""Whether a server can be reached, answered within seconds: hub clients wait and retry for minutes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reachable(address: str) -> bool:
         except (OSError, ValueError):
             answered.append(False)
 
-    # a name server that is silent is not covered by the timeout above
+    # the timeout above does not cover a silent name server
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(LIMIT_S)

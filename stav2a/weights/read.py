@@ -20,7 +20,7 @@ HARMLESS = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.
 
 
 class Inert:
-    """Stands for an object that is not wanted; takes anything and does nothing."""
+    """Stands in for an unwanted object; takes anything and does nothing."""
 
     def __new__(cls, *args, **kwargs):
         return super().__new__(cls)

@@ -62,7 +62,7 @@ def _config(name: str, **options):
 
 
 def _preprocessing(name: str, **options) -> dict:
-    """What is known of a repository's pixels; nothing where it says nothing."""
+    """How a repository normalises pixels; empty where it does not say."""
     import json
 
     from transformers.utils import cached_file

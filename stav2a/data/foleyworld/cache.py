@@ -6,7 +6,7 @@ shard-00000/frames.npy     uint8 [n, T, H, W, 3]
 shard-00000/waveforms.npy  int16 [n, S]
 shard-00000/clips.jsonl    one line a clip: index, caption, cls, scene, events
 ```
-A shard appears under its name when it is whole, so that a stopped run goes on with the missing ones.
+A shard appears under its name when it is complete, so a stopped run continues with the missing ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happens in a clip, apart from how it looks and how it sounds.
+"""What happens in a clip: events and their times, without picture and sound.
 
 A plan is made first; the sound (`sound.py`) and the picture (`scenes`) are two readings of it, so that audio
 can be had without drawing a pixel and several sounds can be laid on one picture.
@@ -91,7 +91,7 @@ class Score:
 
 
 def onset_times(times_s: Iterable[float]) -> list[float]:
-    """Onsets of what begins to sound at these times, ascending: two things that meet are heard once."""
+    """Onsets of sounds that begin at these times, ascending; two things that meet count once."""
     onsets_s: list[float] = []
     for time_s in sorted(times_s):
         if not onsets_s or time_s - onsets_s[-1] > TOGETHER_S:

@@ -106,7 +106,7 @@ class FoleyWorld:
         return np.random.default_rng([self.seed, SPLITS.index(self.split), i, *stream])
 
     def plan(self, i: int) -> Plan:
-        """What happens in clip i: seconds of planning are milliseconds of time."""
+        """What happens in clip i. Planning takes milliseconds."""
         rng = self._rng(i, 0)
         if self.scenes:
             names, silent = list(self.scenes), []

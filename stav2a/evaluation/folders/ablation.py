@@ -38,7 +38,7 @@ SWITCHES = {
     "+Control +Onset +Global tokens": {"use_control": True, "use_onsets": True, "use_global_tokens": True},
 }
 GENERATION = ("num_inference_steps", "guidance_scale", "video_guidance_scale", "seed", *SWITCHES["+Control"])
-# the paper's order: quality, meaning, time; then the scores that chance cannot earn
+# the paper's order: quality, meaning, time; then the scores with a chance level
 COLUMNS = (
     "fd_panns", "fd_bank", "fad_vggish", "kl_panns", "kl_bank", "is_panns", "is_bank", "pam", "clap",
     "class_top1_bank", "align_acc", "av_align", "aa_align", "aa_align_one_to_one", "onset_f1_50ms", "onset_f1_100ms",

@@ -1,4 +1,4 @@
-"""Pairs over many processes, whatever their files do to a process."""
+"""Pairs over many processes; a file that kills a process costs its own pair only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def measure_all(pairs: Sequence[Pair], plan: Plan, workers: int) -> Iterator[Rec
         again, left = left[: 4 * workers], left[4 * workers :]
         records = [_alone(pair, plan) for pair in again]
         yield from records
-        if not done and all(record.error == DIED for record in records):  # not the files' fault: no worker lives
+        if not done and all(record.error == DIED for record in records):  # not the files' fault: no worker starts
             yield from (Record(pair.stem, error=DIED) for pair in left)
             return
 

@@ -20,7 +20,7 @@ def shuffled(records: Sequence[Record], trials: int, seed: int = 0) -> list[Reco
         having = [record for record in changed if f"{metric.series}_reference" in record.series and not record.error]
         for record in changed:
             record.trials.pop(name, None)
-        if len(having) < 2:  # nobody to be exchanged with: no chance level
+        if len(having) < 2:  # no other clip to compare with: no chance level
             continue
         own, chance = against_others(len(having), pair_score(metric, having), trials=trials, seed=seed)
         for record, score, row in zip(having, own, chance, strict=True):

@@ -166,7 +166,7 @@ def _tag(record: Record, tagger: Tagger, sounds: dict[str, tuple[np.ndarray, int
 
 
 def _judge(record: Record, name: str, sounds: dict[str, tuple[np.ndarray, int]], *caption: str) -> None:
-    """The score of a CLAP network of both sounds: the reference's says what a real sound reaches."""
+    """CLAP score of both sounds; the reference's shows what a real sound reaches."""
     model = _models[name]
     for side, ending in (("generated", ""), ("reference", "_reference")):
         waveform, rate = sounds[side]

@@ -36,10 +36,10 @@ def micro_f1(pairs: list[tuple], window_s: float = 0.05, draws: int = 1000) -> d
 
 
 def clip_f1(pairs: list[tuple]) -> dict:
-    """Mean F1 of the clips that have events, as onset detectors are scored (a mean over recordings).
+    """Mean F1 over the clips that have events, as onset detectors are scored.
 
     `micro_f1` over all clips also counts what is heard in clips without any event (rain, engines, ambience), whose
-    onsets no picture tells: the clips' own sounds lose most by that.
+    onsets no picture shows; the clips' own sounds lose most by that.
     """
     return mean([onset_f1(true, found) for true, found, _ in pairs if len(true)])
 

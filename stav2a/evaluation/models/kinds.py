@@ -17,7 +17,7 @@ SINGLE_EVENTS = "impact/discrete"  # the manifests' category of clips whose even
 
 @dataclass(frozen=True)
 class Label:
-    """kind: empty where nobody said; split: of the manifest, empty where it has none."""
+    """kind: empty where none is given; split: of the manifest, empty where it has none."""
 
     kind: str
     visible: bool

@@ -183,7 +183,7 @@ def strength_of_curve(curve: np.ndarray, step_s: float, frames: int) -> np.ndarr
 
 
 def flow_deceleration(frames: np.ndarray, fps: float) -> tuple[np.ndarray, list[float]]:
-    """How much motion stops from frame to frame, [T_v], and its peaks in seconds: the rival without learning."""
+    """How much motion stops from frame to frame, [T_v], and its peaks in seconds: a baseline without training."""
     import cv2
     from scipy.signal import find_peaks
 

@@ -9,7 +9,7 @@ from stav2a.data.foleyworld.picture.art import Art, colour, colourise, procedura
 from stav2a.data.foleyworld.picture.brush import Brush
 from stav2a.data.foleyworld.scene import Rectangle
 
-CLOSE = 1.1  # the camera stands this much nearer than where it would see the whole stage
+CLOSE = 1.1  # the camera stands this much nearer than for a view of the whole stage
 
 
 class Backdrop:

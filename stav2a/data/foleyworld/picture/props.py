@@ -1,4 +1,4 @@
-"""Tools, limbs, instruments and other shapes, made anew for each clip with their own colours and textures."""
+"""Tools, limbs, instruments and other shapes, drawn for each clip with its own colours and textures."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def beside(rng: np.random.Generator, k: int) -> Place:
 def framed(place: Place, focus: Rectangle, window: Rectangle) -> Place:
     """The place, moved and shrunk as far as needed for `focus` (the scene's own units) to lie inside of `window`.
 
-    A contact outside of the picture would be a label that no picture tells.
+    A contact outside the picture would be a label that cannot be seen.
     """
     x0, y0, x1, y1 = focus
     if place.mirror:

@@ -96,7 +96,7 @@ class Walker(Scene):
         self.foot_x, self.foot_y = xs, ys
 
     def _keep_to_the_stage(self) -> None:
-        """Steps of one who has walked off are not heard; `focus` spans those that are."""
+        """Drop steps outside the stage; `focus` spans the others."""
         if self.view != "side":
             wide = 0.2 if self.view == "front" else 0.3
             self.focus = (0.5 - wide, self.ground - 0.3, 0.5 + wide, min(self.ground + 0.08, 1.0))

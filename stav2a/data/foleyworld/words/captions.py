@@ -1,8 +1,8 @@
 """Captions: several wordings of what is heard, and wordings kept apart for tests.
 
-The last phrase of each class (`phrases.py`) and the held-out sentence patterns are for tests only: a model that was
-never trained on them shows with them whether it understands other words. What people type instead of sentences
-(`wordings.py`) is for training only, so that a test stays what it was whatever is added there.
+The last phrase of each class (`phrases.py`) and the held-out sentence patterns are for tests only: they show whether a
+model understands words that it was not trained on. What people type instead of sentences
+(`wordings.py`) is for training only, so that additions leave the tests unchanged.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def caption(
 ) -> str:
     """A sentence on what is heard. `recorded` gives captions of the recordings used, by class: more wordings.
 
-    With `loose`, a generator of its own so that `rng` draws the same as without, some clauses are as people type them.
+    With `loose`, a generator of its own so that `rng` draws the same as without, some clauses read as people type.
     """
     classes = score.classes()[:3]
     if not classes:

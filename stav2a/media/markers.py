@@ -50,21 +50,31 @@ def write_markers(path: str | Path, markers: Sequence[Marker], kind: str | None 
     kind = kind or kind_of(path)
     if kind not in KINDS:
         raise InputError(f"There is no marker format {kind!r}; there are {', '.join(KINDS)}.")
-    path.write_bytes(KINDS[kind].write(sorted(markers, key=lambda m: m.time_s), fps))
+    path.write_bytes(bytes_of(markers, kind, fps))
     return path
+
+
+def bytes_of(markers: Sequence[Marker], kind: str, fps: float = 25.0) -> bytes:
+    """The content of a file of one of KINDS."""
+    return KINDS[kind].write(sorted(markers, key=lambda m: m.time_s), fps)
 
 
 def read_markers(path: str | Path, kind: str | None = None, fps: float = 25.0) -> list[Marker]:
     """Ascending markers of a file; `InputError` says in one sentence what is wrong with it."""
     path = Path(path)
-    kind = kind or kind_of(path)
-    if kind not in KINDS:
-        raise InputError(f"There is no marker format {kind!r}; there are {', '.join(KINDS)}.")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"The marker file cannot be read: {(error.strerror or 'error').lower()}.") from error
+    return markers_in(data, path.name, kind, fps)
+
+
+def markers_in(data: bytes, name: str, kind: str | None = None, fps: float = 25.0) -> list[Marker]:
+    """The same of a file's content; its `name` tells the kind where that is not given."""
+    kind = kind or kind_of(Path(name))
+    if kind not in KINDS:
+        raise InputError(f"There is no marker format {kind!r}; there are {', '.join(KINDS)}.")
     if len(data) > MAX_BYTES:
         raise InputError(f"The marker file is larger than {MAX_BYTES // 1_000_000} MB.")
     markers = KINDS[kind].read(data, fps)

@@ -1,10 +1,11 @@
 // Editor of onset times over the predicted onset curve. The component's value is
-// {duration_s, step_s, start_s, curve, predicted_s, onsets_s, revision}; only onsets_s changes here.
+// {clip, duration_s, step_s, start_s, curve, predicted_s, onsets_s, extents, revision}; only onsets_s changes here.
+// `clip` names a clip and its part: edits of one clip can be undone across its runs and after a reload.
 // All text is set with textContent, so nothing that a person typed is ever read as HTML.
-const SVG = "http://www.w3.org/2000/svg", HEIGHT = 132, RULER = 20, TOP = 38, PAD = 10, LIMIT = 500;
+const SVG = "http://www.w3.org/2000/svg", HEIGHT = 132, RULER = 20, TOP = 38, LIMIT = 500, MOST_ZOOM = 64, KEPT = 60;
 const $ = (selector) => element.querySelector(selector);
-const svg = $(".oe-svg"), marks = $(".oe-marks"), body = $("tbody"), file = $("input[type=file]");
-let data = null, onsets = [], undone = [], done = [], selected = -1, drag = null, width = 600;
+const svg = $(".oe-svg"), scroller = $(".oe-scroll"), marks = $(".oe-marks"), body = $("tbody"), file = $("input[type=file]");
+let data = null, onsets = [], undone = [], done = [], selected = -1, drag = null, width = 600, zoom = 1;
 
 const step = () => data.step_s || 0.04;
 const snap = (t) => {
@@ -12,10 +13,17 @@ const snap = (t) => {
   const s = Math.round(t / step()) * step();
   return +Math.min(Math.max(s, 0), Math.max(last, 0)).toFixed(4);
 };
-const x = (t) => PAD + (t / data.duration_s) * (width - 2 * PAD);
+// The margins are the figure's, whose axis lies below, in pixels of the width at hand (its border is 1 px).
+function margins() {
+  const outer = element.clientWidth || width, extents = data && data.extents;
+  const [left, right] = extents ? (outer < 620 ? extents.narrow : extents.wide) : [0.02, 0.98];
+  return [left * outer - 1, (1 - right) * outer - 1];
+}
+let edges = [10, 10];
+const x = (t) => edges[0] + (t / data.duration_s) * (width - edges[0] - edges[1]);
 const time = (clientX) => {
   const box = svg.getBoundingClientRect();
-  return ((clientX - box.left - PAD) / (box.width - 2 * PAD)) * data.duration_s;
+  return ((clientX - box.left - edges[0]) / (box.width - edges[0] - edges[1])) * data.duration_s;
 };
 const near = (list, t) => list.some((p) => Math.abs(p - t) <= step() / 2 + 1e-6);
 // Only what a person places is snapped: the model's own times stay as they are.
@@ -42,10 +50,26 @@ function commit(list, focus) {
   set(next, focus);
 }
 
+// ---- what was done to each clip, for as long as this tab is open ------------------------------------------------
+const shelf = (clip) => `stav2a-onsets-${clip}`;
+function keep() {
+  if (!data || !data.clip) return;
+  try { sessionStorage.setItem(shelf(data.clip), JSON.stringify({ done: done.slice(-KEPT), undone: undone.slice(-KEPT) })); }
+  catch { /* storage is blocked or full: undo then ends with the page */ }
+}
+function kept(clip) {
+  const lists = (value) => (Array.isArray(value) ? value.filter((list) => Array.isArray(list) && list.every(Number.isFinite)) : []);
+  try {
+    const found = JSON.parse(sessionStorage.getItem(shelf(clip)) || "{}");
+    return [lists(found.done), lists(found.undone)];
+  } catch { return [[], []]; }
+}
+
 function set(list, focus) {
   onsets = list;
   selected = focus === undefined ? -1 : onsets.indexOf(+focus.toFixed(4));
   props.value = { ...data, onsets_s: onsets };
+  keep();
   complain("");
   draw();
 }
@@ -53,7 +77,9 @@ function set(list, focus) {
 function draw() {
   const empty = !data || !(data.duration_s > 0);
   $(".oe-empty").style.display = empty ? "flex" : "none";
+  svg.style.width = `${100 * zoom}%`;
   width = Math.max(svg.clientWidth, 120);
+  edges = margins();
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   $(".oe-count").textContent = empty ? "" : `${onsets.length} in ${data.duration_s.toFixed(1)} s`;
   drawRuler(empty); drawCurve(empty); drawMarks(empty); drawTable(empty); buttons(empty); playhead();
@@ -135,8 +161,10 @@ function drawTable(empty) {
 function buttons(empty) {
   const able = {
     add: !empty && onsets.length < LIMIT, delete: !empty && selected >= 0, undo: done.length, redo: undone.length,
-    reset: !empty && !same(onsets, tidy(data.predicted_s || [])), export: !empty, import: !empty,
+    reset: !empty && !same(onsets, tidy(data.predicted_s || [])), import: !empty, clicks: true,
+    in: !empty && zoom < MOST_ZOOM, out: !empty && zoom > 1, fit: !empty && zoom > 1,
   };
+  $(".oe-export").disabled = empty;
   element.querySelectorAll("[data-do]").forEach((b) => { b.disabled = !able[b.dataset.do]; });
 }
 
@@ -167,10 +195,39 @@ function playhead() {
   const inside = t >= 0 && t <= (data ? data.duration_s : 0) + 0.05;
   line.style.display = inside ? "" : "none";
   if (inside) { line.setAttribute("x1", x(t)); line.setAttribute("x2", x(t)); }
+  if (inside && zoom > 1 && video && !video.paused) follow(x(t));
+}
+function follow(at) { // a zoomed timeline turns the page when the playhead leaves it
+  const left = scroller.scrollLeft, room = scroller.clientWidth;
+  if (at < left || at > left + room - 20) scroller.scrollLeft = at - 20;
+}
+
+// ---- a click at each onset ------------------------------------------------------------------------------------
+let clicks = true, audio = null, told = 0;
+function click(after = 0) {
+  audio ??= new AudioContext();
+  const at = audio.currentTime + Math.max(after, 0), tone = audio.createOscillator(), level = audio.createGain();
+  tone.frequency.value = 1800;
+  level.gain.setValueAtTime(0.25, at);
+  level.gain.exponentialRampToValueAtTime(0.001, at + 0.03);
+  tone.connect(level).connect(audio.destination);
+  tone.start(at); tone.stop(at + 0.04);
+  element.dataset.clicks = +(element.dataset.clicks || 0) + 1;
+}
+// Onsets of the next moment are scheduled on the audio clock, since frames of the page come late. A result is heard
+// as it is: clicks belong to the uploaded clip.
+function tickClicks() {
+  const v = video;
+  if (!clicks || !data || !v || v.paused || !v.closest("#source-video")) { told = NaN; return; }
+  const t = now(), ahead = t + 0.12 * v.playbackRate;
+  if (!(Math.abs(t - told) < 0.5)) told = t - 0.02;
+  for (const onset of onsets) if (onset > told && onset <= ahead) click((onset - t) / v.playbackRate);
+  told = Math.max(told, ahead);
 }
 let ticking = false;
 function tick() {
   playhead();
+  tickClicks();
   ticking = element.isConnected && video && !video.paused && !video.ended;
   if (ticking) requestAnimationFrame(tick);
 }
@@ -207,6 +264,7 @@ svg.addEventListener("pointermove", (event) => {
   if (others.includes(t)) return;
   onsets = [...others, t].sort((a, b) => a - b);
   selected = onsets.indexOf(t);
+  if (clicks) click();
   drawMarks(false);
 });
 let lastTap = { at: 0, t: -1 };
@@ -230,11 +288,14 @@ function add(t) {
 
 // ---- keyboard -----------------------------------------------------------------------------------------------
 element.addEventListener("keydown", (event) => {
-  if (!data || !data.duration_s || event.target.tagName === "INPUT") return;
+  if (!data || !data.duration_s || ["INPUT", "SELECT"].includes(event.target.tagName)) return;
   const key = event.key.toLowerCase(), mark = event.target.closest(".oe-mark");
   if ((event.ctrlKey || event.metaKey) && (key === "z" || key === "y")) {
     if (key === "y" || event.shiftKey) travel(undone, done); else travel(done, undone);
   } else if (event.ctrlKey || event.metaKey || event.altKey) return;
+  else if (event.target.closest("svg") && ["+", "=", "-", "0"].includes(key)) {
+    if (key === "0") zoomTo(1); else zoomTo(zoom * (key === "-" ? 0.5 : 2), selected >= 0 ? onsets[selected] : now());
+  }
   else if (key === "a" && event.target.closest("svg")) { add(snap(now())); marks.children[selected]?.focus({ preventScroll: true }); }
   else if (mark && (key === "delete" || key === "backspace")) remove(+mark.dataset.i);
   else if (mark && (key === "arrowleft" || key === "arrowright")) {
@@ -247,6 +308,19 @@ element.addEventListener("keydown", (event) => {
 });
 marks.addEventListener("focusin", (event) => { const m = event.target.closest(".oe-mark"); if (m && !drag) select(+m.dataset.i); });
 
+// ---- zoom -----------------------------------------------------------------------------------------------------
+function zoomTo(factor, around = data.duration_s / 2) {
+  const before = x(around) - scroller.scrollLeft;
+  zoom = Math.min(Math.max(factor, 1), MOST_ZOOM);
+  draw();
+  scroller.scrollLeft = x(around) - before;
+}
+scroller.addEventListener("wheel", (event) => {
+  if (!data || !data.duration_s || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  zoomTo(zoom * (event.deltaY < 0 ? 1.25 : 0.8), time(event.clientX));
+}, { passive: false });
+
 // ---- buttons ------------------------------------------------------------------------------------------------
 const act = {
   add: () => add(snap(now())),
@@ -254,14 +328,34 @@ const act = {
   undo: () => travel(done, undone),
   redo: () => travel(undone, done),
   reset: () => commit(data.predicted_s || []),
-  import: () => file.click(),
-  export: () => {
-    const blob = new Blob([JSON.stringify({ duration_s: data.duration_s, onsets_s: onsets }, null, 1)], { type: "application/json" });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob); link.download = "onsets.json"; link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  in: () => zoomTo(zoom * 2, selected >= 0 ? onsets[selected] : now()),
+  out: () => zoomTo(zoom / 2),
+  fit: () => zoomTo(1),
+  clicks: () => {
+    clicks = !clicks;
+    $('[data-do="clicks"]').setAttribute("aria-pressed", clicks);
+    if (clicks) click();
   },
+  import: () => file.click(),
 };
+function download(bytes, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([bytes]));
+  link.download = name; link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+const wordsOf = (error) => (error && error.message) || "the page could not be reached";
+$(".oe-export").addEventListener("change", async (event) => {
+  const kind = event.target.value;
+  event.target.value = "";
+  if (!kind || !data) return;
+  if (kind === "json") return download(JSON.stringify({ duration_s: data.duration_s, onsets_s: onsets }, null, 1), "onsets.json");
+  try {
+    const made = await server.onsets_to_file({ kind, onsets_s: onsets });
+    if (made.error) throw new Error(made.error);
+    download(Uint8Array.from(atob(made.data), (c) => c.charCodeAt(0)), made.name);
+  } catch (error) { complain(`The file could not be made: ${wordsOf(error)}`); }
+});
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   if (button && !button.disabled) act[button.dataset.do]();
@@ -271,15 +365,23 @@ file.addEventListener("change", async () => {
   file.value = "";
   if (!chosen) return;
   try {
-    if (chosen.size > 200000) throw new Error("it is too large");
+    if (chosen.size > 200000) throw new Error("it is too large.");
+    if (!chosen.name.toLowerCase().endsWith(".json")) {
+      let bytes = "";
+      for (const byte of new Uint8Array(await chosen.arrayBuffer())) bytes += String.fromCharCode(byte);
+      const read = await server.onsets_from_file({ name: chosen.name, data: btoa(bytes), duration_s: data.duration_s });
+      if (read.error) throw new Error(read.error);
+      commit(read.onsets_s);
+      return;
+    }
     const parsed = JSON.parse(await chosen.text());
     const list = Array.isArray(parsed) ? parsed : parsed.onsets_s;
-    if (!Array.isArray(list)) throw new Error("it has no list “onsets_s”");
+    if (!Array.isArray(list)) throw new Error("it has no list “onsets_s”.");
     if (!list.every((t) => typeof t === "number" && t >= 0 && t <= data.duration_s))
-      throw new Error(`every onset must be a number of seconds between 0 and ${data.duration_s.toFixed(2)}`);
+      throw new Error(`every onset must be a number of seconds between 0 and ${data.duration_s.toFixed(2)}.`);
     commit(list);
   } catch (error) {
-    complain(`The file cannot be used: ${error instanceof SyntaxError ? "it is not JSON" : error.message}.`);
+    complain(`The file cannot be used: ${error instanceof SyntaxError ? "it is not JSON." : wordsOf(error)}`);
   }
 });
 
@@ -287,11 +389,16 @@ function receive() {
   const value = props.value;
   const fresh = value && typeof value === "object" && value.duration_s > 0 ? value : null;
   if (fresh && data && fresh.revision === data.revision) return; // an echo of an edit made here, perhaps not the last
-  data = fresh; onsets = fresh ? [...(fresh.onsets_s || [])] : []; done = []; undone = []; selected = -1;
+  const before = onsets, again = fresh && data && fresh.clip && fresh.clip === data.clip;
+  data = fresh; onsets = fresh ? [...(fresh.onsets_s || [])] : []; selected = -1;
+  if (!again) {
+    zoom = 1;
+    [done, undone] = fresh && fresh.clip ? kept(fresh.clip) : [[], []];
+  } else if (!same(before, onsets)) { done.push(before); undone = []; keep(); } // a new run of the same clip
   complain("");
   draw();
 }
 watch("value", receive);
-new ResizeObserver(() => { if (!drag && Math.abs(svg.clientWidth - width) > 1) draw(); }).observe(svg);
+new ResizeObserver(() => { if (!drag && Math.abs(svg.clientWidth - width) > 1) draw(); }).observe(element);
 receive();
 draw();

@@ -14,6 +14,7 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "serve": ("stav2a.ui.page", "open the page in a browser"),
     "evaluate": ("stav2a.evaluation.folders.evaluate", "score generated against reference audio"),
     "report": ("stav2a.evaluation.models.report", "measure a model's onsets, sound and editing on test clips"),
+    "describer": ("stav2a.commands.describer", "measure what the built-in describer names, and what captions bring"),
     "real-clips": ("stav2a.commands.real_clips", "measure onsets on real clips by kind of event, beside chance"),
     "dials": ("stav2a.evaluation.models.dials", "measure what steps and guidance cost and bring"),
     "systems": ("stav2a.evaluation.models.systems_table", "compare all systems that are here on the same clips"),

@@ -34,6 +34,7 @@ class VideoFeatures:
     cavp_features: Tensor[1, T_v, D]   local_features: Tensor[1, T, C]   onset: the prediction
     features: Tensor[1, T, C'], what the system itself sees, where the model is of another system than STA-V2A
     layout: float32 [rows, bands], the predicted audio layout, where the system has one
+    eye_features: Tensor[1, N, 1280] of the pretrained eyes' looks, where the model has such eyes
     """
 
     cavp_features: Tensor
@@ -42,6 +43,7 @@ class VideoFeatures:
     duration_s: float
     features: Tensor | None = None
     layout: np.ndarray | None = None
+    eye_features: Tensor | None = None
 
 
 @dataclass(frozen=True)

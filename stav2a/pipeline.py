@@ -14,8 +14,9 @@ from torch import Tensor
 # diffusers takes a checkpoint's parts only from modules that have been imported, hence these three
 import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
+import stav2a.condition.eyes.pool
 import stav2a.denoise.control  # noqa: F401
-from stav2a.condition import text
+from stav2a.condition import eyes, text
 from stav2a.condition.chunks import in_chunks
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.condition.onset import onset_probability, pick_onsets
@@ -45,14 +46,15 @@ class STAV2APipeline(DiffusionPipeline):
 
     `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults, `provenance` what
     its model card says of where it comes from. A `system` conditions in another way, on the same generator
-    (`stav2a/systems`); it then stands in place of `attentive_pool` and `controlnet`, which are None.
+    (`stav2a/systems`); it then stands in place of `attentive_pool` and `controlnet`, which are None. With an `eye_pool`
+    the pretrained eyes look at the frames too, and their tokens join the global ones.
     """
 
-    model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->unet->vae->vocoder"
+    model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->eye_pool->unet->vae->vocoder"
 
     # some of its convolutions run as 2-D ones on the weight itself, past the hooks that fetch offloaded weights
     _exclude_from_cpu_offload = ["video_encoder", "system"]
-    _optional_components = ["attentive_pool", "controlnet", "system"]
+    _optional_components = ["attentive_pool", "controlnet", "system", "eye_pool"]
     _mode: dict = {}  # settings that win over the checkpoint's own
 
     def __init__(
@@ -68,6 +70,7 @@ class STAV2APipeline(DiffusionPipeline):
         vae,
         vocoder,
         system=None,
+        eye_pool=None,
         timeline: dict | None = None,
         defaults: dict | None = None,
         provenance: dict | None = None,
@@ -85,6 +88,7 @@ class STAV2APipeline(DiffusionPipeline):
             vae=vae,
             vocoder=vocoder,
             system=system,
+            eye_pool=eye_pool,
         )
         for part in filter(None, (self.unet, self.controlnet, self.vae)):  # a sixth less time for 2-D ones on CPU
             part.to(memory_format=torch.channels_last)
@@ -123,7 +127,8 @@ class STAV2APipeline(DiffusionPipeline):
         """How frames and caption become conditions."""
         if self.system is not None:
             return self.system
-        return STAV2A(self.attentive_pool, self.timeline.step_s if self.has_onset_channel else None)
+        step_s = self.timeline.step_s if self.has_onset_channel else None
+        return STAV2A(self.attentive_pool, step_s, self.eye_pool)
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "compact", **options) -> STAV2APipeline:
@@ -209,7 +214,16 @@ class STAV2APipeline(DiffusionPipeline):
         seen = self.look(frames, features[0, : len(frames)])[None]
         layout = self.way.layout(seen)
         layout = None if layout is None else layout[0].float().cpu().numpy()
-        return VideoFeatures(features, local, onset, len(frames) / timeline.fps, seen, layout)
+        eyed = self.eye_features(frames)
+        return VideoFeatures(features, local, onset, len(frames) / timeline.fps, seen, layout, eyed)
+
+    def eye_features(self, frames: Tensor) -> Tensor | None:
+        """What the pretrained eyes see: uint8 Tensor[T_v, H, W, 3] -> Tensor[1, N, 1280], where the model has them."""
+        if self.eye_pool is None:
+            return None
+        device, own = self._execution_device, self.eye_pool.config
+        looked = eyes.shared_eyes(own.eyes, str(device))(frames, self.timeline.fps, own.looks_per_s)
+        return looked.features[None].to(device, self.eye_pool.dtype)
 
     def look(self, frames: Tensor, cavp_features: Tensor) -> Tensor:
         """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T, C], a row a latent step."""

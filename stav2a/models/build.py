@@ -8,6 +8,7 @@ from transformers import SpeechT5HifiGan
 from stav2a import presets
 from stav2a.condition.attentive_pool import AttentivePooling
 from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.condition.eyes.pool import EyePooling
 from stav2a.condition.onset import LocalFeatures
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.sound.vae import build_vae
@@ -22,6 +23,7 @@ CLASSES = {
     "vae": AutoencoderKL,
     "vocoder": SpeechT5HifiGan,
 }
+OPTIONAL = {"eye_pool": EyePooling}  # parts that a model may have besides
 
 
 def build(name: str, model: str):
@@ -37,6 +39,12 @@ def build(name: str, model: str):
         "unet": presets.UNET,
     }
     return CLASSES[name](**table[name][model])
+
+
+def build_eye_pool(model: str, eyes: str) -> EyePooling:
+    """Untrained pooling over what the pretrained `eyes` see, into as many tokens as the attentive pooling makes."""
+    sizes = presets.ATTENTIVE_POOL[model]
+    return EyePooling(**{name: sizes[name] for name in ("token_dim", "tokens", "dropout")}, eyes=eyes)
 
 
 def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlNet:

@@ -17,16 +17,20 @@ from .base import Steering, System
 
 
 class STAV2A(System):
-    """A view of a pipeline's parts; `onset_step_s` is None where the ControlNet takes no onset curve."""
+    """A view of a pipeline's parts; `onset_step_s` is None where the ControlNet takes no onset curve.
+
+    eye_pool: pools what the pretrained eyes see into tokens beside those of the video encoder, where the model has it.
+    """
 
     name = "sta-v2a"
     title = "onsets and local features through a ControlNet, global tokens, caption (Ren et al. 2024)"
     video_dial = True
 
-    def __init__(self, attentive_pool, onset_step_s: float | None):
+    def __init__(self, attentive_pool, onset_step_s: float | None, eye_pool=None):
         super().__init__()
         self.attentive_pool = attentive_pool
         self.onset_step_s = onset_step_s
+        self.eye_pool = eye_pool
 
     def conditions(self, video, words: Conditions, length: int, steering: Steering) -> Conditions:
         missing = length - video.local_features.shape[1]
@@ -36,9 +40,14 @@ class STAV2A(System):
             times = video.onset.onsets_s if steering.onsets_s is None else steering.onsets_s
             drawn = onset_curve(times if steering.use_onsets else [], length, self.onset_step_s)
             curve = torch.from_numpy(drawn)[None].to(local)
+        tokens = None
+        if steering.use_global_tokens:
+            tokens = self.attentive_pool(video.cavp_features)
+            if self.eye_pool is not None:
+                tokens = torch.cat([tokens, self.eye_pool(video.eye_features)], 1)
         return replace(
             words,
-            global_tokens=self.attentive_pool(video.cavp_features) if steering.use_global_tokens else None,
+            global_tokens=tokens,
             local_features=local if steering.use_control else None,
             onset_curve=curve if steering.use_control else None,
         )

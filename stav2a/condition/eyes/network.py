@@ -87,9 +87,9 @@ def look_rows(count: int, fps: float, per_s: float = LOOKS_PER_S, most: int | No
 
 
 @lru_cache(maxsize=2)
-def shared_eyes(name: str = DEFAULT) -> ImageNetEyes:
-    """Eyes on the CPU that all of a process share; the weights are read once."""
-    return ImageNetEyes(name)
+def shared_eyes(name: str = DEFAULT, device: str = "cpu") -> ImageNetEyes:
+    """Eyes that all of a process share; the weights are read once."""
+    return ImageNetEyes(name, device)
 
 
 def unavailable(name: str = DEFAULT) -> str | None:

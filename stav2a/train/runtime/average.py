@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from stav2a.models.build import CLASSES
+from stav2a.models.build import CLASSES, OPTIONAL
 from stav2a.train.runtime.parts import trained
 
 
@@ -28,8 +28,9 @@ def average(folders: Sequence[str | Path], names: Sequence[str], out: str | Path
     """
     if len(folders) < 2 or not names:
         raise ValueError("options.of needs two or more folders of parts, options.names the parts to average.")
-    if unknown := set(names) - set(CLASSES):
-        raise ValueError(f"There is no part {sorted(unknown)}; parts are {sorted(CLASSES)}.")
+    known = {*CLASSES, *OPTIONAL}
+    if unknown := set(names) - known:
+        raise ValueError(f"There is no part {sorted(unknown)}; parts are {sorted(known)}.")
     written = []
     for name in names:
         parts = [trained(folder, name) for folder in folders]

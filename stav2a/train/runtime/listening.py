@@ -113,7 +113,7 @@ def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarra
     ])  # fmt: skip
     conditions = replace(
         words,
-        global_tokens=stage.attentive_pool(batch["cavp_features"]),
+        global_tokens=torch.cat(stage.global_tokens(batch), 1),
         local_features=fitted(local, steps),
         onset_curve=torch.from_numpy(used).to(local) if stage.takes_curve else None,
     )

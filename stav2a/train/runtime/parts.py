@@ -12,7 +12,7 @@ from diffusers import DDPMScheduler
 from stav2a import presets
 from stav2a.condition.text import load_minilm, untrained_text_parts
 from stav2a.models import licences
-from stav2a.models.build import CLASSES
+from stav2a.models.build import CLASSES, OPTIONAL
 from stav2a.models.card import card
 from stav2a.models.tiny import tiny_components
 from stav2a.pipeline import STAV2APipeline
@@ -48,7 +48,12 @@ def trained(folder: str | Path, name: str):
     if not (Path(folder) / name / "config.json").is_file():
         raise ValueError(f"{folder} has no {name} yet: train the stage that makes it first.")
     single = {"dtype": torch.float32} if name == "vocoder" else {}  # transformers would keep a stored fp16
-    return CLASSES[name].from_pretrained(Path(folder) / name, **single)
+    return {**CLASSES, **OPTIONAL}[name].from_pretrained(Path(folder) / name, **single)
+
+
+def part_names(folder: str | Path) -> list[str]:
+    """Parts of a checkpoint made of this folder: those that every model has, and the optional ones that are there."""
+    return [*CLASSES, *(name for name in OPTIONAL if (Path(folder) / name / "config.json").is_file())]
 
 
 def note_default(folder: str | Path, name: str, value: float | int | str) -> None:
@@ -92,17 +97,18 @@ def assemble(
     `ValueError` where a weight would not be finite.
     """
     tokenizer, text_encoder = text_parts(model, folder)
+    names = part_names(folder)
     pipe = STAV2APipeline(
-        **{name: trained(folder, name) for name in CLASSES},
+        **{name: trained(folder, name) for name in names},
         tokenizer=tokenizer,
         text_encoder=text_encoder,
         scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
         timeline=(timeline or presets.TIMELINES[model]).to_dict(),
         defaults={**noted_defaults(folder), **(defaults or {})},
-        provenance={"model": model, **licences_of(folder, CLASSES, model)},
+        provenance={"model": model, **licences_of(folder, names, model)},
     )
     out = Path(out)
-    for name in CLASSES:
+    for name in names:
         part = getattr(pipe, name)
         (halved(part, name) if half else folded(part)).save_pretrained(out / name)
     pipe.scheduler.save_pretrained(out / "scheduler")

@@ -15,7 +15,7 @@ from stav2a.models import licences
 from stav2a.train.runtime.config import TrainConfig
 
 # what only one system uses, and the text encoder, which is large and read where it lies
-NOT_TAKEN = ("attentive_pool", "controlnet", "text_encoder", *systems.names())
+NOT_TAKEN = ("attentive_pool", "eye_pool", "controlnet", "text_encoder", *systems.names())
 
 
 @dataclass

@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stav2a.condition import text
+from stav2a.condition.eyes import shared_eyes
 from stav2a.condition.in_time import fitted
 from stav2a.condition.onset import onset_curve, onset_labels, onset_loss
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
 from stav2a.denoise.sample import Guidance, predict
-from stav2a.models.build import build, build_controlnet
+from stav2a.models.build import build, build_controlnet, build_eye_pool
 from stav2a.presets import SCHEDULER
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
@@ -36,6 +37,7 @@ from stav2a.train.runtime.start import StartOptions, begin
 from stav2a.train.sources.clip_source import ClipOptions, ClipSource, clip_sources, label_delay_s
 from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.features import ClipFeatures, digest
+from stav2a.train.sources.looks import LooksAtClips
 from stav2a.train.sources.prepared import PreparedWorld
 from stav2a.train.stages.onset import awakened
 
@@ -131,12 +133,15 @@ class T2AStage(Stage):
 
 @dataclass
 class V2AOptions(T2AOptions):
-    drop_video: float = 0.05  # chances: each of tokens, local features and curve on its own,
-    drop_picture: float = 0.1  # the three together,
+    drop_video: float = 0.05  # chances: each of tokens, eyes' tokens, local features and curve on its own,
+    drop_picture: float = 0.1  # all of them together,
     drop_both: float = 0.07  # and with the caption as well; all 0: guidance on text alone (eq. 7)
     freeze_unet: bool = False  # the row CN Frozen
     onset_loss_weight: float = 0.0  # of eq. 1 beside eq. 6; local features and onset head then learn, else rest
     mask_control: bool = True  # the ControlNet sees no padding of the text; false: it does, as the authors'
+    eyes: str | None = (
+        None  # lite0, lite1 or lite2: tokens of these pretrained eyes join the global ones, dropped alike
+    )
 
 
 class V2AStage(T2AStage):
@@ -173,7 +178,10 @@ class V2AStage(T2AStage):
             self.freeze(self.local_features)
         self.attentive_pool = build("attentive_pool", config.model)
         self.controlnet = build_controlnet(self.unet, config.model)
+        eyes = self.options.eyes
+        self.eye_pool = build_eye_pool(config.model, eyes) if eyes else None
         self.stored = {split: self.stored_features(world) for split, world in self.worlds.items()}
+        self.looked = {split: self.stored_looks(world) for split, world in self.worlds.items()}
 
     def stored_features(self, world: ClipSource) -> Callable[[Any], dict[str, Tensor]] | None:
         """plan -> features of a source that keeps those of this encoder."""
@@ -190,13 +198,20 @@ class V2AStage(T2AStage):
             return lambda plan: {"cavp_features": torch.from_numpy(world.cavp_features(plan))}
         return None
 
+    def stored_looks(self, world: ClipSource) -> LooksAtClips | None:
+        """What the pretrained eyes see in a source whose clips are stored."""
+        if self.eye_pool is None or not isinstance(world, (CachedClips, PreparedWorld)):
+            return None
+        return LooksAtClips(world, self.eye_pool.config.eyes, self.eye_pool.config.looks_per_s)
+
     def sample(self, split: str, index: int) -> dict:
-        world, stored = self.worlds[split], self.stored[split]
+        world, stored, looked = self.worlds[split], self.stored[split], self.looked[split]
         plan = world.plan(index)
         heard = world.sound(index, plan=plan)
         frames = {} if stored else {"frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan)))}
         sample = {
             **(stored(plan) if stored else frames),
+            **({"eye_features": looked(plan)} if looked else {}),
             "waveform": torch.from_numpy(heard.waveform),
             "caption": heard.caption,
         }
@@ -219,11 +234,24 @@ class V2AStage(T2AStage):
         if cavp is None:
             with torch.no_grad():
                 cavp = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
+        seen = {**batch, "cavp_features": cavp}
+        if self.eye_pool is not None and "eye_features" not in batch:
+            own = self.eye_pool.config
+            eyes = shared_eyes(own.eyes, str(cavp.device))
+            looks = [eyes(frames, self.timeline.fps, own.looks_per_s).features for frames in batch["frames"]]
+            seen["eye_features"] = torch.stack(looks)
         if local is not None and not self.learns_local:
-            return {**batch, "cavp_features": cavp}
+            return seen
         with nullcontext() if self.learns_local else torch.no_grad():
             local, logits = self.local_features(cavp)
-        return {**batch, "cavp_features": cavp, "local_features": local, "onset_logits": logits}
+        return {**seen, "local_features": local, "onset_logits": logits}
+
+    def global_tokens(self, batch: dict) -> list[Tensor]:
+        """e_gv, Tensor[B, K, D], and as many tokens of the pretrained eyes where the model has them."""
+        tokens = [self.attentive_pool(batch["cavp_features"])]
+        if self.eye_pool is not None:
+            tokens.append(self.eye_pool(batch["eye_features"].to(tokens[0].dtype)))
+        return tokens
 
     def curve(self, onsets_s: list[float], index: int) -> Tensor:
         rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
@@ -235,11 +263,13 @@ class V2AStage(T2AStage):
         batch = self.seen(batch)
         latents = self.latents(batch["waveform"])
         steps = latents.shape[2]
-        features, local = batch["cavp_features"], fitted(batch["local_features"], steps)
+        local = fitted(batch["local_features"], steps)
         chance = uniform_for(batch["index"], self.config.seed, "drop video", 6).to(latents.device)
         both = chance[:, 5] < self.options.drop_both
         seen = chance[:, 5] >= self.options.drop_both + self.options.drop_picture
         kept = ((chance[:, :3] >= self.options.drop_video) & seen[:, None]).to(latents.dtype)
+        open_eyes = uniform_for(batch["index"], self.config.seed, "drop eyes")[:, 0].to(latents.device)
+        tokens_kept = [kept[:, 0], ((open_eyes >= self.options.drop_video) & seen).to(latents.dtype)]
         curve = None
         if self.takes_curve:
             shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
@@ -251,7 +281,9 @@ class V2AStage(T2AStage):
             words.text_mask,
             words.null_text_tokens,
             words.null_text_mask,
-            global_tokens=self.attentive_pool(features) * kept[:, 0, None, None],
+            global_tokens=torch.cat(
+                [t * k[:, None, None] for t, k in zip(self.global_tokens(batch), tokens_kept, strict=False)], 1
+            ),
             local_features=local * kept[:, 1, None, None],
             onset_curve=curve,
         )
@@ -279,6 +311,8 @@ class V2AStage(T2AStage):
         note_default(folder, "mask_control", self.options.mask_control)
         self.controlnet.save_pretrained(folder / "controlnet")
         self.attentive_pool.save_pretrained(folder / "attentive_pool")
+        if self.eye_pool is not None:
+            self.eye_pool.save_pretrained(folder / "eye_pool")
 
 
 def attention(device: torch.device) -> AbstractContextManager:

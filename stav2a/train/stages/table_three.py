@@ -61,8 +61,12 @@ class VariedV2A(V2AStage):
                 raise ValueError("options.fine_tune goes on from a ControlNet that learnt with onset=true; choose one.")
             self.controlnet = trained(config.parts, "controlnet").train()
             self.attentive_pool = trained(config.parts, "attentive_pool").train()
+            if self.eye_pool is not None and (Path(config.parts) / "eye_pool").is_dir():
+                self.eye_pool = trained(config.parts, "eye_pool").train()
         if not self.options.global_tokens:
             self.freeze(self.attentive_pool)
+            if self.eye_pool is not None:
+                raise ValueError("options.eyes makes global tokens; it cannot be had with global_tokens=false.")
 
     def left_out(self, conditions: Conditions) -> Conditions:
         return conditions if self.options.global_tokens else replace(conditions, global_tokens=None)

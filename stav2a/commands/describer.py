@@ -45,5 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 def has_splits(folder: Path) -> bool:
     """A folder whose manifest knows no splits is taken whole."""
+    if not (folder / "manifest.csv").is_file():
+        raise ValueError(f"{folder} has no manifest.csv, which says what is heard in its clips.")
     with (folder / "manifest.csv").open(encoding="utf-8") as lines:
         return "split" in lines.readline().strip().split(",")

@@ -9,24 +9,26 @@ with as few weights as can be: `train --dry-run` and tests run at the real layou
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from stav2a.timeline import COMPACT, PAPER, TINY, Timeline
 
+Table = dict[str, dict[str, Any]]  # size: arguments of a part
 NAMES = ("paper", "compact", "tiny")
 NARROW = ("paper-narrow", "compact-narrow", "tiny")
 
-TIMELINES = {"paper": PAPER, "compact": COMPACT, "tiny": TINY}
+TIMELINES: dict[str, Timeline] = {"paper": PAPER, "compact": COMPACT, "tiny": TINY}
 
 
 def timeline_of(model: str, fps: float | None = None, frame_size: int | None = None) -> Timeline:
     """A model's timeline, with another rate (frames a second) or size (pixels) of its pictures where given."""
-    changes = {name: value for name, value in (("fps", fps), ("frame_size", frame_size)) if value}
+    changes: dict[str, Any] = {name: value for name, value in (("fps", fps), ("frame_size", frame_size)) if value}
     if not all(value > 0 for value in changes.values()):
         raise ValueError(f"fps and frame_size must be above 0, not {fps} and {frame_size}.")
     return replace(TIMELINES[model], **changes)
 
 
-VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get luma differences too
+VIDEO_ENCODER: Table = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get luma differences too
     "paper": {
         "base_channels": 64,
         "expansion": 4,
@@ -61,7 +63,7 @@ VIDEO_ENCODER = {  # SlowOnly ResNet-50 (Diff-Foley's CAVP); the narrow ones get
     },
 }
 
-LOCAL_FEATURES = {  # windows in video frames: 0.25 to 2 s at 4 fps, 0.08 to 1 s at 25 fps
+LOCAL_FEATURES: Table = {  # windows in video frames: 0.25 to 2 s at 4 fps, 0.08 to 1 s at 25 fps
     "paper": {
         "feature_dim": 512,
         "hidden_dim": 256,
@@ -88,18 +90,22 @@ LOCAL_FEATURES = {  # windows in video frames: 0.25 to 2 s at 4 fps, 0.08 to 1 s
     },
 }
 
-ATTENTIVE_POOL = {
+ATTENTIVE_POOL: Table = {
     "paper": {"feature_dim": 512, "token_dim": 1024, "tokens": 4, "dropout": 0.5},
     "compact": {"feature_dim": 256, "token_dim": 384, "tokens": 4, "dropout": 0.1},
     "tiny": {"feature_dim": 16, "token_dim": 32, "tokens": 4, "dropout": 0.1},
 }
 
-ONSET_CHANNELS = {"paper": 0, "compact": 1, "tiny": 1}  # the editable onset curve, beside the local features
+ONSET_CHANNELS: dict[str, int] = {
+    "paper": 0,
+    "compact": 1,
+    "tiny": 1,
+}  # the onset curve
 
 _DOWN, _CROSS_DOWN = "DownBlock2D", "CrossAttnDownBlock2D"
 _UP, _CROSS_UP = "UpBlock2D", "CrossAttnUpBlock2D"
 
-UNET = {  # `attention_head_dim` is the NUMBER of heads in diffusers' U-Net configs
+UNET: Table = {  # `attention_head_dim` is the NUMBER of heads in diffusers' U-Net configs
     "paper": {
         "sample_size": 128,
         "in_channels": 8,
@@ -143,7 +149,7 @@ UNET = {  # `attention_head_dim` is the NUMBER of heads in diffusers' U-Net conf
     },
 }
 
-VAE = {  # paper: AudioLDM's (channels 128, multipliers 1-2-4, one attention in the middle)
+VAE: Table = {  # paper: AudioLDM's (channels 128, multipliers 1-2-4, one attention in the middle)
     "paper": {
         "block_out_channels": (128, 256, 512),
         "layers_per_block": 2,
@@ -164,7 +170,7 @@ VAE = {  # paper: AudioLDM's (channels 128, multipliers 1-2-4, one attention in 
     },
 }
 
-VOCODER = {  # the product of the rates is the hop of the mel-spectrogram, 160 samples
+VOCODER: Table = {  # the product of the rates is the hop of the mel-spectrogram, 160 samples
     "paper": {
         "upsample_initial_channel": 1024,
         "upsample_rates": [5, 4, 2, 2, 2],
@@ -202,10 +208,10 @@ _STABLE_DIFFUSION = {  # the public stable-diffusion-2-1 scheduler: betas, spaci
 # cannot do when sampling. Ours end in pure noise (Lin et al. 2023, "Common diffusion noise schedules are flawed").
 _ENDS_IN_NOISE = {**_STABLE_DIFFUSION, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
-SCHEDULER = {"paper": _STABLE_DIFFUSION, "compact": _ENDS_IN_NOISE, "tiny": _ENDS_IN_NOISE}
+SCHEDULER: Table = {"paper": _STABLE_DIFFUSION, "compact": _ENDS_IN_NOISE, "tiny": _ENDS_IN_NOISE}
 
 
-_THIN = (  # of a size, what makes its narrow one; widths where parts meet stay
+_THIN: tuple[tuple[Table, dict[str, Any]], ...] = (  # what makes a size narrow; widths where parts meet stay
     (VIDEO_ENCODER, {"base_channels": 2, "expansion": 2, "stage_blocks": (1, 1, 1, 1)}),
     (UNET, {"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4}),
     (VAE, {"block_out_channels": (4, 4, 8), "layers_per_block": 1, "norm_num_groups": 4}),
@@ -222,17 +228,9 @@ def narrow(model: str) -> str:
 
 
 for _model in ("paper", "compact"):
-    for _table in (
-        TIMELINES,
-        VIDEO_ENCODER,
-        LOCAL_FEATURES,
-        ATTENTIVE_POOL,
-        ONSET_CHANNELS,
-        UNET,
-        VAE,
-        VOCODER,
-        SCHEDULER,
-    ):
+    TIMELINES[narrow(_model)] = TIMELINES[_model]
+    ONSET_CHANNELS[narrow(_model)] = ONSET_CHANNELS[_model]
+    for _table in (VIDEO_ENCODER, LOCAL_FEATURES, ATTENTIVE_POOL, UNET, VAE, VOCODER, SCHEDULER):
         _table[narrow(_model)] = _table[_model]
     for _table, _sizes in _THIN:
         _table[narrow(_model)] = {**_table[_model], **_sizes}

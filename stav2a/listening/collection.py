@@ -71,10 +71,11 @@ class Collection:
         made = [self._make(each.role, raw.get(each.system), original) for each in trial.presented] + (
             [original] if trial.open_reference else []
         )
-        if any(each is None for each in made):
+        present = [each for each in made if each is not None]
+        if len(present) < len(made):
             raise InputError("This test uses a sound that no longer exists; begin a new one.")
         shortest = min(len(each) for each in [*raw.values(), *([] if original is None else [original])])
-        return stimuli.match_levels([each[:shortest] for each in made], self.sample_rate).waveforms
+        return stimuli.match_levels([each[:shortest] for each in present], self.sample_rate).waveforms
 
     def _make(self, role: str, system: np.ndarray | None, original: np.ndarray | None) -> np.ndarray | None:
         if role == SYSTEM:

@@ -132,7 +132,9 @@ def plan_trials(
     return trials
 
 
-def _rating_trials(clip: str, systems: Sequence[str], has_original: bool, design: Design, rng) -> list[Trial]:
+def _rating_trials(
+    clip: str, systems: Sequence[str], has_original: bool, design: Design, rng: random.Random
+) -> list[Trial]:
     heard = [(system, SYSTEM) for system in systems]
     if has_original:
         heard += [(ROLE_NAMES[REFERENCE], REFERENCE)] * design.hidden_reference
@@ -143,7 +145,9 @@ def _rating_trials(clip: str, systems: Sequence[str], has_original: bool, design
     return [Trial(clip, design.test, presented, open_reference=shown)]
 
 
-def _pair_trials(clip: str, systems: Sequence[str], has_original: bool, design: Design, rng) -> list[Trial]:
+def _pair_trials(
+    clip: str, systems: Sequence[str], has_original: bool, design: Design, rng: random.Random
+) -> list[Trial]:
     """Every pair (the original is one more system); the sides of A and B and what X is, by fair coins."""
     shown = design.open_reference and has_original
     heard = [(system, SYSTEM) for system in systems]
@@ -161,7 +165,7 @@ def _pair_trials(clip: str, systems: Sequence[str], has_original: bool, design: 
     return trials
 
 
-def _with_repeats(trials: list[Trial], count: int, rng) -> list[Trial]:
+def _with_repeats(trials: list[Trial], count: int, rng: random.Random) -> list[Trial]:
     trials = list(trials)
     for first in rng.sample(trials[:-1] if count < len(trials) else trials, count):
         again = [Presented(opaque_id(), each.system, each.role) for each in first.presented]

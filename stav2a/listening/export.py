@@ -12,8 +12,10 @@ import csv
 import io
 import json
 import math
+import sqlite3
 from collections.abc import Iterable
 from itertools import groupby
+from typing import Any
 
 from stav2a.listening.design import RATED, SCALE_KEYS, TESTS, Presented, Trial
 from stav2a.listening.store import RatingError, RatingStore
@@ -24,6 +26,7 @@ CHOICE = ("first", "second", "answer", "correct")
 COLUMNS = (*CONTEXT, *SOUND, *CHOICE)
 TEXT = ("study", "clip", "system", "first", "second", "answer")
 # A spreadsheet runs a cell that begins like this as a formula. Names are data: they get a leading quote.
+Rows = tuple[tuple[Presented, ...], str, list[tuple]]  # what a trial presents; statement and values of its answers
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -60,7 +63,7 @@ def raters_of(text: str, study: str) -> set[str]:
     return {row.get("rater") or "" for row in rows}
 
 
-def _add_trial(connection, numbered: list[tuple[int, dict]]) -> bool:
+def _add_trial(connection: sqlite3.Connection, numbered: list[tuple[int, dict]]) -> bool:
     line, head = numbered[0]
     head = {name: _plain(name, head[name] or "") for name in COLUMNS}
     if head["test"] not in TESTS:
@@ -92,7 +95,7 @@ def _add_trial(connection, numbered: list[tuple[int, dict]]) -> bool:
     return True
 
 
-def _rating_rows(head: dict, numbered: Iterable[tuple[int, dict]]):
+def _rating_rows(head: dict, numbered: Iterable[tuple[int, dict]]) -> Rows:
     presented, answers = [], []
     for number, (line, row) in enumerate(numbered):
         # The CSV has no ids of the page that was rated.
@@ -106,7 +109,7 @@ def _rating_rows(head: dict, numbered: Iterable[tuple[int, dict]]):
     return tuple(presented), "INSERT INTO rating VALUES (?, ?, ?, ?, ?, ?)", answers
 
 
-def _choice_row(head: dict, numbered: list[tuple[int, dict]]):
+def _choice_row(head: dict, numbered: list[tuple[int, dict]]) -> Rows:
     line = numbered[0][0]
     first, second, answer = head["first"], head["second"], head["answer"] or None
     if len(numbered) != 1 or not first or not second or answer not in (first, second, None):
@@ -116,13 +119,13 @@ def _choice_row(head: dict, numbered: list[tuple[int, dict]]):
         correct = int(_number(line, "correct", head["correct"], 0, 1))
     sounds = [Presented(f"{head['trial']}-{n}", system) for n, system in enumerate((first, second))]
     if correct is not None:
-        x = answer if correct else (second if answer == first else first)
+        x = (answer or "") if correct else (second if answer == first else first)
         sounds.append(Presented(f"{head['trial']}-2", x))
     row = (head["trial"], first, second, answer, correct)
     return tuple(sounds), "INSERT INTO choice VALUES (?, ?, ?, ?, ?)", [row]
 
 
-def _cell(name: str, value):
+def _cell(name: str, value: Any) -> Any:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if name in TEXT and str(value).startswith(FORMULA_STARTS):

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 from stav2a.listening.export import from_csv, to_csv
 from stav2a.listening.store import RatingStore
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 EVERY_S = 600.0
 
 
-def upload(store: RatingStore, repo: str, study: str | None = None, api=None) -> str:
+def upload(store: RatingStore, repo: str, study: str | None = None, api: Any = None) -> str:
     """Write the answers as `<study>.csv` (all: `ratings.csv`) to the dataset `repo`; returns the file's name.
 
     A dataset that does not exist is made, private. The file is replaced as a whole, so a deleted rater is gone
@@ -27,7 +28,7 @@ def upload(store: RatingStore, repo: str, study: str | None = None, api=None) ->
     return name
 
 
-def restore(store: RatingStore, repo: str, study: str | None = None, api=None) -> int:
+def restore(store: RatingStore, repo: str, study: str | None = None, api: Any = None) -> int:
     """Add what the dataset holds and the store does not; returns the number of new trials."""
     api = api or _hub()
     if not api.file_exists(repo, _file(study), repo_type="dataset"):
@@ -43,9 +44,10 @@ class Sync:
     answers of the one before it. A failure is logged and tried again.
     """
 
-    def __init__(self, store: RatingStore, repo: str, every_s: float = EVERY_S, api=None):
+    def __init__(self, store: RatingStore, repo: str, every_s: float = EVERY_S, api: Any = None):
         self.store, self.repo, self.every_s, self.api = store, repo, every_s, api
-        self._restored, self._last = False, None
+        self._restored = False
+        self._last: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="stav2a-ratings-sync")
 
@@ -90,7 +92,7 @@ def _file(study: str | None) -> str:
     return f"{safe}.csv"
 
 
-def _hub():
+def _hub() -> Any:
     from huggingface_hub import HfApi
 
     return HfApi()

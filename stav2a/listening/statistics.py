@@ -12,11 +12,12 @@ a clip adds to all systems alike.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy  # its parts are imported where they are first used: `stats` takes a second
+from numpy.typing import ArrayLike
 
 from stav2a.listening.design import LOW_PASS, REFERENCE, SCALE_KEYS
 
@@ -31,17 +32,17 @@ class Interval(NamedTuple):
     n: int
 
 
-def mean_interval(values) -> Interval:
+def mean_interval(values: ArrayLike) -> Interval:
     """Mean and Student's t interval of independent values."""
-    values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    n = len(values)
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    n = len(known)
     if n == 0:
         return Interval(float("nan"), float("nan"), 0)
     if n == 1:
-        return Interval(float(values[0]), float("nan"), 1)
+        return Interval(float(known[0]), float("nan"), 1)
     quantile = scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1)
-    return Interval(float(values.mean()), float(quantile * values.std(ddof=1) / np.sqrt(n)), n)
+    return Interval(float(known.mean()), float(quantile * known.std(ddof=1) / np.sqrt(n)), n)
 
 
 def opinions(ratings: pd.DataFrame) -> pd.DataFrame:
@@ -182,7 +183,7 @@ def _anchor_missed(own: pd.DataFrame) -> float:
     return float((both[LOW_PASS] >= both[REFERENCE]).mean())
 
 
-def _by_pair(choices: pd.DataFrame):
+def _by_pair(choices: pd.DataFrame) -> Any:
     """Groups of the same two systems, whichever side each was on."""
     sides = np.sort(choices[["first", "second"]].to_numpy(dtype=str), axis=1)
     return choices.groupby([sides[:, 0], sides[:, 1]])

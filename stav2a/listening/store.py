@@ -242,7 +242,9 @@ class RatingStore:
         with self._read() as connection:
             return pd.read_sql_query(query.format(where=f"WHERE {where}" if where else ""), connection, params=wanted)
 
-    def _open_trial(self, connection, session: str, trial: str, tests: tuple[str, ...]) -> Trial | None:
+    def _open_trial(
+        self, connection: sqlite3.Connection, session: str, trial: str, tests: tuple[str, ...]
+    ) -> Trial | None:
         row = connection.execute(
             "SELECT plan, day FROM trial WHERE id = ? AND session = ?", (str(trial), str(session))
         ).fetchone()
@@ -253,7 +255,7 @@ class RatingStore:
             raise RatingError(f"this is an answer for {' or '.join(tests)}, the trial is {plan.test}")
         return None if row[1] else plan
 
-    def _close_trial(self, connection, trial: str, seconds: float) -> None:
+    def _close_trial(self, connection: sqlite3.Connection, trial: str, seconds: float) -> None:
         seconds = min(max(float(seconds), 0.0), 86_400.0)
         day = datetime.now(timezone.utc).date().isoformat()
         connection.execute("UPDATE trial SET seconds = ?, day = ? WHERE id = ?", (round(seconds, 1), day, trial))
@@ -291,8 +293,7 @@ _SESSION = "JOIN session ON trial.session = session.id"
 def _score(scores: Mapping[str, int], scale: str, best: int) -> int:
     """The whole number from 1 to `best` that a page sent for `scale`; whatever else it sent is refused."""
     score = scores.get(scale) if isinstance(scores, Mapping) else None
-    whole = isinstance(score, int | float) and not isinstance(score, bool) and float(score).is_integer()
-    if not whole:
+    if not isinstance(score, int | float) or isinstance(score, bool) or not float(score).is_integer():
         raise RatingError(f"{scale} needs a whole number from 1 to {best}")
     if not 1 <= score <= best:
         raise RatingError(f"{scale} is rated from 1 to {best}, not {score:g}")

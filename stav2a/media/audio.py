@@ -52,10 +52,10 @@ def read_audio(
         arguments += ["-map", f"0:{info.audio_stream}", "-af", "aresample=async=1:first_pts=0"]
         arguments += ["-ac", str(channels), "-ar", str(sample_rate), "-f", "f32le", "pipe:1"]
         waveform = np.zeros((samples, channels), np.float32)
-        view = memoryview(waveform).cast("B")
+        view = memoryview(waveform.data).cast("B")
         with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
             got = run.read_into(view)
-            run.process.stdout.close()  # what lies beyond the wanted length is not read
+            run.stdout.close()  # what lies beyond the wanted length is not read
             run.finish()
     if got == 0:
         return None

@@ -9,6 +9,7 @@ pinned with the package, so runs repeat.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import stat
@@ -90,6 +91,11 @@ class Run:
     done: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def stdout(self) -> io.RawIOBase:
+        assert isinstance(self.process.stdout, io.RawIOBase), "started without a pipe"
+        return self.process.stdout
+
+    @property
     def messages(self) -> str:
         return self.stderr.decode("utf-8", "replace")
 
@@ -97,7 +103,7 @@ class Run:
         """Fill `buffer` from standard output; the bytes read, fewer only at the end of the stream."""
         filled = 0
         while filled < len(buffer):
-            count = self.process.stdout.readinto(buffer[filled:])
+            count = self.stdout.readinto(buffer[filled:])
             if not count:
                 break
             filled += count
@@ -134,11 +140,13 @@ class Run:
                 return self.kill()
 
     def _drain(self) -> None:
+        assert self.process.stderr is not None
         while chunk := self.process.stderr.read(1 << 14):
             if len(self.stderr) < STDERR_KEPT:
                 self.stderr += chunk
 
-    def _feed(self, data) -> None:
+    def _feed(self, data: bytes | memoryview) -> None:
+        assert self.process.stdin is not None
         # ffmpeg closes its end early when it has all it needs
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.process.stdin.write(data)
@@ -151,7 +159,7 @@ def start(
     arguments: list[str],
     *,
     fds: tuple[int, ...] = (),
-    feed=None,
+    feed: bytes | memoryview | None = None,
     timeout_s: float,
     cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[Run]:

@@ -95,7 +95,17 @@ def used_part(info: ClipInfo, start_s: float, duration_s: float | None, limits: 
     return used_s
 
 
-def _decode(source, info, fps, size, start_s, used_s, limits, cancelled, shown) -> np.ndarray:
+def _decode(
+    source: ffmpeg.Source,
+    info: ClipInfo,
+    fps: float,
+    size: int,
+    start_s: float,
+    used_s: float,
+    limits: Limits,
+    cancelled: Callable[[], bool] | None,
+    shown: str,
+) -> np.ndarray:
     count = max(1, round(used_s * fps))
     lead_s = min(start_s, LEAD_IN_S)
     seek = ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else []
@@ -114,7 +124,7 @@ def _decode(source, info, fps, size, start_s, used_s, limits, cancelled, shown) 
     arguments = ["-loglevel", "error", *seek, *until, *source.arguments(limits), "-map", "0:V:0"]
     arguments += ["-vf", filters, "-frames:v", str(count), "-f", "rawvideo", "pipe:1"]
     frames = np.empty((count, size, size, 3), np.uint8)
-    view = memoryview(frames).cast("B")
+    view = memoryview(frames.data).cast("B")
     with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         got = run.read_into(view) // frames[0].nbytes
         run.finish()

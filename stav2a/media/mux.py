@@ -103,7 +103,18 @@ def _at_length(waveform: np.ndarray, sample_rate: int, duration_s: float) -> np.
     return np.pad(sound[:length], (0, max(0, length - len(sound))))
 
 
-def _write(source, info, sound, out, start_s, used_s, limits, cancelled, *, copy: bool) -> bool:
+def _write(
+    source: ffmpeg.Source,
+    info: ClipInfo,
+    sound: np.ndarray,
+    out: Path,
+    start_s: float,
+    used_s: float,
+    limits: Limits,
+    cancelled: Callable[[], bool] | None,
+    *,
+    copy: bool,
+) -> bool:
     channels = 1 if sound.ndim == 1 else sound.shape[1]
     lead_s = 0.0 if copy else min(start_s, LEAD_IN_S)
     seek = ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else []
@@ -116,7 +127,7 @@ def _write(source, info, sound, out, start_s, used_s, limits, cancelled, *, copy
     arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}"]
     data = np.ascontiguousarray(sound, np.float32).tobytes()
     with ffmpeg.start(arguments, fds=source.fds, feed=data, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
-        run.process.stdout.close()
+        run.stdout.close()
         return run.finish() == 0
 
 

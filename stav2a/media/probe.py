@@ -70,7 +70,7 @@ def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], 
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]
     with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         rows = bytearray()
-        while chunk := run.process.stdout.read(1 << 16):
+        while chunk := run.stdout.read(1 << 16):
             rows += chunk
             if len(rows) > 200 * 10**6:  # bytes of listing: some four million pictures
                 raise InputError("The file holds millions of pictures, too many for a clip.")
@@ -83,9 +83,11 @@ def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], 
 
 def _describe(report: str, rows: bytes, limits: Limits) -> ClipInfo:
     stream = None
-    rotation, sound = 0.0, {}
+    rotation = 0.0
+    sound: dict = {}
     inside = False  # the lines under the chosen video stream
-    container = re.search(r"^Input #0, (.*?), from ", report, re.M).group(1)
+    opened = re.search(r"^Input #0, (.*?), from ", report, re.M)
+    container = opened[1] if opened else ""
     for line in report.partition("\nOutput #0")[0].split("\n"):
         if match := STREAM.match(line):
             index, kind, text = match.groups()
@@ -169,7 +171,7 @@ def _packet_times(rows: bytes) -> tuple[float, float, int]:
     if not shown:
         return 0.0, 0.0, 0
     tick = int(base[1]) / int(base[2])
-    times, lengths = np.array(shown, np.float64), np.array(lengths, np.float64)
+    times = np.array(shown, np.float64)
     last = int(times.argmax())
     gaps = np.diff(np.unique(times))
     usual = float(np.median(gaps)) if len(gaps) else 0.0

@@ -38,7 +38,7 @@ def read_sound_file(
         arguments = ["-loglevel", "error", *span, *source.arguments(LIMITS, ffmpeg.AUDIO_CONTAINERS)]
         arguments += ["-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate), "-f", "f32le", "pipe:1"]
         with ffmpeg.start(arguments, fds=source.fds, timeout_s=LIMITS.timeout_s) as run:
-            data = run.process.stdout.readall()
+            data = run.stdout.readall() or b""
             run.finish()
     if len(data) < 4:
         raise InputError("The file holds no sound that can be read.")

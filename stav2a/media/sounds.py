@@ -29,7 +29,7 @@ def read_sound(
         arguments += ["-map", "0:a:0", "-vn", "-ac", "1", "-ar", str(sample_rate), "-f", "f32le", "pipe:1"]
         waveform = np.zeros(round(LONGEST_S * sample_rate), np.float32)
         with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
-            got = run.read_into(memoryview(waveform).cast("B")) // 4
+            got = run.read_into(memoryview(waveform.data).cast("B")) // 4
             run.finish()
     if got == 0:
         raise InputError(f"The reference sound cannot be read; accepted are {ACCEPTED}.")

@@ -205,7 +205,7 @@ def pooled_gain(
 
 
 def bootstrap_ci(
-    values: ArrayLike, *, draws: int = 2_000, level: float = 0.95, seed: int = 0, statistic=np.mean
+    values: ArrayLike, *, draws: int = 2_000, level: float = 0.95, seed: int = 0, statistic: Callable = np.mean
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of `values` [n], or of another `statistic` that takes an `axis`."""
     values = np.asarray(values, float)

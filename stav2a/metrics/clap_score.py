@@ -6,6 +6,7 @@ Both download their weights when they are first asked for; `Unavailable` says so
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class Pam:
 
     sample_rate = PAM_RATE
 
-    def __init__(self):
+    def __init__(self) -> None:
         try:
             from msclap import CLAP
         except ImportError as error:
@@ -87,6 +88,6 @@ def pam_share(similarities: np.ndarray) -> float:
     return float(1.0 / (1.0 + np.exp(bad - good)))
 
 
-def _embedding(features) -> torch.Tensor:
+def _embedding(features: Any) -> torch.Tensor:
     """transformers returns a tensor before version 5 and an output object since."""
     return features if isinstance(features, torch.Tensor) else features.pooler_output

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -111,7 +112,7 @@ def _panns(source: str | None) -> Tagger:
     if find_spec("panns_inference") is None:
         raise Unavailable("PANNs needs the package panns_inference: pip install panns_inference")
 
-    def load(checkpoint: str | None):
+    def load(checkpoint: str | None) -> Any:
         from panns_inference import AudioTagging  # downloads its list of classes when it is imported
 
         return AudioTagging(checkpoint_path=checkpoint, device="cpu")
@@ -171,7 +172,7 @@ LOADERS: dict[str, Callable[[str | None], Tagger]] = {
 }
 
 
-def from_hub(load: Callable, source: str | None, kept: Path | None = None, address: str | None = None):
+def from_hub(load: Callable, source: str | None, kept: Path | None = None, address: str = "") -> Any:
     """`load(source)`; what a missing network or repository raises becomes one sentence, within seconds.
 
     kept: where the weights lie after the download, for a network that transformers does not load; address: the

@@ -117,7 +117,7 @@ def score_sounds(
         if f"{metric.series}_reference" not in series:
             continue
         ours, theirs = series[f"{metric.series}_reference"], series[f"{metric.series}_generated"]
-        score = partial(metric.score, fps=flow[1]) if metric.series == "motion" else metric.score
+        score = partial(metric.score, fps=flow[1]) if metric.series == "motion" and flow else metric.score
         if metric.series == "strength":
             own_and_trials = rolled_scores(ours, theirs, FRAME_S, score, trials=trials, seed=seed)
         else:

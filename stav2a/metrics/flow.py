@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def read_flow(path: Path) -> tuple[np.ndarray, float]:
         if not capture.isOpened() or not fps > 0:
             raise ValueError(f"{path.name} is no video that can be read.")
 
-        def frames():
+        def frames() -> Iterator[np.ndarray]:
             while True:
                 more, frame = capture.read()
                 if not more:

@@ -6,6 +6,9 @@ side. The weights are the vocoder's own at every call and get gradients, so trai
 
 from __future__ import annotations
 
+from functools import reduce
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,14 +25,14 @@ def forward(vocoder: SpeechT5HifiGan, mel: Tensor) -> Tensor:
     for k, upsample in enumerate(vocoder.upsampler):
         x = in_a_row(upsample, functional.leaky_relu(x, slope))
         blocks = vocoder.resblocks[k * kernels : (k + 1) * kernels]
-        x = sum(residual(block, x, slope) for block in blocks) / kernels
+        x = reduce(torch.add, [residual(block, x, slope) for block in blocks]) / kernels
     with torch.autocast(x.device.type, enabled=False):  # bf16 would leave 8 bits of each sample
         x = functional.leaky_relu(x.to(vocoder.conv_post.weight.dtype))  # torch's own slope here, as HiFi-GAN has it
         x = in_a_row(vocoder.conv_post, x)
     return torch.tanh(x)[:, 0, 0]
 
 
-def residual(block: nn.Module, x: Tensor, slope: float) -> Tensor:
+def residual(block: Any, x: Tensor, slope: float) -> Tensor:
     for first, second in zip(block.convs1, block.convs2, strict=True):
         y = in_a_row(first, functional.leaky_relu(x, slope))
         x = x + in_a_row(second, functional.leaky_relu(y, slope))

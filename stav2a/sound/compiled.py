@@ -25,6 +25,7 @@ def librosa() -> ModuleType:
     """The module librosa. Compiles, or reads from disk, what onset detection uses of it, when first called."""
     with FileLock(LOCK_FILE):
         import librosa as module
+        from librosa.onset import onset_detect
 
-        module.onset.onset_detect(onset_envelope=np.eye(1, 32, 9, dtype=np.float32)[0], backtrack=True)
+        onset_detect(onset_envelope=np.eye(1, 32, 9, dtype=np.float32)[0], backtrack=True)
     return module

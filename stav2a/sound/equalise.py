@@ -10,6 +10,8 @@ has no time inside: attacks spread over the whole frame, and half of the timing 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,7 +28,11 @@ def equalised(waveform: Tensor, mel: Tensor, timeline: Timeline, rounds: int) ->
     if rounds < 1 or waveform.shape[1] <= N_FFT // 2:
         return waveform
     hop, dtype = timeline.hop_length, waveform.dtype
-    options = {"n_fft": WINDOW, "hop_length": hop, "window": torch.hann_window(WINDOW, device=waveform.device)}
+    options: dict[str, Any] = {
+        "n_fft": WINDOW,
+        "hop_length": hop,
+        "window": torch.hann_window(WINDOW, device=waveform.device),
+    }
     spread = band_shares(timeline).to(waveform.device)
     wave, mel = waveform.float(), mel.float()
     for _ in range(rounds):

@@ -106,6 +106,24 @@ def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
     assert visitor.inner_text(".eg-cell >> nth=0") == "–", "the first column has no neighbour"
 
 
+def test_arrow_keys_and_a_resting_pointer_choose_what_is_heard(visitor):
+    visitor.locator(".eg-cell >> nth=0").focus()
+    visitor.keyboard.press("ArrowRight")
+    visitor.wait_for_function(f"{EXPLORE}.transport.playing && {EXPLORE}.transport.selected === 1")
+    visitor.keyboard.press("ArrowDown")
+    visitor.wait_for_function(f"{EXPLORE}.transport.selected === 3")
+    visitor.keyboard.press("ArrowDown")  # there is no row below
+    assert visitor.evaluate("document.activeElement.classList.contains('eg-cell')")
+    assert visitor.locator(".eg-cell[tabindex='0']").count() == 1
+    visitor.hover(".eg-cell >> nth=0")
+    visitor.wait_for_function(f"{EXPLORE}.transport.selected === 0")
+    visitor.click(".eg-rest")
+    visitor.hover(".eg-cell >> nth=2")
+    visitor.wait_for_timeout(600)
+    assert visitor.evaluate(f"{EXPLORE}.transport.selected") == 0
+    visitor.click(".eg-rest")
+
+
 def test_cancel_keeps_finished_cells_and_they_are_not_made_again(visitor):
     fill(visitor, "1, 5", "1, 200")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 2")

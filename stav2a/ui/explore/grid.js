@@ -12,23 +12,30 @@ const MEASURES = {
   loudness: {name: "Loudness", unit: " LUFS", text: (v) => v.toFixed(1).replace("-", "−"), about: "as made, before levels are matched"},
   distance: {name: "Distance", unit: " dB", text: (v) => v.toFixed(1), about: "mean difference to the mel of the cell on the left"},
 };
-const MOST_SENT = 4;
+const MOST_SENT = 4, REST_MS = 350;
+// Differences over a grid that one can hear or that mean something; a measure that differs less says nothing.
+const TELLING = {match: 0.05, gain: 0.05, loudness: 1, distance: 0.5};
+const MOVES = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
 
 class ExploreGrid {
   constructor(root, send) {
     this.root = root;
     this.sent = new Set();
     this.measure = "gain";
+    this.chosen = false; // a person has picked the measure
+    this.onRest = true;
     this.table = node("div", {class: "eg-table", role: "group", "aria-label": "Grid of guidance and steps: choose what is heard"});
     this.tools = node("div", {class: "eg-tools"});
     this.stage = node("div", {class: "lp", hidden: true});
     this.mark = node("button", {type: "button", class: "lp-tool eg-mark", "aria-pressed": "false", onclick: () => this.toggleMark()});
     this.send = node("button", {type: "button", class: "eg-send", onclick: () => send({ids: [...this.sent]})});
+    this.table.addEventListener("keydown", (event) => this.move(event));
+    this.rest = node("button", {type: "button", class: "lp-tool eg-rest", "aria-pressed": "true", title: "Hear a cell when the pointer rests on it", onclick: () => this.toggleRest()}, "Listen on rest");
     root.replaceChildren(this.tools, node("div", {class: "eg-wide"}, this.table), this.stage);
     this.player = new Player(this.stage);
     this.player.soundButton = (sound, index) => this.cell(sound, index);
     this.player.placeButtons = () => this.place();
-    this.player.helpText = () => "Space play or pause · ← → one second (shift: 0.1 s) · L loop · C mark for Compare";
+    this.player.helpText = () => "In the grid: arrow keys choose a cell, which is heard at once · Space play or pause · L loop · C mark for Compare";
     const refresh = this.player.refresh.bind(this.player);
     this.player.refresh = () => { refresh(); this.refreshMark(); };
     this.player.list.replaceWith(node("div", {class: "eg-now"}, this.now = node("p", {class: "eg-name"}), this.facts = node("p", {class: "eg-facts"})));
@@ -44,14 +51,14 @@ class ExploreGrid {
 
   buildTools() {
     this.choices = Object.entries(MEASURES).map(([key, {name, about}]) =>
-      node("button", {type: "button", class: "lp-tool", title: about, "aria-pressed": String(key === this.measure), "data-measure": key, onclick: () => this.show_measure(key)}, name));
-    this.tools.replaceChildren(node("span", {}, "In the cells:"), ...this.choices);
+      node("button", {type: "button", class: "lp-tool", title: about, "aria-pressed": String(key === this.measure), "data-measure": key, onclick: () => { this.chosen = true; this.showMeasure(key); }}, name));
+    this.tools.replaceChildren(node("span", {}, "In the cells:"), ...this.choices, this.rest);
   }
 
   show(value) {
     this.root.hidden = !value;
     if (!value) return this.player.show(null);
-    if (value.key !== this.key) { this.key = value.key; this.sent.clear(); }
+    if (value.key !== this.key) { this.key = value.key; this.sent.clear(); this.chosen = false; }
     this.value = value;
     this.frame();
     const done = this.player.show(value);
@@ -74,10 +81,51 @@ class ExploreGrid {
   cell(sound, index) {
     const text = node("span", {class: "eg-value"});
     const button = node("button", {type: "button", class: "eg-cell", "aria-pressed": "false", "aria-label": sound.name,
-      onclick: () => this.hear(index)}, node("img", {alt: "", src: sound.mel.url, draggable: "false"}), text);
+      onclick: () => this.hear(index), onfocus: () => this.reach(button)}, node("img", {alt: "", src: sound.mel.url, draggable: "false"}), text);
     button.sound = sound;
     button.text = text;
+    button.addEventListener("pointerenter", (event) => {
+      clearTimeout(this.resting);
+      if (this.onRest && event.pointerType === "mouse") this.resting = setTimeout(() => this.hear(index), REST_MS);
+    });
+    button.addEventListener("pointerleave", () => clearTimeout(this.resting));
     return button;
+  }
+
+  // One cell of the grid is reached by Tab, the others from there by arrow keys.
+  reach(chosen) {
+    this.reached = chosen.sound.id;
+    for (const button of this.player.buttons || []) button.tabIndex = button === chosen ? 0 : -1;
+  }
+
+  move(event) {
+    const by = MOVES[event.key], from = event.target.closest && event.target.closest(".eg-cell");
+    if (!by || !from || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation(); // the player would move the playhead
+    let {row, column} = from.sound, to = null;
+    do { // the next cell that is filled
+      row += by[0]; column += by[1];
+      if (!this.places[row] || !this.places[row][column]) return;
+      to = this.places[row][column].querySelector(".eg-cell");
+    } while (!to);
+    to.focus();
+    this.hear(this.player.buttons.indexOf(to));
+  }
+
+  toggleRest() {
+    this.onRest = !this.onRest;
+    clearTimeout(this.resting);
+    this.rest.setAttribute("aria-pressed", String(this.onRest));
+  }
+
+  // The first measure that differs over the cells; of none, the one that is shown already.
+  telling(offered) {
+    const spread = (key) => {
+      const values = this.value.sounds.map((sound) => sound.measures[key]).filter((value) => value !== null);
+      return values.length > 1 ? Math.max(...values) - Math.min(...values) : 0;
+    };
+    return offered.find((key) => spread(key) >= TELLING[key]) || this.measure;
   }
 
   // A click is heard at once, or as soon as the sounds are there: the first one starts the transport, later ones
@@ -95,7 +143,10 @@ class ExploreGrid {
     for (const each of this.choices) // a measure that no cell has is not offered
       each.hidden = Boolean(known && known.length) && known.every((sound) => sound.measures[each.dataset.measure] === null);
     const offered = this.choices.filter((each) => !each.hidden).map((each) => each.dataset.measure);
-    if (offered.length && !offered.includes(this.measure)) return this.show_measure(offered[0]);
+    if (offered.length && known.length) {
+      const wanted = this.chosen ? this.measure : this.telling(offered);
+      this.markMeasure(offered.includes(wanted) ? wanted : offered[0]);
+    }
     for (const button of this.player.buttons || []) {
       const sound = known[this.player.buttons.indexOf(button)];
       if (!sound) continue;
@@ -105,13 +156,19 @@ class ExploreGrid {
       button.text.textContent = number === null ? "–" : rule.text(number);
     }
     for (const button of this.player.buttons || []) button.classList.toggle("eg-sent", this.sent.has(button.sound.id));
+    const buttons = this.player.buttons || [];
+    if (buttons.length) this.reach(buttons.find((button) => button.sound.id === this.reached) || buttons[0]);
     this.refreshMark();
   }
 
-  show_measure(key) {
+  showMeasure(key) {
+    this.markMeasure(key);
+    this.place();
+  }
+
+  markMeasure(key) {
     this.measure = key;
     this.choices.forEach((each) => each.setAttribute("aria-pressed", String(each.dataset.measure === key)));
-    this.place();
   }
 
   toggleMark() {

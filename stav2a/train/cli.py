@@ -46,8 +46,9 @@ def systems_trained() -> list[str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "stage",
-        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "average", "assemble"],
-        help="what to train; average: mean weights of several trainings; assemble: a checkpoint of trained parts",
+        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "threshold", "average", "assemble"],
+        help="what to train; threshold: choose that of onsets on prepared clips; average: mean weights of several "
+        "trainings; assemble: a checkpoint of trained parts",
     )
     parser.add_argument("--config", help="YAML file of settings")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that win over the file's")
@@ -58,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         config = TrainConfig.load(args.config, args.settings)
+        if args.stage == "threshold":
+            from stav2a.train.stages.onset_threshold import ThresholdOptions, calibrate
+
+            given = read_options(ThresholdOptions, config.options, "threshold")
+            print(calibrate(config.parts, given, config.timeline))
+            return 0
         if args.stage == "average":
             from stav2a.train.runtime.average import AverageOptions, average
 

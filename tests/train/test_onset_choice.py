@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stav2a.__main__ import main
 from stav2a.condition.onset import onset_curve
+from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.models.build import build
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.loop import train
+from stav2a.train.runtime.parts import note_default, noted_defaults
 from stav2a.train.stages.onset import OnsetStage
-from stav2a.train.stages.onset_threshold import at_threshold, best_threshold
+from stav2a.train.stages.onset_threshold import at_threshold, best_threshold, calibrated
 
 STEP_S = 0.04
 CONFIG = Path(__file__).parents[2] / "configs" / "tiny" / "onset.yaml"
@@ -44,6 +48,38 @@ def test_without_clips_or_onsets_nothing_is_gained():
     assert best_threshold([], [], STEP_S).gain == 0
     silent = best_threshold([np.zeros(100)], [[]], STEP_S)
     assert silent.gain == 0 and silent.f1 == 0
+
+
+def test_quiet_clips_get_a_lower_threshold_and_sure_ones_keep_theirs():
+    """Curves that are right but low, as of a kind of motion seldom seen: at 0.4 nothing is picked."""
+    rng = np.random.default_rng(1)
+    onsets_s = [np.sort(rng.uniform(0.5, 9.5, 5)) for _ in range(12)]
+    videos = [f"video {k // 2}" for k in range(12)]
+    low = [0.25 * onset_curve(true, 250, STEP_S) for true in onsets_s]
+    found = calibrated(low, onsets_s, videos, STEP_S, 0.4)
+    assert found.threshold < 0.25 and found.change > 0.5 and found.ci95[0] > 0 and found.n == 12
+    assert "12 clips" in str(found) and "at 0.4" in str(found)
+    sure = [onset_curve(true, 250, STEP_S) for true in onsets_s]
+    weak = [np.maximum(curve, 0.3 * onset_curve(rng.uniform(0, 10, 8), 250, STEP_S)) for curve in sure]
+    assert calibrated(weak, onsets_s, videos, STEP_S, 0.42).threshold in (0.42, 0.4, 0.45)
+    with pytest.raises(ValueError, match="at least 2"):
+        calibrated(low, onsets_s, ["one"] * 12, STEP_S, 0.4)
+
+
+def test_the_threshold_of_prepared_clips_is_noted_for_the_checkpoint(tmp_path, capsys):
+    parts, shards = tmp_path / "parts", tmp_path / "shards"
+    for name in ("video_encoder", "local_features"):
+        build(name, "tiny").save_pretrained(parts / name)
+    world = {"duration_s": 1.28, "fps": 25.0, "size": 32, "split": "train"}
+    list(prepare(shards, [Rendered(k, "train") for k in range(3)], Settings(model="tiny", world=world)))
+    words = ["model=tiny", f"parts={parts}", f"options.shards={shards}"]
+    note_default(parts, "onset_threshold", 0.35)
+    assert main(["train", "threshold", *words]) == 0
+    noted = noted_defaults(parts)["onset_threshold"]
+    assert f"onset threshold {noted:g} (gain" in (told := capsys.readouterr().out) and "at 0.35" in told
+    assert main(["train", "threshold", "model=compact", *words[1:]]) == 2
+    assert "prepare them with its --model" in capsys.readouterr().err
+    assert main(["train", "threshold", *words[:2]]) == 2 and "options.shards is missing" in capsys.readouterr().err
 
 
 @pytest.fixture

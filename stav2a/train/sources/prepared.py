@@ -76,13 +76,7 @@ class PreparedWorld:
         stretch: float = 0.0,
     ):
         self.shards = Shards(folder, split, filtered)
-        made_for = Timeline(**self.shards.settings["timeline"])
-        for what in ("sample_rate", "fps", "frame_size"):
-            if getattr(made_for, what) != getattr(timeline, what):
-                raise ValueError(
-                    f"The clips of {folder} have a {what} of {getattr(made_for, what)}; this model needs "
-                    f"{getattr(timeline, what)}: prepare them with its --model."
-                )
+        must_fit(self.shards, timeline)
         concat, stretch = checked_chance("concat", concat), checked_chance("stretch", stretch)
         self.split, self.timeline, self.seed = split, timeline, seed
         self.samples = round(crop_s * timeline.sample_rate)
@@ -182,3 +176,14 @@ class PreparedWorld:
 def order(seed: int, split: str, turn: int, count: int) -> np.ndarray:
     """Order of the clips in pass `turn` over them: uint32 [count]."""
     return np.random.default_rng(seed_of(seed, "order", split, turn)).permutation(count).astype(np.uint32)
+
+
+def must_fit(shards: Shards, timeline: Timeline) -> None:
+    """`ValueError` where clips were prepared at other rates or another size than a model's."""
+    made_for = Timeline(**shards.settings["timeline"])
+    for what in ("sample_rate", "fps", "frame_size"):
+        if getattr(made_for, what) != getattr(timeline, what):
+            raise ValueError(
+                f"The clips of {shards.folder} have a {what} of {getattr(made_for, what)}; this model needs "
+                f"{getattr(timeline, what)}: prepare them with its --model."
+            )

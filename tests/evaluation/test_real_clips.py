@@ -78,13 +78,15 @@ def test_weak_onsets_that_nobody_sees_do_not_count_against_the_stronger_half():
 
 
 def test_clips_are_grouped_by_kind_and_by_what_can_be_seen():
-    labels = [Label("strikes", True), Label("animals", True), Label("animals", True), Label("water", False), None]
+    labels = [Label("strikes", True), *[Label("animals", True)] * 2, *[Label("water", False)] * 2, None]
     clips = [clip([1.0], {"model": [1.0]}, label) for label in labels]
     assert groups(clips) == {
-        "": [0, 1, 2, 3, 4],
+        "": [0, 1, 2, 3, 4, 5],
         "visible events": [0, 1, 2],
         "visible events but strikes": [1, 2],
         "animals": [1, 2],
+        "continuous sounds": [3, 4],
+        "water": [3, 4],
     }
 
 

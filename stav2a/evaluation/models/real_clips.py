@@ -128,15 +128,14 @@ def table(clips: list[RealClip], differences: bool = False) -> dict[str, dict]:
 
 
 def groups(clips: list[RealClip]) -> dict[str, list[int]]:
-    """{group: places of its clips}: all of them (""), those whose events can be seen, and every kind of two or more."""
+    """{group: places of its clips}, two or more: all (""), those whose events can be seen or not, and each kind."""
     found: dict[str, list[int]] = {"": list(range(len(clips)))}
     for place, clip in enumerate(clips):
         if clip.label is None:
             continue
-        if clip.label.visible:
-            found.setdefault("visible events", []).append(place)
-            if clip.label.kind != STRIKES:
-                found.setdefault("visible events but strikes", []).append(place)
+        found.setdefault("visible events" if clip.label.visible else "continuous sounds", []).append(place)
+        if clip.label.visible and clip.label.kind != STRIKES:
+            found.setdefault("visible events but strikes", []).append(place)
         if clip.label.kind:
             found.setdefault(clip.label.kind, []).append(place)
     return {group: members for group, members in found.items() if len(members) >= 2}

@@ -60,6 +60,7 @@ a tractor engine runs         | vehicle_engine  | 866 595 856 803 730
 a snowmobile engine runs      | vehicle_engine  | 802 450
 a boat engine runs            | vehicle_engine  | 814 554 625
 a train passes                | train           | 466 547 565 705 820 829
+a wheel rolls over the floor  | rolling_object  | 444 671 870 880
 a gun is fired                | gunshot         | 413 763 764
 a cannon explodes             | explosion       | 471 657 744
 a rocket bangs in the sky     | fireworks       | 812
@@ -104,6 +105,7 @@ waves roll in                 | sea_waves       | 460 977 978
 water bubbles                 | bubbles         | 801 983 973
 water splashes                | water_splash    | 433 842
 a toilet is flushed           | running_water   | 861
+water is poured into a glass  | running_water   | 438 647 725 899
 water runs from a tap         | running_water   | 896
 a fire crackles               | fire_crackle    | 556 862
 an explosion booms            | explosion       | 980

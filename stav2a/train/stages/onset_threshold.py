@@ -94,10 +94,10 @@ def calibrated(
     step_s: float,
     present: float,
 ) -> Calibration:
-    """The threshold for clips of one kind; the present one where no other gains more on videos it was not chosen on.
+    """The threshold for clips of one kind, or the present one where another does not surely gain more.
 
-    The change is cross-validated: clips of one of `videos` stay on one side of up to 5 folds. `ValueError` for clips
-    of a single video.
+    The change is cross-validated: clips of one of `videos` stay on one side of up to 5 folds. Its interval must lie
+    above 0. `ValueError` for clips of a single video.
     """
     names = sorted(set(videos))
     if len(names) < 2:
@@ -110,9 +110,9 @@ def calibrated(
         held_out = folds == fold
         chosen[held_out] = gains[_largest(gains[:, ~held_out]), held_out]
     change = chosen - now
-    better = change.mean() > 0
-    threshold = THRESHOLDS[_largest(gains)] if better else present
-    return Calibration(threshold, present, float(now.mean()), float(change.mean()), bootstrap_ci(change), len(curves))
+    ci95 = bootstrap_ci(change)
+    threshold = THRESHOLDS[_largest(gains)] if ci95[0] > 0 else present
+    return Calibration(threshold, present, float(now.mean()), float(change.mean()), ci95, len(curves))
 
 
 def _largest(gains: np.ndarray) -> int:

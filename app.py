@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from stav2a.ui.page import add_arguments, create_demo, run
+from stav2a.ui.page import create_demo
+from stav2a.ui.serve.command import add_arguments, run
 
 __all__ = ["create_demo"]
 

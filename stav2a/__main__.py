@@ -11,7 +11,7 @@ from importlib import import_module
 COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "generate": ("stav2a.commands.generate", "generate sound for video clips"),
     "onsets": ("stav2a.commands.onsets", "find when things happen in clips"),
-    "serve": ("stav2a.ui.page", "open the page in a browser"),
+    "serve": ("stav2a.ui.serve.command", "open the page in a browser"),
     "evaluate": ("stav2a.evaluation.folders.evaluate", "score generated against reference audio"),
     "report": ("stav2a.evaluation.models.report", "measure a model's onsets, sound and editing on test clips"),
     "describer": ("stav2a.commands.describer", "measure what the built-in describer names, and what captions bring"),

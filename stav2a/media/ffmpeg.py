@@ -109,6 +109,16 @@ class Run:
             filled += count
         return filled
 
+    def lines(self) -> Iterator[bytes]:
+        """Standard output line by line; a line without end is cut."""
+        rest = b""
+        while chunk := self.stdout.read(1 << 16):
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from whole
+            rest = rest[-(1 << 16) :]
+        if rest:
+            yield rest
+
     def kill(self) -> None:
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):

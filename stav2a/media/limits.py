@@ -22,6 +22,7 @@ class Limits:
     min_duration_s: float = 0.1
     pixels: int = 4096 * 2304  # of one picture; 4K passes
     frames: int = 90_000  # stored pictures in the part that is used: 300 s at 240 fps with some room
+    stored: int = 600_000  # pictures in the whole file: more than six hours at 25 fps
     timeout_s: float = 300.0  # of one pass of ffmpeg over the file
 
     def check_duration(self, duration_s: float) -> None:

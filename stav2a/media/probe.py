@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -69,19 +70,19 @@ def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], 
     listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1"]
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]
     with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
-        rows = bytearray()
-        while chunk := run.stdout.read(1 << 16):
-            rows += chunk
-            if len(rows) > 200 * 10**6:  # bytes of listing: some four million pictures
-                raise InputError("The file holds millions of pictures, too many for a clip.")
+        pictures = _Pictures()
+        for line in run.lines():
+            pictures.note(line)
+            if len(pictures.times) > limits.stored:
+                raise InputError(f"The file holds more than {limits.stored:,} pictures, too many for a clip.")
         run.finish()
     report = run.messages
     if "Input #0" not in report:
         raise InputError(_why_unreadable(source, report))
-    return _describe(report, bytes(rows), limits)
+    return _describe(report, pictures, limits)
 
 
-def _describe(report: str, rows: bytes, limits: Limits) -> ClipInfo:
+def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
     stream = None
     rotation = 0.0
     sound: dict = {}
@@ -110,7 +111,7 @@ def _describe(report: str, rows: bytes, limits: Limits) -> ClipInfo:
             f"Its pictures have {width}×{height} pixels ({width * height / 1e6:.1f} million); "
             f"at most {limits.pixels / 1e6:.1f} million are accepted."
         )
-    first_s, end_s, frames = _packet_times(rows)
+    first_s, end_s, frames = pictures.span()
     _refuse_truncated(report, end_s)
     if frames == 0:
         raise InputError("The file holds no pictures.")
@@ -149,34 +150,42 @@ def _sound(index: int, text: str) -> dict:
     return {"audio_stream": index, "audio_channels": channels, "audio_rate": int(match.group(1))}
 
 
-def _packet_times(rows: bytes) -> tuple[float, float, int]:
-    """First and last time in seconds, and the number of pictures, from a `framecrc` listing."""
-    text = rows.decode("ascii", "replace")
-    base = re.search(r"^#tb 0: (\d+)/(\d+)", text, re.M)
-    if base is None:
-        return 0.0, 0.0, 0
-    shown, lengths = [], []
-    for line in text.split("\n"):
-        if line.startswith("#") or line.count(",") < 5:
-            continue
-        cells = line.split(",")
-        flags = next((int(cell.strip()[2:], 16) for cell in cells[6:] if cell.strip().startswith("F=")), 1)
+@dataclass
+class _Pictures:
+    """Times and lengths of the stored pictures in ticks, from a `framecrc` listing: 16 bytes a picture."""
+
+    tick_s: float = 0.0
+    times: array[int] = field(default_factory=lambda: array("q"))
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+
+    def note(self, line: bytes) -> None:
+        """Take in one line of the listing."""
+        if line.startswith(b"#"):
+            if base := re.match(rb"#tb 0: (\d+)/(\d+)", line):
+                self.tick_s = int(base[1]) / int(base[2])
+            return
+        cells = line.split(b",")
+        if len(cells) < 6:
+            return
+        flags = next((int(cell.strip()[2:], 16) for cell in cells[6:] if cell.strip().startswith(b"F=")), 1)
         if flags & 4:  # outside the file's edit list: decoded on the way but never shown
-            continue
+            return
         time = cells[2].strip()
-        time = cells[1].strip() if time in ("NOPTS", str(-(2**63))) else time
-        if time.lstrip("-").isdigit():
-            shown.append(int(time))
-            lengths.append(int(cells[3]))
-    if not shown:
-        return 0.0, 0.0, 0
-    tick = int(base[1]) / int(base[2])
-    times = np.array(shown, np.float64)
-    last = int(times.argmax())
-    gaps = np.diff(np.unique(times))
-    usual = float(np.median(gaps)) if len(gaps) else 0.0
-    end = times[last] + (lengths[last] if lengths[last] > 0 else usual)
-    return max(0.0, float(times.min() * tick)), max(0.0, float(end * tick)), len(shown)
+        time = cells[1].strip() if time in (b"NOPTS", b"-9223372036854775808") else time
+        if time.lstrip(b"-").isdigit():
+            self.times.append(int(time))
+            self.lengths.append(int(cells[3]))
+
+    def span(self) -> tuple[float, float, int]:
+        """First and last time in seconds, and the number of pictures."""
+        if not self.times or not self.tick_s:
+            return 0.0, 0.0, 0
+        times, lengths = np.array(self.times, np.float64), self.lengths
+        last = int(times.argmax())
+        gaps = np.diff(np.unique(times))
+        usual = float(np.median(gaps)) if len(gaps) else 0.0
+        end = times[last] + (lengths[last] if lengths[last] > 0 else usual)
+        return max(0.0, float(times.min() * self.tick_s)), max(0.0, float(end * self.tick_s)), len(times)
 
 
 def _refuse_truncated(report: str, end_s: float) -> None:

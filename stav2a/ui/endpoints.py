@@ -12,7 +12,7 @@ from stav2a.generation.settings import BUILT_IN, LOUDNESS_LUFS
 from stav2a.ui.generate import controls
 from stav2a.ui.jobs import explain
 from stav2a.ui.shared import MODEL, Shared
-from stav2a.ui.upload import need, uploaded_video
+from stav2a.ui.upload import Video, need
 from stav2a.ui.widgets.onset_editor import onsets_of
 from stav2a.ui.work import generation, prediction
 
@@ -94,7 +94,7 @@ def build(shared: Shared) -> None:
     default = shared.engine.default_model
     own = shared.engine.defaults(default)
     with gr.Group(visible=False):
-        video = uploaded_video(label="video")
+        video = Video(label="video")
         model = gr.Textbox(default, label="model")
         start, length = gr.Number(0, label="start_s"), gr.Number(0, label="length_s")
         inputs = [
@@ -117,7 +117,7 @@ def build(shared: Shared) -> None:
             times("onsets_s"),
             gr.Textbox(BUILT_IN, label="describe"),
         ]
-        outputs = [gr.Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
+        outputs = [Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
         outputs.append(gr.File(label="files", file_count="multiple"))
         gr.Button().click(generate, inputs, outputs, api_name="generate", **MODEL)
         gr.Button().click(

@@ -1,7 +1,8 @@
 """What a visitor has made: one folder a run, under one folder a visit, and nothing else on disk.
 
-A visit is a random token that the browser keeps, so that a reloaded page finds its finished results. Folders
-carry a hash of it: whoever sees a file's address cannot tell the token and reach the other results.
+A visit is a random token that the browser keeps, so that a reloaded page finds its finished results. It is signed
+by this server: nobody makes one up. Folders carry a hash of it: whoever sees a file's address cannot tell the token
+and reach the other results. `own_folder.py` says what may be removed.
 
 `Run` is the plain record of a finished generation: it is what `gr.State` holds and `run.json` stores. Arrays
 stay out of it, so memory does not grow with visitors.
@@ -9,9 +10,12 @@ stay out of it, so memory does not grow with visitors.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
+import hmac
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -22,12 +26,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stav2a.ui import own_folder
+from stav2a.ui.own_folder import write_whole
+from stav2a.ui.shares import Room
 from stav2a.ui.widgets.figure_view import draw
 
 if TYPE_CHECKING:
     from stav2a.generation.generate import Result
 
-TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
+log = logging.getLogger(__name__)
+
+TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{22})", re.ASCII)
 RUNS_A_VISIT = 12
 RUNS_IN_ALL = 240  # over all visits: callers of the endpoints come as a new visit each time
 KEEP_S = 2 * 3600
@@ -92,13 +101,26 @@ class History:
     ):
         self.root, self.keep_s = Path(root), keep_s
         self.runs_a_visit, self.runs_in_all = runs_a_visit, runs_in_all
+        self.room = Room(self.root)
+        self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
 
+    def claim(self) -> History:
+        """Take `root` for results, see `own_folder.claim`: visits outlive a restart then."""
+        self._key = own_folder.claim(self.root)
+        return self
+
     def visit(self, token: object) -> str:
-        """`token` when it is one of ours, else a new one."""
-        if isinstance(token, str) and TOKEN.fullmatch(token):
+        """`token` when this server has given it out, else a new one."""
+        found = TOKEN.fullmatch(token) if isinstance(token, str) else None
+        if found and hmac.compare_digest(found[2], self._signature(found[1])):
             return token
-        return secrets.token_urlsafe(16)
+        name = secrets.token_urlsafe(16)
+        return f"{name}.{self._signature(name)}"
+
+    def _signature(self, name: str) -> str:
+        digest = hmac.new(self._key, name.encode(), hashlib.sha256).digest()[:16]
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def folder(self, visit: str) -> Path:
         return self.root / hashlib.sha256(visit.encode()).hexdigest()[:24]
@@ -106,19 +128,22 @@ class History:
     def new_folder(self, visit: str, name: str | None = None) -> Path:
         """An empty folder for a run of this visit, after sweeping what is too old."""
         self.sweep()
-        folder = self.folder(visit) / f"{time.time_ns():x}-{name or secrets.token_hex(4)}"
+        self.room.check()
+        folder = self.folder(visit) / f"{time.time_ns():016x}-{name or secrets.token_hex(4)}"
         with self._lock:
             folder.mkdir(parents=True)
         return folder
 
     def runs(self, visit: str) -> list[Run]:
-        """Finished runs of this visit, oldest first."""
+        """Finished runs of this visit, oldest first; a record that cannot be read is passed over."""
         found = []
         for path in sorted(self.folder(visit).glob("*/run.json")):
             try:
                 found.append(Run.from_json(json.loads(path.read_text(encoding="utf-8"))))
             except FileNotFoundError:
                 continue  # swept between the listing and the reading
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+                log.warning("a run's record cannot be read and is passed over: %s: %s", path, error)
         return found
 
     def drop(self, folder: Path) -> None:
@@ -128,27 +153,9 @@ class History:
             folder.parent.rmdir()
 
     def sweep(self) -> None:
-        """Remove runs beyond a visit's share or that of all, and those older than `keep_s`."""
+        """Remove what is too old or beyond a share, see `own_folder.sweep`."""
         with self._lock:
-            kept = []
-            for visit in self.root.glob("*"):
-                runs = sorted(visit.glob("*"))
-                old = [r for r in runs if time.time() - _began(r) > self.keep_s]
-                finished = [r for r in runs if (r / "run.json").exists()]
-                gone = {*old, *finished[: -self.runs_a_visit]}
-                kept += [run for run in finished if run not in gone]
-                for run in gone:
-                    shutil.rmtree(run, ignore_errors=True)
-            for run in sorted(kept, key=_began)[: -self.runs_in_all]:
-                shutil.rmtree(run, ignore_errors=True)
-            for visit in self.root.glob("*"):
-                if not any(visit.iterdir()):
-                    visit.rmdir()
-
-
-def _began(run: Path) -> float:
-    """When the folder of a run was made: its name begins with the nanoseconds in hexadecimal."""
-    return int(run.name.split("-")[0], 16) / 1e9
+            own_folder.sweep(self.root, self.keep_s, self.runs_a_visit, self.runs_in_all)
 
 
 def _rows(layout) -> list[list[float]] | None:
@@ -202,7 +209,7 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
         caption_source=result.caption_source,
         seen=[suggestion.to_json() for suggestion in result.seen],
     )
-    (folder / "run.json").write_text(json.dumps(asdict(run)), encoding="utf-8")
+    write_whole(folder / "run.json", json.dumps(asdict(run)))
     return run
 
 

@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 import gc
 import logging
+import math
 import re
 import threading
 import time
@@ -28,7 +29,11 @@ NO_WEIGHTS = "The weights of this model are not here and could not be fetched; c
 OUR_FAULT = "Something went wrong on this side and the run was stopped. It has been noted; please try again."
 SHARED_GPU = "The shared GPU gave no result ({}): try fewer steps or takes or a shorter part, or come back later."
 FULL = "The queue is full: {} runs are waiting. Please try again in a few minutes."
+PLACES = "{} runs of yours are waiting or at work already; please wait for one of them."
+TOO_LONG = "The run took longer than {:g} minutes and was stopped: use fewer steps or takes or a shorter part."
 WAITING = 20  # most jobs that wait
+A_SENDER = 3  # of them of one address
+DEADLINE_S = 900.0  # of work, without the wait
 FORGET_S = 3600
 
 
@@ -36,9 +41,18 @@ class Job:
     """One run of `work`, an iterator of progress whose last item is the outcome."""
 
     def __init__(
-        self, work: Callable[[Callable[[], bool]], Iterator], kind: str, line: Sequence[Job] = (), page="", about=None
+        self,
+        work: Callable[[Callable[[], bool]], Iterator],
+        kind: str,
+        line: Sequence[Job] = (),
+        page="",
+        about=None,
+        sender: str | None = None,
+        deadline_s: float = math.inf,
     ):
         self.kind = kind
+        self.sender = sender
+        self.deadline_s = deadline_s
         self.page = page
         self.about = about  # what a page needs to show it again
         self.progress = None
@@ -47,6 +61,7 @@ class Job:
         self.changed = time.monotonic()  # when `progress` last entered a new stage
         self.started = False
         self.ended: float | None = None
+        self._began = 0.0
         self._line = line
         self._work = work
         self._cancel, self._over = threading.Event(), threading.Event()
@@ -66,8 +81,16 @@ class Job:
         line = list(self._line)
         return sum(not job.done for job in line[: line.index(self)]) if self in line else 0
 
+    @property
+    def late(self) -> bool:
+        return self.started and time.monotonic() - self._began > self.deadline_s
+
     def cancel(self) -> None:
         self._cancel.set()
+
+    def stopped(self) -> bool:
+        """Whether the work is to stop, for either reason."""
+        return self.cancelled or self.late
 
     def join(self, timeout: float | None = None) -> None:
         self._over.wait(timeout)
@@ -81,7 +104,8 @@ class Job:
             finally:
                 then(self)
 
-        self.started, self.changed = True, time.monotonic()
+        self.changed = self._began = time.monotonic()
+        self.started = True
         name = f"stav2a-{self.kind}"
         threading.Thread(target=self._context.run, args=(run,), daemon=True, name=name).start()
 
@@ -93,12 +117,14 @@ class Job:
     def _run(self) -> None:
         stream = None
         try:
-            stream = self._work(self._cancel.is_set)
+            stream = self._work(self.stopped)
             for item in stream:
-                if self.cancelled:
-                    break
+                if self.cancelled or (self.late and hasattr(item, "stage")):
+                    raise Cancelled
                 self._note(item)
         except Cancelled:
+            if not self.cancelled:
+                self.error = TOO_LONG.format(self.deadline_s / 60)
             self._cancel.set()
         except BaseException as error:
             self.error = explain(error)
@@ -126,22 +152,34 @@ class Job:
 class Jobs:
     """The last job of every visit, and the line of those that are not done; its first one works."""
 
-    def __init__(self, waiting: int = WAITING):
-        self.waiting = waiting
+    def __init__(self, waiting: int = WAITING, a_sender: int = A_SENDER, deadline_s: float = DEADLINE_S):
+        self.waiting, self.a_sender, self.deadline_s = waiting, a_sender, deadline_s
         self._jobs: dict[str, Job] = {}
         self._line: list[Job] = []
         self._lock = threading.RLock()
 
     def start(
-        self, visit: str, work: Callable[[Callable[[], bool]], Iterator], kind: str, page: str = "", about=None
+        self,
+        visit: str,
+        work: Callable[[Callable[[], bool]], Iterator],
+        kind: str,
+        page: str = "",
+        about=None,
+        sender: str | None = None,
     ) -> Job:
-        """Put a job at the end of the line; `InputError` when that is full. `page`: the window that asked."""
+        """Put a job at the end of the line; `InputError` when that is full.
+
+        `page`: the window that asked. `sender`: the public address it asked from, which has so many places.
+        """
         with self._lock:
             self._forget()
             self.cancel(visit)
             if len(self._line) > self.waiting:
                 raise InputError(FULL.format(len(self._line) - 1))
-            job = self._jobs[visit] = Job(work, kind, self._line, page, about)
+            own = sum(job.sender == sender and not job.cancelled for job in self._line)
+            if sender is not None and own >= self.a_sender:
+                raise InputError(PLACES.format(own))
+            job = self._jobs[visit] = Job(work, kind, self._line, page, about, sender, self.deadline_s)
             self._line.append(job)
             self._next()
         return job

@@ -12,11 +12,11 @@ from pathlib import Path
 import gradio as gr
 
 from stav2a.generation.settings import MAX_PROMPT, Settings
-from stav2a.media.probe import probe
+from stav2a.media.limits import Limits
 from stav2a.ui.generate import controls
 from stav2a.ui.jobs import explain
 from stav2a.ui.shared import WATCHING, Shared
-from stav2a.ui.upload import need, summary, uploaded_video
+from stav2a.ui.upload import Video, look, need, summary
 
 QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 
@@ -25,8 +25,9 @@ QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 class Recipe:
     """The components; `inputs` and `read` are the two ends of an event."""
 
-    source: gr.Video
+    source: Video
     info: gr.Markdown
+    limits: Limits
     fields: dict[str, gr.components.Component] = field(default_factory=dict)
 
     def inputs(self, *more) -> list:
@@ -37,7 +38,7 @@ class Recipe:
         end = 1 + len(self.fields)
         clip = need(given[0])
         settings = controls.settings_of(dict(zip(self.fields, given[1:end], strict=True)))
-        if settings.length_s is not None and settings.start_s + settings.length_s >= probe(clip).duration_s:
+        if settings.length_s is not None and settings.start_s + settings.length_s >= look(clip, self.limits).duration_s:
             settings = replace(settings, length_s=None)
         return clip, settings, given[end:]
 
@@ -53,24 +54,24 @@ class Recipe:
 
 
 def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
-    source = uploaded_video(label="Video", sources=["upload"], elem_id=f"{prefix}-source", height=230)
+    source = Video(label="Video", sources=["upload"], elem_id=f"{prefix}-source", height=230)
     info = gr.Markdown("", elem_classes="note", elem_id=f"{prefix}-info")
     prompt = gr.Textbox(
         "", label="Caption", placeholder="What should be heard? May stay empty.", max_length=MAX_PROMPT,
         lines=1, max_lines=2, elem_id=f"{prefix}-prompt",
     )  # fmt: skip
-    recipe = Recipe(source, info, {"prompt": prompt})
+    recipe = Recipe(source, info, shared.limits, {"prompt": prompt})
 
-    def look(clip) -> str:
+    def told(clip) -> str:
         """What the clip holds, or the sentence that says why it cannot be used."""
         if clip is None:
             return ""
         try:
-            return summary(probe(need(clip), shared.limits))
+            return summary(look(need(clip), shared.limits))
         except Exception as error:
             return explain(error)
 
-    source.change(look, source, info, **QUICK)
+    source.change(told, source, info, **QUICK)
     if shared.form is not None:  # copied by the browser: no request, no second upload
         copy = {"js": "(value) => value", **QUICK}
         shared.form.source.change(None, shared.form.source, source, **copy)

@@ -9,7 +9,7 @@ job are given `**WATCHING`: the job stands in its own line (see `jobs.py`), its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import gradio as gr
 from stav2a.media.limits import Limits
 from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
+from stav2a.ui.shares import Allowance
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
@@ -38,4 +39,5 @@ class Shared:
     picked: gr.State
     tabs: gr.Tabs | None = None
     form: Tab | None = None  # Generate's components: clip and caption are the same in all tabs
+    listens: Allowance = field(default_factory=lambda: Allowance(60, 600))  # of a visit: each writes files of sound
     ratings: Path | None = None  # SQLite file of the blind tests

@@ -23,7 +23,8 @@ from pathlib import Path
 from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
 from stav2a.ui.endpoints import VISIT
-from stav2a.ui.page import bounded_heap, create_demo, launch_options
+from stav2a.ui.page import create_demo
+from stav2a.ui.serve.command import bounded_heap, launch_options
 from stav2a.ui.work import generation
 
 KINDS = ("made", "refused file", "refused number", "cancelled")
@@ -43,7 +44,7 @@ class Room:
     @classmethod
     def of(cls, root: Path) -> Room:
         gc.collect()
-        folders = [folder for visit in root.glob("*") for folder in visit.iterdir()]
+        folders = [folder for visit in root.glob("*") if visit.is_dir() for folder in visit.iterdir()]
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         resident_kb = int(status.split("VmRSS:")[1].split()[0])
         return cls(

@@ -16,6 +16,7 @@ from stav2a.listening.store import RatingStore
 from stav2a.media.limits import InputError
 from stav2a.ui.compare.results import results_html, reveal_html
 from stav2a.ui.theme import theme
+from stav2a.ui.upload import Page
 from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
 
 SECRET = "stav2a-rater"  # encrypts nothing but a random id; fixed, so that it outlives the server
@@ -31,7 +32,7 @@ CSS = """
 
 def create_study(collection: Collection, store: RatingStore, design: Design, show_results: bool = False) -> gr.Blocks:
     trials = len(collection.plan(design))
-    with gr.Blocks(title="Listening test", delete_cache=(3600, KEEP_FILES_S), analytics_enabled=False) as demo:
+    with Page(title="Listening test", delete_cache=(3600, KEEP_FILES_S), analytics_enabled=False) as demo:
         known = gr.BrowserState("", storage_key="stav2a-rater", secret=SECRET)
         with gr.Column(visible=False) as intro:
             gr.Markdown(_introduction(design, trials), elem_id="study-intro")

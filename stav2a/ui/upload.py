@@ -1,38 +1,66 @@
-"""The video a visitor hands in: an uploaded file, never a foreign address and never a path of this machine."""
+"""Files that a visitor hands in: uploaded ones, never a foreign address and never a path of this machine."""
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
+from gradio.data_classes import FileData
 from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_http_url_like
+from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
 
-from stav2a.media.limits import InputError
-from stav2a.media.probe import ClipInfo
+from stav2a.media.limits import InputError, Limits
+from stav2a.media.probe import ClipInfo, probe
+
+NO_ADDRESS = "Only uploaded files are accepted, not addresses."
+PROBES = threading.BoundedSemaphore(2)
+PROBE_S = 20.0  # an upload of the largest size is listed in a few
 
 
-def uploaded_video(**kwargs) -> gr.Video:
-    """A `gr.Video` that refuses addresses, but for those of files that were uploaded here.
+class Page(gr.Blocks):
+    """Blocks that refuse addresses in every input, but for those of files that were uploaded here.
 
-    The framework already refuses paths outside its upload folder, but it fetches an address that a client
-    puts in place of a path. A public page would then download for strangers. MCP clients upload first and
-    then name the file by the address that this server gave it: that one is read from the disk.
+    The framework already refuses paths outside its upload folder, but it fetches an address that a client puts in
+    place of a path, into any component and not only those for files. A public page would then download for
+    strangers. MCP clients upload first and then name the file by the address that this server gave it: that one is
+    read from the disk.
     """
-    video = gr.Video(**kwargs)
-    keep = video.async_move_resource_to_block_cache
 
-    async def refuse_addresses(url_or_file_path):
-        if url_or_file_path is not None and is_http_url_like(str(url_or_file_path)):
-            if (uploaded := uploaded_file(str(url_or_file_path))) is not None:
-                return await keep(uploaded)
-            raise gr.Error("Only uploaded files are accepted, not addresses.", print_exception=False)
-        return await keep(url_or_file_path)
+    async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
+        inputs = traverse(inputs, without_address, is_file_obj_with_meta)
+        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
-    video.async_move_resource_to_block_cache = refuse_addresses
-    return video
+
+class Video(gr.Video):
+    """A `gr.Video` that shows files as they are.
+
+    The framework's own converts what a browser may not play, without limits of time, memory and format.
+    """
+
+    def get_block_name(self) -> str:
+        return "video"
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        return None if payload is None else payload.path
+
+    def postprocess(self, value: Any) -> FileData | None:
+        return None if value is None else FileData(path=str(value), orig_name=Path(value).name)
+
+
+def without_address(file: dict) -> dict:
+    """The description of a file with the path of an upload in it; `gr.Error` where it names a foreign address."""
+    path, url = str(file.get("path") or ""), file.get("url")
+    if is_http_url_like(path):
+        path = uploaded_file(path) or ""
+        if not path:
+            raise gr.Error(NO_ADDRESS, print_exception=False)
+    return {**file, "path": path, "url": None if is_http_url_like(str(url)) else url}
 
 
 def uploaded_file(address: str) -> str | None:
@@ -48,8 +76,23 @@ def need(path: object) -> Path:
     if not isinstance(path, str) or not path:
         raise InputError("There is no video yet: upload a clip first.")
     if is_http_url_like(path):
-        raise InputError("Only uploaded files are accepted, not addresses.")
+        raise InputError(NO_ADDRESS)
     return Path(path)
+
+
+def look(path: Path, limits: Limits) -> ClipInfo:
+    """`probe` of an upload: two at a time, each file once."""
+    try:
+        state = path.stat()
+    except OSError:
+        raise InputError("The clip is not kept any more; upload it again.") from None
+    with PROBES:
+        return _look(path, state.st_size, state.st_mtime_ns, replace(limits, timeout_s=min(limits.timeout_s, PROBE_S)))
+
+
+@lru_cache(256)
+def _look(path: Path, size: int, changed_ns: int, limits: Limits) -> ClipInfo:
+    return probe(path, limits)
 
 
 def summary(info: ClipInfo) -> str:

@@ -26,7 +26,8 @@ from stav2a.ui import status, work
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History, Run
 from stav2a.ui.jobs import NO_MEMORY, OUR_FAULT, Job, Jobs, explain, watch
-from stav2a.ui.page import LIMITS, launch_options
+from stav2a.ui.page import LIMITS
+from stav2a.ui.serve.command import launch_options
 from stav2a.ui.widgets.onset_editor import editor_value, onsets_of
 
 QUICK = {"steps": 2, "seed": 7, "model": "tiny", "prompt": "a ball bounces"}
@@ -286,7 +287,7 @@ def test_served_for_this_machine_only_and_never_shared():
 
 
 def test_the_results_of_a_server_go_with_it(tmp_path):
-    code = "from stav2a.ui.page import _temporary_folder as made; path = made(); print(path, path.is_dir())"
+    code = "from stav2a.ui.serve.machine import temporary_folder as made; path = made('x-'); print(path, path.is_dir())"
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert told[1] == "True" and not Path(told[0]).exists()
 

@@ -100,6 +100,7 @@ def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.
     def begin(ids, visit, known, kind, hidden, shown, anchors, again, times) -> dict:
         try:
             picked = pick(every(shared.history, visit), list(ids or []))
+            shared.listens.spend(visit)
             design = Design(kind, hidden, shown, tuple(anchors), float(again), int(times))
             own = tests.rater(known)
             session = tests.begin(visit, own, picked, design)
@@ -112,7 +113,12 @@ def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.
         session = tests.unfinished(visit, known)
         if session is None:
             return {**staged(message("There is no unfinished test.")), player: None}
-        return {**staged(screen(tests.store, tests.collection(visit, session), session)), player: None}
+        try:
+            shared.listens.spend(visit)
+            value = screen(tests.store, tests.collection(visit, session), session)
+        except InputError as refusal:
+            value = message(str(refusal))
+        return {**staged(value), player: None}
 
     def submit(visit: str, evt: gr.EventData) -> dict:
         given = evt._data if isinstance(evt._data, dict) else {}

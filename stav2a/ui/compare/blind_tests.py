@@ -23,6 +23,7 @@ from stav2a.listening.store import RatingStore
 from stav2a.media.limits import InputError
 from stav2a.ui.compare.entries import Entry, every
 from stav2a.ui.history import History
+from stav2a.ui.own_folder import write_whole
 
 STUDY = "compare"
 SESSION = re.compile(r"[0-9a-f]{32}")
@@ -65,7 +66,7 @@ class BlindTests:
             raise InputError("There is nothing to compare with these options.")
         session = self.store.start_session(rater, STUDY, trials)
         folder = self.history.new_folder(visit, f"blind-{session}")
-        (folder / "sounds.json").write_text(json.dumps([entry.id for entry in picked]), encoding="utf-8")
+        write_whole(folder / "sounds.json", json.dumps([entry.id for entry in picked]))
         self._remember(session, collection)
         return session
 

@@ -12,7 +12,7 @@ from stav2a.ui.compare.fresh import variants_of
 from stav2a.ui.generate import controls
 from stav2a.ui.jobs import explain
 from stav2a.ui.shared import MODEL, Shared
-from stav2a.ui.upload import need, uploaded_video
+from stav2a.ui.upload import Video, need
 
 
 def build(shared: Shared) -> None:
@@ -71,7 +71,7 @@ def build(shared: Shared) -> None:
     own = shared.engine.defaults(shared.engine.default_model)
     with gr.Group(visible=False):
         inputs = [
-            uploaded_video(label="video"),
+            Video(label="video"),
             gr.Textbox("guidance_scale", label="axis"),
             gr.Textbox("1, 3, 6", label="values"),
             gr.Textbox("", label="prompt"),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -24,6 +23,7 @@ from stav2a.generation.settings import Settings
 from stav2a.generation.variants import Rendered, Variant
 from stav2a.media.limits import InputError, Limits
 from stav2a.ui.history import History, Run, clip_hash
+from stav2a.ui.own_folder import began, write_whole
 
 MOST_VARIANTS = 72  # of one clip; the oldest go first
 MOST_CLIPS = 4
@@ -125,7 +125,7 @@ def variant_hash(variant: Variant) -> str:
 def folder_of(history: History, visit: str, clip: Path, settings: Settings) -> Path | None:
     """The folder of this part of this clip, if it is there and young enough to be written to."""
     found = sorted(history.folder(visit).glob(f"*-clip-{_part_hash(clip, settings)}"))
-    young = [path for path in found if time.time() - int(path.name.split("-")[0], 16) / 1e9 < history.keep_s / 2]
+    young = [path for path in found if time.time() - began(path) < history.keep_s / 2]
     return young[-1] if young else None
 
 
@@ -168,7 +168,7 @@ def rendering(
 def relabel(folder: Path, stem: str, **changes) -> None:
     """Change what a variant's record says of it."""
     path = folder / f"{stem}.variant"
-    _write_record(path, {**json.loads(path.read_text(encoding="utf-8")), **changes})
+    write_whole(path, json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}))
 
 
 def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
@@ -194,7 +194,7 @@ def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
         "onsets_s": item.onsets_s, "measures": measures, "own_db": round(-levelled.gains_db[0], 2),
         "listed": listed,
     }  # fmt: skip
-    _write_record(own.with_suffix(".variant"), record)
+    write_whole(own.with_suffix(".variant"), json.dumps(record))
     for old in _records(folder)[:-MOST_VARIANTS]:
         old.unlink(missing_ok=True)
         for path in folder.glob(f"{old.stem}.*"):
@@ -219,18 +219,12 @@ def _write_clip(folder: Path, timeline, clip: Path, settings: Settings, limits: 
         "clip": f"{clip_hash(clip)}-{settings.start_s:g}-{duration_s:.2f}", "duration_s": duration_s,
         "original": None if original is None else "original.wav", "original_onsets_s": onsets_s,
     }  # fmt: skip
-    (folder / "clip.json").write_text(json.dumps(about), encoding="utf-8")
+    write_whole(folder / "clip.json", json.dumps(about))
 
 
 def _records(folder: Path) -> list[Path]:
     """Oldest first, by the sound: a record may be written again."""
     return sorted(folder.glob("*.variant"), key=lambda path: path.with_suffix(".wav").stat().st_mtime_ns)
-
-
-def _write_record(path: Path, record: dict) -> None:
-    hidden = path.with_suffix(".partial")
-    hidden.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(hidden, path)
 
 
 def _part_hash(clip: Path, settings: Settings) -> str:

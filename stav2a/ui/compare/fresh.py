@@ -21,6 +21,7 @@ from stav2a.ui.generate import controls
 from stav2a.ui.jobs import NEWER, Job, explain, watch
 from stav2a.ui.recipe import QUICK, Recipe, clip_and_caption, more_settings, on_reload
 from stav2a.ui.shared import WATCHING, Shared
+from stav2a.ui.shares import sender_of
 
 AXES = [
     ("Guidance scale", "guidance_scale"),
@@ -164,7 +165,7 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
             variants = variants_of(base, axis, text, options)
             work = entries.rendering(shared.engine, shared.history, visit, clip, variants, shared.limits)
             asked = Asked(clip, base, variants, axis, text, list(options or ()))
-            job = shared.jobs.start(_key(visit), work, "compare", page, about=asked)
+            job = shared.jobs.start(_key(visit), work, "compare", page, asked, sender_of(request))
         except Exception as error:
             yield free(status.error(explain(error)))
             return

@@ -55,11 +55,13 @@ def build(shared: Shared) -> After:
         update = {chosen: gr.update(choices=choices(visit), value=ids), remembered: ids, **blind.offer([])}
         try:
             picked = pick(entries.every(shared.history, visit), ids)
+            shared.listens.spend(visit)
+            heard = listen(picked)
         except InputError as refusal:
             said = status.note(sentence or HINT) if len(ids) < FEWEST else status.error(str(refusal))
             return {**update, player: None, note: gr.update(value=said, visible=True)}
         said = gr.update(value=status.note(sentence), visible=bool(sentence))
-        return {**update, player: listen(picked), note: said, box: gr.update(open=False), **blind.offer(picked)}
+        return {**update, player: heard, note: said, box: gr.update(open=False), **blind.offer(picked)}
 
     def latest(visit: str, ids: list[str], before: list[str]) -> dict:
         """New results are offered. Where nothing is chosen, what was shown before a reload, as long as all of it is

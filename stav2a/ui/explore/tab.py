@@ -18,6 +18,7 @@ from stav2a.ui.explore.grid import ExploreGrid, grid_value
 from stav2a.ui.jobs import NEWER, Job, explain, watch
 from stav2a.ui.recipe import QUICK, clip_and_caption, more_settings, on_reload
 from stav2a.ui.shared import WATCHING, Shared
+from stav2a.ui.shares import sender_of
 
 COLUMNS, ROWS = 6, 4  # the most
 LENGTH_S = 8.0
@@ -103,7 +104,8 @@ def build(shared: Shared) -> Explore:
         try:
             clip, base, (scales, counts, visit) = recipe.read(given)
             asked = clip, base, numbers(scales, "guidance_scale", COLUMNS), numbers(counts, "steps", ROWS)
-            job = shared.jobs.start(_job(visit), filling(shared, visit, *asked), "explore", page, about=asked)
+            work = filling(shared, visit, *asked)
+            job = shared.jobs.start(_job(visit), work, "explore", page, asked, sender_of(request))
         except Exception as error:
             yield free(status.error(explain(error)))
             return

@@ -10,6 +10,7 @@ import gradio as gr
 from stav2a.ui import status
 from stav2a.ui.generate.controls import is_composed
 from stav2a.ui.history import Run
+from stav2a.ui.upload import Video
 from stav2a.ui.widgets.figure_view import figure_value, figure_view
 from stav2a.ui.widgets.layout_editor import layout_editor, layout_value
 from stav2a.ui.widgets.onset_editor import editor_value, onset_editor
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def build(tab: Tab) -> None:
     """Add the components to `tab`, inside an open column."""
     tab.current = gr.State(None)  # the `Run` that is shown
-    tab.video = gr.Video(
+    tab.video = Video(
         label="Clip with sound",
         interactive=False,
         elem_id="result-video",

@@ -9,14 +9,14 @@ import gradio as gr
 
 from stav2a.generation.settings import MAX_PROMPT
 from stav2a.media.limits import InputError
-from stav2a.media.probe import probe
 from stav2a.ui import status
 from stav2a.ui.generate import controls, examples, result_panel
 from stav2a.ui.generate.result_panel import show_run, show_take
 from stav2a.ui.history import Run
 from stav2a.ui.jobs import NEWER, Job, explain, watch
 from stav2a.ui.shared import WATCHING, Shared
-from stav2a.ui.upload import need, summary, uploaded_video
+from stav2a.ui.shares import sender_of
+from stav2a.ui.upload import Video, look, need, summary
 from stav2a.ui.widgets.layout_editor import painted
 from stav2a.ui.widgets.onset_editor import editor_value, onsets_of
 from stav2a.ui.work import Found, generation, prediction
@@ -29,7 +29,7 @@ STOPPED = "Stopped. Nothing was changed."
 class Tab:
     """The components that events and other tabs refer to."""
 
-    source: gr.Video
+    source: Video
     info: gr.Markdown
     fields: dict[str, gr.components.Component] = field(default_factory=dict)
 
@@ -58,7 +58,7 @@ def build(shared: Shared) -> Tab:
 
 def _inputs(shared: Shared) -> Tab:
     limits = shared.limits
-    source = uploaded_video(label="Video", sources=["upload", "webcam"], elem_id="source-video")
+    source = Video(label="Video", sources=["upload", "webcam"], elem_id="source-video")
     info = gr.Markdown(
         f"Up to {limits.file_mb:g} MB and {limits.duration_s:g} s at once; any common video format.",
         elem_classes="note",
@@ -178,7 +178,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
                     work = generation(shared.engine, shared.history, visit, path, settings, shared.limits)
                 else:
                     work = prediction(shared.engine, path, settings, shared.limits)
-                job = shared.jobs.start(visit, work, kind, page, about=(path, settings))
+                job = shared.jobs.start(visit, work, kind, page, (path, settings), sender_of(request))
             except Exception as error:
                 yield {**free(True), tab.status: status.error(explain(error))}
                 return
@@ -209,16 +209,16 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
 
     tab.takes.input(choose, [tab.takes, tab.current], shown, **QUICK)
 
-    def look(clip) -> tuple:
+    def told(clip) -> tuple:
         """Say what the upload holds before anything is generated."""
         if clip is None:
             return gr.skip(), gr.skip()
         try:
-            return summary(probe(need(clip), shared.limits)), status.idle()
+            return summary(look(need(clip), shared.limits)), status.idle()
         except Exception as error:
             return "", status.error(explain(error))
 
-    tab.source.upload(look, tab.source, [tab.info, tab.status], **WATCHING)
+    tab.source.upload(told, tab.source, [tab.info, tab.status], **WATCHING)
 
     def refill(visit: str) -> dict:
         """After a reload: the form as it was when a run began; of a job of another tab, clip and caption.
@@ -231,13 +231,13 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
             return {tab.info: gr.skip()}
         clip, settings = job.about[:2]
         try:
-            told = summary(probe(clip, shared.limits))
+            holds = summary(look(clip, shared.limits))
         except InputError:
             return {tab.info: gr.skip()}  # the run has said why the clip cannot be used, or it was swept
         values = controls.values_of(asdict(settings))
         own = tab.fields if job is jobs[0] else ("prompt",)
         fields = {tab.fields[name]: value for name, value in values.items() if name in own}
-        return {**fields, tab.source: str(clip), tab.info: told}
+        return {**fields, tab.source: str(clip), tab.info: holds}
 
     async def restore(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: follow the run that is still going, or show the last one."""

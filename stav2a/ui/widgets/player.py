@@ -16,6 +16,7 @@ from gradio.utils import get_upload_folder
 
 from stav2a.listening.design import opaque_id
 from stav2a.listening.stimuli import fit, match_levels, write_stimulus
+from stav2a.ui.shares import room_of
 
 HERE = Path(__file__).parent
 SCRIPTS = ("transport.js", "video_follower.js", "player.js")
@@ -105,8 +106,13 @@ def player_value(
 
 
 def public_folder() -> Path:
-    """A new folder whose files the page may fetch. Gradio's own cleaning of its cache removes them."""
-    folder = Path(get_upload_folder()) / opaque_id()
+    """A new folder whose files the page may fetch; `InputError` where there is no room for more.
+
+    Gradio's own cleaning of its cache removes them.
+    """
+    files = Path(get_upload_folder())
+    room_of(files).check()
+    folder = files / opaque_id()
     folder.mkdir(parents=True)
     return folder
 

@@ -1,0 +1,126 @@
+"""`python -m stav2a serve`: the page on an address, for oneself or for strangers."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib.util
+import ipaddress
+import math
+import os
+import platform
+from pathlib import Path
+
+from starlette.middleware import Middleware
+
+from stav2a.media.limits import InputError, Limits
+from stav2a.ui.generate import examples
+from stav2a.ui.jobs import Jobs
+from stav2a.ui.page import LIMITS, create_demo, zero_gpu
+from stav2a.ui.serve import machine
+from stav2a.ui.serve.gate import Gate
+from stav2a.ui.theme import CSS, theme
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="compact", help="model that is chosen at first (default: compact)")
+    parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=None, help="port to listen on (default: the first free from 7860)")
+    parser.add_argument(
+        "--root-path", default=None, metavar="PATH",
+        help="path or address under which a proxy shows the page, such as /sound or https://example.org/sound",
+    )  # fmt: skip
+    parser.add_argument("--share", action="store_true", help="a public link through Gradio's relay")
+    parser.add_argument(
+        "--auth", type=Path, default=None, metavar="FILE",
+        help="ask for a name and a password: one name:password a line",
+    )  # fmt: skip
+    parser.add_argument(
+        "--results", type=Path, default=None, metavar="DIR",
+        help="keep visitors' results there, over restarts (default: a temporary folder, removed at the end)",
+    )  # fmt: skip
+    parser.add_argument("--ratings", type=Path, default=None, help="SQLite file for the blind tests' answers")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+
+
+def run(given: argparse.Namespace) -> int:
+    from stav2a.generation.engine import Engine
+    from stav2a.listening.hub import sync_from_environment
+
+    bounded_heap()
+    machine.prepare()
+    # A Space asks for all addresses through the variable; everywhere else only this machine may connect.
+    host = given.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    auth = read_auth(given.auth) if given.auth else None
+    engine = Engine(given.model)
+    if zero_gpu():  # a shared GPU takes over what is on the device by the time of the launch
+        engine.warm().join()
+    mine = is_loopback(host) and not given.share and not given.root_path
+    jobs = Jobs(deadline_s=math.inf) if mine else Jobs()
+    demo = create_demo(engine, root=given.results, ratings=given.ratings, jobs=jobs)
+    sync = sync_from_environment(demo.stav2a.ratings)
+    options = {**launch_options(), "share": given.share, "auth": auth, "root_path": given.root_path}
+    try:
+        demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, prevent_thread_lock=True, **options)
+        engine.warm()
+        demo.block_thread()
+    except OSError as error:
+        raise InputError(not_served(error, host, given.port)) from error
+    finally:
+        if sync is not None:
+            sync.stop()
+    return 0
+
+
+def launch_options(limits: Limits = LIMITS) -> dict:
+    """What `launch` is given wherever the page is served, tests included."""
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "share": False,
+        "max_file_size": f"{limits.file_mb:g}mb",
+        "allowed_paths": [str(examples.FOLDER)],
+        "show_error": False,
+        "footer_links": ["api"],
+        "mcp_server": importlib.util.find_spec("mcp") is not None,
+        "ssr_mode": False,
+        "app_kwargs": {"middleware": [Middleware(Gate)]},
+    }
+
+
+def read_auth(path: Path) -> list[tuple[str, str]]:
+    """Names and passwords in a file; on the command line every user of the machine would read them."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"The file of passwords {path} cannot be read: {reason.lower()}.") from error
+    pairs = [tuple(line.split(":", 1)) for line in lines if line.strip() and not line.startswith("#")]
+    if not pairs or any(len(pair) < 2 or not all(pair) for pair in pairs):
+        raise InputError(f"The file of passwords {path} needs lines of the form name:password.")
+    return pairs
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def not_served(error: OSError, host: str, port: int | None) -> str:
+    """Why the page cannot be served, in a sentence."""
+    if "empty port" in str(error):
+        taken = "every port from 7860 to 7959" if port is None else f"port {port}"
+        return f"The page cannot be served on {host}: {taken} is taken or may not be used; choose another with --port."
+    return f"The page cannot be served on {host}: {str(error.strerror or error).lower()}."
+
+
+def bounded_heap() -> bool:
+    """Keep the C library to two heaps, as far as it is glibc; whether that was done.
+
+    Every job works in a thread of its own. By default threads get heaps of their own, up to eight a core, and each
+    keeps what it has once held: a hundred runs added 120 MB that nothing used.
+    """
+    arena_max = -8  # M_ARENA_MAX in malloc.h
+    return platform.libc_ver()[0] == "glibc" and ctypes.CDLL(None).mallopt(arena_max, 2) == 1

@@ -1,0 +1,66 @@
+"""What the page needs of the machine it is served from: a folder of its own, and itself past every proxy."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from stav2a.media.limits import InputError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def prepare() -> None:
+    """Before the page is made: both of the functions below."""
+    reach_itself()
+    own_upload_folder()
+
+
+def reach_itself() -> None:
+    """Exempt loopback from `HTTP_PROXY` and its like: the framework asks its own server whether it is up."""
+    for name in ("NO_PROXY", "no_proxy"):
+        known = [each.strip() for each in os.environ.get(name, "").split(",") if each.strip()]
+        if "*" not in known:
+            os.environ[name] = ",".join([*known, *(each for each in LOOPBACK if each not in known)])
+
+
+def own_upload_folder() -> Path:
+    """Keep uploads in a folder of this process, unless `GRADIO_TEMP_DIR` names one.
+
+    The framework's default is one name for all users and servers of a machine: it may belong to someone else.
+    """
+    if named := os.environ.get("GRADIO_TEMP_DIR"):
+        return writable(Path(named), "GRADIO_TEMP_DIR")
+    folder = temporary_folder("stav2a-uploads-")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    return folder
+
+
+def temporary_folder(prefix: str) -> Path:
+    """A new private folder, removed when the process ends."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
+    except OSError as error:
+        raise InputError(
+            f"No folder for temporary files can be made ({_reason(error)}); name one that can be written to in TMPDIR."
+        ) from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def writable(folder: Path, name: str) -> Path:
+    """`folder`, made where it is missing; `InputError` where nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"Nothing can be written to {folder}, which {name} names ({_reason(error)}).") from error
+    return folder
+
+
+def _reason(error: OSError) -> str:
+    return str(error.strerror or error).lower()

@@ -1,0 +1,120 @@
+"""What one visitor may take, and all of them together: places, requests, room on the disk."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stav2a.media.limits import InputError
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+NO_ROOM = "There is no room for more files at the moment; please try again later."
+TOO_MANY = "That was a lot in a short time; please go on in a while."
+MEASURED_FOR_S = 5.0
+REMEMBERED = 10_000  # senders
+
+
+@dataclass
+class Room:
+    """A folder that strangers fill. `most_mb`: what it may hold; `free_mb`: what stays free on its disk."""
+
+    folder: Path
+    most_mb: float = 20_000.0
+    free_mb: float = 500.0
+    _used: float = 0.0
+    _measured: float = -float("inf")
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def check(self, more_mb: float = 0.0) -> None:
+        """`InputError` where `more_mb` has no room."""
+        disk = next(path for path in (self.folder, *self.folder.resolve().parents) if path.exists())
+        free_mb = shutil.disk_usage(disk).free / 1e6
+        with self._lock:
+            if time.monotonic() - self._measured > MEASURED_FOR_S:
+                self._used, self._measured = size_mb(self.folder), time.monotonic()
+            self._used += more_mb  # until it is measured again
+            if self._used > self.most_mb or free_mb - more_mb < self.free_mb:
+                self._used -= more_mb
+                raise InputError(NO_ROOM)
+
+
+@cache
+def room_of(folder: Path) -> Room:
+    """The one `Room` of a folder that several parts of the page fill."""
+    return Room(folder)
+
+
+def size_mb(folder: Path) -> float:
+    """Of all files in the folder; those that go in the meantime do not count."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except OSError:
+                continue
+    return total / 1e6
+
+
+class Allowance:
+    """A bucket a sender that fills up again: `most` within `period_s`. Thread-safe."""
+
+    def __init__(self, most: float, period_s: float):
+        self.most, self.period_s = most, period_s
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def spend(self, sender: str | None, amount: float = 1.0) -> None:
+        """`take`, or `InputError`."""
+        if not self.take(sender, amount):
+            raise InputError(TOO_MANY)
+
+    def take(self, sender: str | None, amount: float = 1.0) -> bool:
+        """Whether `sender` had that much left; someone unknown always has."""
+        if sender is None:
+            return True
+        now = time.monotonic()
+        with self._lock:
+            left, since = self._left.pop(sender, (self.most, now))
+            left = min(self.most, left + (now - since) * self.most / self.period_s)
+            enough = amount <= left
+            self._left[sender] = (left - amount if enough else left, now)
+            while len(self._left) > REMEMBERED:
+                self._left.popitem(last=False)
+            return enough
+
+
+def sender(client: tuple | None, headers: Mapping[str, str]) -> str | None:
+    """The public address a request comes from, or None where it is of this network.
+
+    A proxy in this network appends the address it sees to `X-Forwarded-For`: its last public one cannot be forged.
+    """
+    peer = client[0] if client else ""
+    if _public(peer):
+        return peer
+    named = [each.strip() for each in headers.get("x-forwarded-for", "").split(",")]
+    return next((each for each in reversed(named) if _public(each)), None)
+
+
+def sender_of(request: gr.Request | None) -> str | None:
+    """`sender` of an event."""
+    peer = getattr(request, "client", None)
+    return sender(peer and (peer.host,), dict(request.headers)) if peer else None
+
+
+def _public(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False

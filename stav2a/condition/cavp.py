@@ -5,6 +5,8 @@ Module names follow the released checkpoint (mmcv's ConvModule), so that it load
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -61,10 +63,17 @@ class SlowOnly(nn.Module):
     every channel of every level, Tensor[B, sum of the levels' channels, T_v].
     """
 
-    def __init__(self, n_in, base, expansion, blocks, stem_kernel, temporal_kernels):
+    def __init__(
+        self,
+        n_in: int,
+        base: int,
+        expansion: int,
+        blocks: Sequence[int],
+        stem_kernel: tuple[int, int, int],
+        temporal_kernels: Sequence[int],
+    ):
         super().__init__()
         self.conv1 = ConvNorm(n_in, base, stem_kernel, (1, 2, 2))
-        self.maxpool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
         channels = base
         for level, (count, temporal) in enumerate(zip(blocks, temporal_kernels, strict=True)):
             width = base * 2**level
@@ -78,8 +87,7 @@ class SlowOnly(nn.Module):
         self.levels = len(blocks)
 
     def forward(self, x: Tensor, peaks: bool = False) -> tuple[Tensor, Tensor | None]:
-        pool = self.maxpool
-        x = max_pooled(self.conv1(x), pool.kernel_size[1], pool.stride[1], pool.padding[1])
+        x = max_pooled(self.conv1(x), 3, 2, 1)
         strongest = []
         for level in range(self.levels):
             x = getattr(self, f"layer{level + 1}")(x)
@@ -88,7 +96,7 @@ class SlowOnly(nn.Module):
         return x.mean((3, 4)), torch.cat(strongest, 1) if peaks else None
 
 
-def max_pooled(x: Tensor, kernel: int, stride: int, padding: int = 0) -> Tensor:
+def max_pooled(x: Tensor, kernel: int | torch.Size, stride: int | torch.Size, padding: int = 0) -> Tensor:
     """Max pooling over space, Tensor[B, C, T_v, H, W] -> [B, C, T_v, H', W'].
 
     Frame by frame in two dimensions: on CPU the backward pass of the three-dimensional one takes twice the time.
@@ -127,6 +135,7 @@ class TemporalBlock(nn.Module):
         self.bn = nn.BatchNorm1d(width)
         self.conv2 = nn.Conv1d(width, channels, 1)
         nn.init.zeros_(self.conv2.weight)
+        assert self.conv2.bias is not None
         nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -139,6 +148,7 @@ class TemporalBlock(nn.Module):
         Sums over long clips' features reach variances that fp16 (65,504 at most) stores as infinite, and a channel
         divided by that is dead.
         """
+        assert self.bn.running_mean is not None and self.bn.running_var is not None
         scale = torch.exp2((self.bn.running_var / largest).log2().div(2).ceil().clamp(min=0))
         self.conv1.weight /= scale[:, None, None]
         self.bn.running_mean /= scale

@@ -6,6 +6,7 @@ Axes beside the package's: N stretches, P patches of a frame, D width of the net
 from __future__ import annotations
 
 from copy import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class ImageTrunk(nn.Module):
 
     frames = 1  # frames that one pass sees together
 
-    def __init__(self, config):
+    def __init__(self, config: Any) -> None:
         super().__init__()
         of_clip = config.model_type == "clip_vision_model"
         self.model = CLIPVisionModelWithProjection(config) if of_clip else AutoModel.from_config(config)
@@ -44,7 +45,7 @@ class ImageTrunk(nn.Module):
 class XCLIPTrunk(nn.Module):
     """X-CLIP: frames exchange messages, and its integration transformer makes them features of a video."""
 
-    def __init__(self, config):
+    def __init__(self, config: Any) -> None:
         super().__init__()
         integration = copy(config)  # as XCLIPModel derives it
         for field in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"):
@@ -69,7 +70,7 @@ class TubeletTrunk(nn.Module):
     Neither has a token a frame: the mean of a frame's patches stands first, and is what is pooled.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Any) -> None:
         super().__init__()
         self.of_vivit = config.model_type == "vivit"
         if self.of_vivit:
@@ -111,7 +112,7 @@ TRUNKS = {
 }
 
 
-def build_trunk(architecture: dict) -> nn.Module:
+def build_trunk(architecture: dict) -> Any:
     """An untrained network from transformers' configuration of it, as a dict with its `model_type`."""
     values = dict(architecture)
     kind = values.pop("model_type", None)

@@ -46,11 +46,11 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
         feature_dim: int | None = None,
     ):
         super().__init__()
-        self.trunk = build_trunk(architecture)
+        trunk = self.trunk = build_trunk(architecture)
         for layer in (*layers, *levels):
-            if not 0 <= layer <= self.trunk.layers:
-                raise ValueError(f"Layer {layer} was asked for; {source or 'the network'} has {self.trunk.layers}.")
-        width = len(layers) * self.trunk.width if layers else self.trunk.pooled_width
+            if not 0 <= layer <= trunk.layers:
+                raise ValueError(f"Layer {layer} was asked for; {source or 'the network'} has {trunk.layers}.")
+        width = len(layers) * trunk.width if layers else trunk.pooled_width
         self.project = nn.Linear(width, project_dim) if project_dim else None
         self.register_to_config(feature_dim=project_dim or width)
 

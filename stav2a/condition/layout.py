@@ -5,6 +5,8 @@ Axes beside the package's: M layout rows (100 ms each), C layout bands, P patche
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -118,7 +120,7 @@ class LayoutPredictor(ModelMixin, ConfigMixin):
         self.encoder = nn.ModuleList(EncoderBlock(width, heads, window, patches) for _ in range(encoder_layers))
         self.decoder = nn.ModuleList(DecoderBlock(width, heads, window) for _ in range(decoder_layers))
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, BANDS))
-        nn.init.constant_(self.out[1].bias, 0.3)  # about the mean of layouts
+        nn.init.constant_(cast(nn.Linear, self.out[1]).bias, 0.3)  # about the mean of layouts
 
     def forward(self, patches: Tensor, frames: Tensor) -> Tensor:
         """Tensor[B, T, P, patch_dim], Tensor[B, T, frame_dim], a row a latent step -> Tensor[B, M, C].

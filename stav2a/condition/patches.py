@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ def level_widths(base_channels: int, expansion: int) -> list[int]:
 
 
 @torch.no_grad()
-def multi_level(video_encoder, frames: Tensor, grid: int) -> Tensor:
+def multi_level(video_encoder: Any, frames: Tensor, grid: int) -> Tensor:
     """uint8 Tensor[T_v, H, W, 3] -> Tensor[T_v, (1 + grid²) * channels]: the frame's mean, then its patches'.
 
     `channels` is the sum of the levels'. Each level is scaled to unit mean square, for they differ in size.
@@ -27,7 +28,7 @@ def multi_level(video_encoder, frames: Tensor, grid: int) -> Tensor:
     with ExitStack() as hooks:
         for name in LEVELS:
 
-            def keep(module, inputs, output, name=name):
+            def keep(module: Any, inputs: Any, output: Tensor, name: str = name) -> None:
                 seen[name] = output[0].transpose(0, 1)  # [T_v, C, H, W]
 
             hooks.callback(getattr(trunk, name).register_forward_hook(keep).remove)

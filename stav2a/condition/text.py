@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,9 @@ def minilm_source() -> str:
 
 
 @torch.no_grad()
-def encode(tokenizer, text_encoder, captions: Sequence[str], device=None) -> tuple[Tensor, Tensor]:
+def encode(
+    tokenizer: Any, text_encoder: Any, captions: Sequence[str], device: torch.device | str | None = None
+) -> tuple[Tensor, Tensor]:
     """`text_tokens` Tensor[B, L, D] and `text_mask` bool Tensor[B, L], padded to the longest caption.
 
     `device` is where the encoder runs, which an encoder whose weights are offloaded cannot tell itself.
@@ -38,7 +41,7 @@ def encode(tokenizer, text_encoder, captions: Sequence[str], device=None) -> tup
     return states, batch.attention_mask.bool()
 
 
-def sentence_embeddings(tokenizer, text_encoder, captions: Sequence[str], batch: int = 64) -> Tensor:
+def sentence_embeddings(tokenizer: Any, text_encoder: Any, captions: Sequence[str], batch: int = 64) -> Tensor:
     """Mean of each caption's tokens, of unit length: float32 Tensor[N, D] on the CPU. Cosines are dot products."""
     rows = []
     for start in range(0, len(captions), batch):
@@ -63,7 +66,9 @@ def check_null(kind: str) -> str:
     return kind
 
 
-def null(kind: str, tokenizer, text_encoder, negative: Sequence[str], tokens: Tensor, mask: Tensor):
+def null(
+    kind: str, tokenizer: Any, text_encoder: Any, negative: Sequence[str], tokens: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
     """φ of eq. 7 for captions `tokens`, `mask`: null_text_tokens and null_text_mask.
 
     `negative`: a caption for each, whose encoding is the null text where it is not empty, whatever `kind` is.
@@ -73,7 +78,7 @@ def null(kind: str, tokenizer, text_encoder, negative: Sequence[str], tokens: Te
     return encode(tokenizer, text_encoder, negative, tokens.device)
 
 
-def load_minilm():
+def load_minilm() -> tuple[Any, Any]:
     """-> (tokenizer, text_encoder): all-MiniLM-L6-v2, frozen, 384 channels."""
     from transformers import AutoTokenizer, BertModel
 
@@ -83,7 +88,7 @@ def load_minilm():
     return tokenizer, text_encoder.eval().requires_grad_(False)
 
 
-def untrained_text_parts(width: int):
+def untrained_text_parts(width: int) -> tuple[Any, Any]:
     """-> (tokenizer, text_encoder) of the narrow sizes: MiniLM's words, one layer of `width` channels, random weights
     that are the same everywhere.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import SpeechT5HifiGan
 
@@ -26,7 +28,7 @@ CLASSES = {
 OPTIONAL = {"eye_pool": EyePooling}  # parts that a model may have besides
 
 
-def build(name: str, model: str):
+def build(name: str, model: str) -> Any:
     """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net."""
     if name == "vae":
         return build_vae(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from .licences import NONE_STATED, NOT_NOTED
 
@@ -18,7 +19,7 @@ tags:
 """
 
 
-def card(pipeline, notes: str = "") -> str:
+def card(pipeline: Any, notes: str = "") -> str:
     """Markdown. `notes` is added as it is: training data, commands, figures.
 
     The pipeline's `provenance` tells what weights cannot: `model`, `licence` (of the whole), `licences` (by part),
@@ -94,7 +95,7 @@ def limits(licences: dict[str, str]) -> list[str]:
     return ["", *sentences] if sentences else []
 
 
-def write_card(pipeline, folder: str | Path, notes: str = "") -> Path:
+def write_card(pipeline: Any, folder: str | Path, notes: str = "") -> Path:
     """Write `README.md` unless somebody has written one."""
     path = Path(folder) / "README.md"
     if not path.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from stav2a import systems
 from stav2a.assets import ASSETS
@@ -11,7 +12,7 @@ from stav2a.assets import ASSETS
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def checkpoint_folder(name: str | Path, pipeline_class: type | None = None, **hub_options) -> Path:
+def checkpoint_folder(name: str | Path, pipeline_class: type | None = None, **hub_options: Any) -> Path:
     """The folder of a model by name, path or hub repository (fetched by huggingface_hub where reachable).
 
     `pipeline_class` writes the folder of "paper" on its first use; without it that folder must be there.

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -41,7 +42,7 @@ def base_of(folder: Path) -> dict | None:
 
 
 def write_lean(
-    pipeline, folder: str | Path, base: str, shared: tuple[str, ...] = (), half: bool = True, notes: str = ""
+    pipeline: Any, folder: str | Path, base: str, shared: tuple[str, ...] = (), half: bool = True, notes: str = ""
 ) -> Path:
     """Write a pipeline of a system without what the checkpoint `base` (name, or path from `folder`) holds.
 
@@ -103,8 +104,8 @@ def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
         lacking = isinstance(entry, list) and entry[0] and not (folder / part).is_dir()
         place = beside if part == "vae" and part not in base.get("files", {}) and (beside / part).is_dir() else source
         if lacking and (place / part).is_dir():
-            kind = known_class(part, *entry)
-            options = {}
+            kind: Any = known_class(part, *entry)
+            options: dict[str, Any] = {}
             if issubclass(kind, torch.nn.Module):
                 options["torch_dtype" if hasattr(kind, "load_config") else "dtype"] = dtype
             found[part] = kind.from_pretrained(place / part, **options)
@@ -150,13 +151,13 @@ def counting(state: dict, part: str) -> dict:
     return {name: tensor for name, tensor in state.items() if name.startswith(TRAINED_ON[part])}
 
 
-def _differs(pipeline, part: str, folder: Path) -> bool:
+def _differs(pipeline: Any, part: str, folder: Path) -> bool:
     """Whether what counts of a part is another one in `folder`."""
     kept = load_file(weights_of(folder, part))
     return bool(_differing(counting(folded(getattr(pipeline, part)).state_dict(), part), counting(kept, part)))
 
 
-def _copy(pipeline, part: str, folder: Path, half: bool) -> None:
+def _copy(pipeline: Any, part: str, folder: Path, half: bool) -> None:
     own = getattr(pipeline, part)
     (halved(own, part) if half else folded(own)).save_pretrained(folder / part)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 CHOICES = ("auto", *DTYPES)
 
 
-def dtype_for(device: str, name: str = "auto"):
+def dtype_for(device: str, name: str = "auto") -> torch.dtype:
     """The torch type of a word of `CHOICES`; "auto" is bf16 where the device multiplies matrices in it, else fp32.
 
     Such are GPUs from Ampere on and x86 processors with AVX512_BF16 or AMX, several times as fast as in fp32. Without

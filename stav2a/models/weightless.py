@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ def latents(model: str, batch: int, steps: int, dtype: torch.dtype = torch.float
 
 def conditions(model: str, batch: int, steps: int, channels: int, dtype: torch.dtype = torch.float32) -> Conditions:
     """What steers `batch` clips of `steps` latent steps; `channels`: those of the ControlNet's condition."""
-    options = {"device": "meta", "dtype": dtype}
+    options: dict[str, Any] = {"device": "meta", "dtype": dtype}
     text = torch.empty(batch, TOKENS, UNET[model]["cross_attention_dim"], **options)
     mask = torch.ones(batch, TOKENS, dtype=torch.bool, device="meta")
     local = torch.empty(batch, steps, channels - ONSET_CHANNELS[model], **options)

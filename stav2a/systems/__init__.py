@@ -13,8 +13,12 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stav2a.assets import ASSETS
+
+if TYPE_CHECKING:
+    from stav2a.systems.base import System
 
 FOLDER = ASSETS / "systems"
 OWN = "sta-v2a"  # this project's own, whose weights are the built-in model
@@ -26,7 +30,7 @@ def names() -> list[str]:
     return [OWN, *sorted(set(found) - {OWN})]
 
 
-def find(name: str) -> type:
+def find(name: str) -> type[System]:
     """The class of a system by its name."""
     if name not in names():
         raise ValueError(f"There is no system {name!r}; there are {', '.join(names())}.")

@@ -7,6 +7,7 @@ files on first use. Importing this package downloads nothing and does not import
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from .errors import WeightsError
 from .sources import PAPER, Source
@@ -23,7 +24,7 @@ _LATE = {
 __all__ = ["PAPER", "Source", "WeightsError", *sorted(_LATE)]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _LATE:
         return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

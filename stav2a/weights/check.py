@@ -7,6 +7,7 @@ import math
 from collections.abc import Container
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -64,7 +65,7 @@ def known_class(part: str, library: str, name: str) -> type:
     return kind
 
 
-def _empty(kind: type, folder: Path) -> torch.nn.Module:
+def _empty(kind: Any, folder: Path) -> torch.nn.Module:
     """A part of this configuration without memory for its weights."""
     config_class = getattr(kind, "config_class", None)
     with torch.device("meta"):

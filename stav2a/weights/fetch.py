@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from .errors import WeightsError, listed
 from .sources import PAPER, Source
@@ -53,7 +55,7 @@ def fetch(name: str) -> Path:
     return folder
 
 
-def fetch_checkpoint(repo: str, **options) -> Path:
+def fetch_checkpoint(repo: str, **options: Any) -> Path:
     """A whole checkpoint repository; `options` are `snapshot_download`'s: revision, token, cache_dir, …."""
     from huggingface_hub import snapshot_download
 
@@ -153,7 +155,7 @@ def source_of(name: str) -> Source:
 
 
 @contextmanager
-def hub_errors(repo: str, file: str = "", revision: str | None = None):
+def hub_errors(repo: str, file: str = "", revision: str | None = None) -> Iterator[None]:
     """huggingface_hub's errors as one sentence that says what to do."""
     from huggingface_hub import errors
 

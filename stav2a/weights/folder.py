@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -38,7 +39,7 @@ def open_release(
     ignore: tuple[str, ...] = (),
     dtype: torch.dtype | None = None,
     sources: Mapping | None = None,
-):
+) -> Any:
     """The pipeline of the release, of the class `pipeline_class` (`STAV2APipeline`).
 
     Sources: folders of it, of the text encoder and of AudioLDM (or its file), CAVP's file.
@@ -91,7 +92,7 @@ def licences(states: Mapping) -> dict[str, str]:
     return found | {part: PAPER["stav2a"].licence for part in PAPER["stav2a"].parts if part in states}
 
 
-def convert(pipeline_class: type, target: str | Path, *sources, **options) -> Path:
+def convert(pipeline_class: type, target: str | Path, *sources: Any, **options: Any) -> Path:
     """`open_release` and write the result to `target`, all at once: a broken attempt leaves nothing behind."""
     target = Path(target)
     if target.exists():
@@ -109,7 +110,7 @@ def convert(pipeline_class: type, target: str | Path, *sources, **options) -> Pa
     return target
 
 
-def _agree(parts, encoder, vae, vocoder) -> None:
+def _agree(parts: Mapping[str, Any], encoder: Any, vae: Any, vocoder: Any) -> None:
     """Widths that must meet where parts from different sources join."""
     unet = parts["unet"].config
     meetings = (

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 from torch import nn
 
 from stav2a.condition.cavp import TemporalBlock
 
+Part = TypeVar("Part", bound=nn.Module)
 
-def folded(part: nn.Module) -> nn.Module:
+
+def folded(part: Part) -> Part:
     """An equivalent copy whose variances fit fp16's range."""
     part = copy.deepcopy(part)
     for module in part.modules():
@@ -18,7 +21,7 @@ def folded(part: nn.Module) -> nn.Module:
     return part
 
 
-def halved(part: nn.Module, name: str) -> nn.Module:
+def halved(part: Part, name: str) -> Part:
     """A folded copy in fp16; `ValueError` names a value that it would lose."""
     part = folded(part).half()
     lost = [key for key, value in part.state_dict().items() if not value.isfinite().all()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,16 @@ from torch import Tensor, nn
 from .errors import WeightsError, listed
 from .shapes import Shapes, shapes_of
 
+Part = TypeVar("Part", bound=nn.Module)
+
 
 def load_strict(
-    build: Callable[[], nn.Module],
+    build: Callable[[], Part],
     state: Mapping[str, Tensor],
     part: str,
     file: str | Path,
     dtype: torch.dtype | None = None,
-) -> nn.Module:
+) -> Part:
     """The part with these weights, in evaluation mode, or a `WeightsError` that names what does not fit.
 
     The module is built without memory of its own and takes the tensors as they are, so that a memory-mapped
@@ -31,7 +34,7 @@ def load_strict(
         state = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
     module.load_state_dict(state, strict=True, assign=True)
     if hasattr(module, "tie_weights"):
-        module.tie_weights()
+        cast(Callable, module.tie_weights)()
     left = [name for name, value in _tensors(module) if value.is_meta]
     assert not left, f"{part}: {left}"
     return module.eval().requires_grad_(False)
@@ -60,6 +63,6 @@ def check_keys(wanted: Shapes, given: Shapes, part: str, file: str | Path) -> No
         )
 
 
-def _tensors(module: nn.Module):
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_parameters()
     yield from module.named_buffers()

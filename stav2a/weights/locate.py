@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from . import fetch
 from .errors import WeightsError
@@ -46,7 +47,7 @@ def fetch_paper(ignore: tuple[str, ...] = ()) -> dict[str, Path]:
     return places
 
 
-def convert_fetched(pipeline_class: type, folder: Path, ignore: tuple[str, ...] = (), **options) -> Path:
+def convert_fetched(pipeline_class: type, folder: Path, ignore: tuple[str, ...] = (), **options: Any) -> Path:
     """Fetch what is missing, convert it to `folder`, and note where every part came from."""
     from .folder import convert
 

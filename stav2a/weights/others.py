@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -23,8 +24,11 @@ OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".
 
 
 def load_text_encoder(
-    folder: str | Path, state: Mapping[str, Tensor] | None = None, dtype=None, tokenizer: str | Path | None = None
-):
+    folder: str | Path,
+    state: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None,
+    tokenizer: str | Path | None = None,
+) -> tuple[Any, Any]:
     """-> (tokenizer, text_encoder) of the T5 family from a folder with its config and tokenizer.
 
     `state` holds the encoder's weights if the release brought them; else they are read from the folder.
@@ -42,12 +46,13 @@ def load_text_encoder(
     file = folder
     if state is None:
         names = ("model.safetensors", "pytorch_model.bin")
-        file = next((folder / name for name in names if (folder / name).is_file()), None)
-        if file is None:
+        found = [folder / name for name in names if (folder / name).is_file()]
+        if not found:
             raise WeightsError(
                 f"Neither the release nor {folder} holds the text encoder's weights; run "
                 "`python -m stav2a weights fetch mt5-weights`."
             )
+        file = found[0]
         state = {k: v for k, v in read_state(file).items() if k.startswith(("shared.", "encoder."))}
     state = dict(state)
     tied = ("shared.weight", "encoder.embed_tokens.weight")  # one table under two names, of which a file may have one
@@ -65,13 +70,13 @@ def load_text_encoder(
     return words, encoder
 
 
-def load_audioldm(source: str | Path, dtype=None) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
+def load_audioldm(source: str | Path, dtype: torch.dtype | None = None) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
     """VAE and vocoder from a folder with `vae/` and `vocoder/`, or from AudioLDM's original single file."""
     source = Path(source)
     return _from_original(source, dtype) if source.is_file() else _from_folder(source, dtype)
 
 
-def _from_folder(folder: Path, dtype) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
+def _from_folder(folder: Path, dtype: torch.dtype | None) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
     vae_file = _weight_file(folder / "vae", ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"))
     vocoder_file = _weight_file(folder / "vocoder", ("model.safetensors", "pytorch_model.bin"))
     state = {}
@@ -90,7 +95,7 @@ def _from_folder(folder: Path, dtype) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
     return vae, _vocoder(read_state(vocoder_file), vocoder_config, vocoder_file, dtype)
 
 
-def _from_original(file: Path, dtype) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
+def _from_original(file: Path, dtype: torch.dtype | None) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
     content, prefix = read_state(file), "first_stage_model."
     stage = {key[len(prefix) :]: value for key, value in content.items() if key.startswith(prefix)}
     if not stage or "scale_factor" not in content:
@@ -102,12 +107,16 @@ def _from_original(file: Path, dtype) -> tuple[AutoencoderKL, SpeechT5HifiGan]:
     return vae, _vocoder(hifigan.from_audioldm_layout(voc), hifigan.vocoder_config("paper"), file, dtype)
 
 
-def _vae(state, config, factor, file, dtype) -> AutoencoderKL:
+def _vae(
+    state: Mapping[str, Tensor], config: dict, factor: float, file: Path, dtype: torch.dtype | None
+) -> AutoencoderKL:
     arguments = {**config, "sample_size": 1024, "scaling_factor": factor}
     return load_strict(lambda: AutoencoderKL(**arguments), state, "vae", file, dtype)
 
 
-def _vocoder(state, config: SpeechT5HifiGanConfig, file, dtype) -> SpeechT5HifiGan:
+def _vocoder(
+    state: Mapping[str, Tensor], config: SpeechT5HifiGanConfig, file: Path, dtype: torch.dtype | None
+) -> SpeechT5HifiGan:
     state = {"mean": torch.zeros(config.model_in_dim), "scale": torch.ones(config.model_in_dim), **state}
     return load_strict(lambda: SpeechT5HifiGan(config), state, "vocoder", file, dtype)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 LIMIT_S = 8.0  # for a name, a proxy, a connection and an answer together
@@ -48,7 +50,7 @@ def hub_name() -> str:
     return urlsplit(constants.ENDPOINT).netloc
 
 
-def load_from_hub(load, name: str, **options):
+def load_from_hub(load: Callable, name: str, **options: Any) -> Any:
     """`load(name, ...)` of transformers: from the disk where it lies there, else from the hub if that answers.
 
     Raises OSError at once where neither is so.

@@ -6,6 +6,7 @@ import logging
 import pickle
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,16 +23,16 @@ HARMLESS = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.
 class Inert:
     """Stands in for an unwanted object; takes anything and does nothing."""
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
         return super().__new__(cls)
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         pass
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return id(self)
 
 
@@ -90,7 +91,7 @@ def _read_pickle(path: Path) -> object:
             f"{path} is not plain tensors, it asks for {listed(refused)}; it is not opened, since such a file can "
             "run code: use a .safetensors version of it."
         )
-    stand_ins = [(type("Inert", (Inert,), {}), name) for name in foreign]
+    stand_ins: list = [(type("Inert", (Inert,), {}), name) for name in foreign]
     try:
         with torch.serialization.safe_globals(stand_ins) if stand_ins else nullcontext():
             try:

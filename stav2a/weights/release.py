@@ -174,7 +174,7 @@ def load_cavp(file: str | Path, dtype: torch.dtype | None = None) -> CAVPVideoEn
     return load_strict(lambda: CAVPVideoEncoder(**config), state, "video_encoder", file, dtype)
 
 
-def _maker(kind, reader, states, part) -> Callable[[], nn.Module]:
+def _maker(kind: Callable, reader: Callable, states: Mapping, part: str) -> Callable[[], nn.Module]:
     config = reader(shapes.shapes_of(states[part]))
     return lambda: kind(**config)
 

@@ -6,7 +6,9 @@ fine-tuned on videos, and opens as one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from stav2a.condition.hub_video import HubVideoEncoder
 
@@ -17,7 +19,9 @@ from .sources import VISION
 INSIDE = ("clip", "siglip", "xclip")  # models whose vision side is taken
 
 
-def video_encoder(name: str, layers=(), levels=(), project_dim: int | None = None) -> HubVideoEncoder:
+def video_encoder(
+    name: str, layers: Sequence[int] = (), levels: Sequence[int] = (), project_dim: int | None = None
+) -> HubVideoEncoder:
     """The pretrained encoder of a name in `VISION`, a repository of the hub, or a folder in transformers' form.
 
     layers, levels, project_dim: as of `HubVideoEncoder`. Raises `WeightsError` with what is missing and how to get it.
@@ -27,7 +31,12 @@ def video_encoder(name: str, layers=(), levels=(), project_dim: int | None = Non
     try:
         config, preprocessing = load_from_hub(_config, source), load_from_hub(_preprocessing, source)
         architecture = _architecture(config)
-        values = {"source": source, "layers": tuple(layers), "levels": tuple(levels), "project_dim": project_dim}
+        values: dict[str, Any] = {
+            "source": source,
+            "layers": tuple(layers),
+            "levels": tuple(levels),
+            "project_dim": project_dim,
+        }
         for key, given in (("mean", "image_mean"), ("std", "image_std")):
             if preprocessing.get(given):
                 values[key] = tuple(preprocessing[given])
@@ -44,7 +53,13 @@ def video_encoder(name: str, layers=(), levels=(), project_dim: int | None = Non
     return encoder.eval()
 
 
-def untrained(name: str, layers=(), levels=(), project_dim: int | None = None, **narrow) -> HubVideoEncoder:
+def untrained(
+    name: str,
+    layers: Sequence[int] = (),
+    levels: Sequence[int] = (),
+    project_dim: int | None = None,
+    **narrow: Any,
+) -> HubVideoEncoder:
     """The architecture of a name in `VISION` with random weights; `narrow`: fields of it with other values."""
     if name not in VISION:
         raise WeightsError(f"The architecture of {name} is not known here; known are {', '.join(VISION)}.")
@@ -55,13 +70,13 @@ def untrained(name: str, layers=(), levels=(), project_dim: int | None = None, *
     ).eval()
 
 
-def _config(name: str, **options):
+def _config(name: str, **options: Any) -> Any:
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(name, **options)
 
 
-def _preprocessing(name: str, **options) -> dict:
+def _preprocessing(name: str, **options: Any) -> dict:
     """How a repository normalises pixels; empty where it does not say."""
     import json
 
@@ -74,7 +89,7 @@ def _preprocessing(name: str, **options) -> dict:
     return {}
 
 
-def _architecture(config) -> dict:
+def _architecture(config: Any) -> dict:
     """Transformers' configuration without what only its other half needs."""
     projection = getattr(config, "projection_dim", None)
     if config.model_type in INSIDE:
@@ -86,7 +101,7 @@ def _architecture(config) -> dict:
     return values
 
 
-def _fill(encoder: HubVideoEncoder, config, source: str) -> None:
+def _fill(encoder: HubVideoEncoder, config: Any, source: str) -> None:
     """The pretrained weights into an untrained encoder; nothing may be missing."""
     from transformers import AutoModel, CLIPVisionModelWithProjection
     from transformers.utils import logging

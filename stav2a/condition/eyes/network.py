@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -49,7 +49,8 @@ class ImageNetEyes:
         if name not in SIZES:
             raise ValueError(f"There are no eyes named {name!r}; there are {', '.join(SIZES)}.")
         self.name, self.size, self.device = name, SIZES[name], torch.device(device)
-        self.network = load_network(name).to(self.device, memory_format=torch.channels_last)
+        network: Any = load_network(name)  # torch's stubs lack the memory format of a module
+        self.network = network.to(self.device, memory_format=torch.channels_last)
 
     def __call__(
         self,
@@ -104,7 +105,9 @@ def weights_file(name: str) -> Path:
     """The checkpoint inside the pip package; `EyesMissing` where it is not installed."""
     if (sentence := unavailable(name)) is not None:
         raise EyesMissing(sentence)
-    (folder,) = find_spec(_package(name)).submodule_search_locations
+    spec = find_spec(_package(name))
+    assert spec is not None and spec.submodule_search_locations
+    (folder,) = spec.submodule_search_locations
     return next(Path(folder).glob("models/*.pth"))
 
 
@@ -158,6 +161,7 @@ def folded(network: nn.Module) -> nn.Module:
         before = None
         for name, part in list(owner.named_children()):
             if isinstance(part, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+                assert part.running_mean is not None and part.running_var is not None
                 before.weight, before.bias = fuse_conv_bn_weights(
                     before.weight, before.bias, part.running_mean, part.running_var, part.eps, part.weight, part.bias
                 )

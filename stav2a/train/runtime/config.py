@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import yaml
 
 from stav2a.assets import shipped
 from stav2a.models.precision import has_bf16
-from stav2a.presets import NAMES, NARROW, TIMELINES
+from stav2a.presets import NAMES, NARROW, timeline_of
 from stav2a.timeline import Timeline
 from stav2a.train.runtime.options import nearest
 
@@ -115,8 +115,7 @@ class TrainConfig:
     @property
     def timeline(self) -> Timeline:
         """Rates and lengths of `model`, with pictures of `frame_size` where that is set."""
-        own = TIMELINES[self.model]
-        return replace(own, frame_size=self.frame_size) if self.frame_size else own
+        return timeline_of(self.model, frame_size=self.frame_size or None)
 
     @property
     def precision(self) -> str:

@@ -33,7 +33,7 @@ def card(pipeline: Any, notes: str = "") -> str:
     if base := facts.get("base"):
         about += ["", f"What is not in this folder lies in `{base['model']}`, which must be there to open it."]
     licences = facts.get("licences") or {}
-    defaults = ", ".join(f"{name} {value}" for name, value in pipeline.defaults.items() if value != "")
+    defaults = ", ".join(f"{name} {value}" for name, value in pipeline.config.defaults.items())
     lines = [
         HEADER.format(licence=facts.get("licence", "apache-2.0")),
         "# STA-V2A" + (f" ({facts['model']})" if facts.get("model") else ""),

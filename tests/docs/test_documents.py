@@ -105,3 +105,10 @@ def test_release_files_tell_the_version_of_the_package():
     assert citation["version"] == stav2a.__version__
     assert len(citation["references"]) == 4
     assert f"## {stav2a.__version__}" in text_of(ROOT / "CHANGELOG.md")
+
+
+def test_every_room_is_in_the_table_of_rooms():
+    table = section(ROOT / "CONTRIBUTING.md", "where-things-live")
+    rooms = [path.name + "/" for path in (ROOT / "stav2a").iterdir() if (path / "__init__.py").is_file()]
+    rooms += [path.name for path in (ROOT / "stav2a").glob("[!_]*.py")]
+    assert not [room for room in rooms if f"`{room}`" not in table]

@@ -81,7 +81,7 @@ def design_of(given: argparse.Namespace) -> Design:
 
 
 def check_size(collection: Collection, design: Design) -> None:
-    """Refuse a screen that nobody can rate, and pairs of nothing."""
+    """Refuse a screen with too many sounds to rate, and pairs without sounds."""
     sounds = max(len(trial.presented) for trial in collection.plan(design)) if _pairs(collection, design) else 0
     if sounds == 0:
         raise InputError("AB and ABX compare pairs: at least two systems, or one and an original, are needed.")

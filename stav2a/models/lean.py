@@ -7,7 +7,7 @@ U-Net that no system trains in one folder beside them.
     assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ (its own tensors), system/
 
 `provenance.base` in model_index.json says where the rest lies, and digests of the weights that a system was trained on:
-with latents of another encoder its sounds would be something else, which nobody would see. A VAE's decoder may improve.
+with latents of another encoder its sounds would be wrong without an error. A VAE's decoder may improve.
 A system with a video encoder of its own has it, and its local features, in its folder.
 """
 
@@ -46,7 +46,7 @@ def write_lean(
 ) -> Path:
     """Write a pipeline of a system without what the checkpoint `base` (name, or path from `folder`) holds.
 
-    shared: beginnings of names in the U-Net that lie in `../shared/unet`, written by whoever comes first; the others
+    shared: beginnings of names in the U-Net that lie in `../shared/unet`, written by the first system; the others
     must agree with them. half: fp16. notes: Markdown for the model card.
     """
     from stav2a.models.card import card
@@ -95,7 +95,7 @@ def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
     for part, wanted in base.get("files", {}).items():
         if digest(weights_of(source, part), TRAINED_ON.get(part, ("",))) != wanted:
             raise WeightsError(
-                f"{folder.name} was trained on another {part} than that of {source.name}; train or fetch it anew."
+                f"{folder.name} was trained on another {part} than that of {source.name}; train or fetch it again."
             )
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     found = {}

@@ -221,7 +221,7 @@ class Jobs:
 
 
 async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:
-    """The job each time it may have changed, and once more when it has ended."""
+    """The job each time it may have changed, and a last time when it has ended."""
     while not job.done:
         yield job
         await asyncio.sleep(every_s)

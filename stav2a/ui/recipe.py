@@ -43,7 +43,7 @@ class Recipe:
         return clip, settings, given[end:]
 
     def filled(self, clip: Path, settings: Settings) -> dict:
-        """The form as it was when a job with these settings began; without the clip where that was swept.
+        """The form of a job with these settings, as it began; without the clip where that was swept.
 
         Not for an event that yields more than once: the browser makes its second update out of the first in place,
         and with it changes the clip's value into something that cannot be sent back.

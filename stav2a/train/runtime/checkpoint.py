@@ -99,14 +99,14 @@ def restore(checkpoint: Path, module: nn.Module, optimizers: dict, ema: EMA) -> 
     """Put weights, optimisers and the average back; return the run's state. `InputError` where they do not fit."""
     for file in ("model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"):
         if not (checkpoint / file).is_file():
-            raise InputError(f"{checkpoint} is incomplete: {file} is missing; remove the folder to start anew.")
+            raise InputError(f"{checkpoint} is incomplete: {file} is missing; remove the folder to start over.")
     weights, wanted = load_file(checkpoint / "model.safetensors"), EMA._tracked(module)
     differing = sorted(set(wanted) ^ set(weights))
     differing += [name for name in wanted if name in weights and wanted[name].shape != weights[name].shape]
     if differing:
         raise InputError(
             f"{checkpoint} holds a model of another size or kind ({differing[0]} and {len(differing) - 1} more do "
-            "not match): choose another `out`, or remove the folder to start anew."
+            "not match): choose another `out`, or remove the folder to start over."
         )
     load_weights(module, weights)
     averages = load_file(checkpoint / "ema.safetensors")

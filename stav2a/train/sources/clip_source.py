@@ -7,7 +7,7 @@ same in every process and order, so that a stopped run goes on exactly.
 | options             | training split                             | validation split |
 | ------------------- | ------------------------------------------ | ---------------- |
 | (none)              | FoleyWorld, each clip when it is needed    | FoleyWorld       |
-| `cache` (a folder)  | pictures of `data cache`, sound mixed anew | FoleyWorld       |
+| `cache` (a folder)  | pictures of `data cache`, other sound      | FoleyWorld       |
 | `shards` (a folder) | clips of `data prepare`                    | the same         |
 """
 

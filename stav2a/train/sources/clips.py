@@ -31,7 +31,7 @@ class CachedClips:
     """Sample `i` -> a clip of the cache and the frame its stretch starts at; a `ClipSource`.
 
     Each pass over the cache takes the clips in another order and each stretch at another place. Pictures come
-    from the disk; sound is mixed anew, so that one picture is heard with many recordings.
+    from the disk; sound is mixed again for every sample, so that one picture goes with many recordings.
     `limit`: use the first clips only. `bank`, `sprites`: of the world that the clips were rendered from.
     """
 

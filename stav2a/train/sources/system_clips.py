@@ -1,4 +1,4 @@
-"""Clips rendered beforehand as a system's samples: what it sees in each is computed once, its sound mixed anew."""
+"""Clips rendered beforehand as a system's samples: features are computed once, sound is mixed for every sample."""
 
 from __future__ import annotations
 

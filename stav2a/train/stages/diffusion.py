@@ -316,7 +316,7 @@ class V2AStage(T2AStage):
 
 
 def attention(device: torch.device) -> AbstractContextManager:
-    """On processors the fused attention's way back takes two to three times as long as the plain one's for sequences
+    """On CPUs the backward pass of fused attention takes two to three times as long as the plain one's for sequences
     as short as these; on other devices torch chooses.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

@@ -30,7 +30,7 @@ class OnsetOptions(ClipOptions):
     heard_clips: int = 64  # validation clips for the onset F1
     freeze_encoder: bool = False  # the video encoder stays as it is
     frozen_stages: int = 0  # as in mmaction: 1 keeps its stem and first level, a third less time a step; 2 the next too
-    fine_tune: bool = False  # go on from the local features in `parts`; false: they start anew
+    fine_tune: bool = False  # continue from the local features in `parts`; false: start new ones
     beside: float = 0.0  # chance that a clip shares its picture with another one, whose onsets count too
     least_crop: float | None = None  # clips are cropped to this share of each side or more: a cache may be larger
 

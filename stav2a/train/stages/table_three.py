@@ -33,7 +33,7 @@ from stav2a.train.stages.onset import awakened
 class VariedOptions(V2AOptions):
     onset: bool = True
     global_tokens: bool = True
-    fine_tune: bool = False  # go on from the ControlNet and the pooling in `parts`; false: start anew from the U-Net
+    fine_tune: bool = False  # continue from ControlNet and pooling in `parts`; false: start from the U-Net
 
 
 class VariedV2A(V2AStage):
@@ -58,7 +58,7 @@ class VariedV2A(V2AStage):
             self.controlnet = TemporalControlNet.from_unet(self.unet, conditioning_channels=channels)
         if self.options.fine_tune:
             if not self.options.onset:
-                raise ValueError("options.fine_tune goes on from a ControlNet that learnt with onset=true; choose one.")
+                raise ValueError("options.fine_tune continues a ControlNet trained with onset=true; choose one.")
             self.controlnet = trained(config.parts, "controlnet").train()
             self.attentive_pool = trained(config.parts, "attentive_pool").train()
             if self.eye_pool is not None and (Path(config.parts) / "eye_pool").is_dir():
@@ -76,5 +76,5 @@ class VariedV2A(V2AStage):
         super().export(folder)
         if not self.options.onset:
             note_default(folder, "onset_threshold", 1.1)  # an untaught head predicts no onsets
-        # sampled as it was trained: pooling that learnt nothing must not speak
+        # sampled as it was trained: untrained pooling is left out
         note_default(folder, "use_global_tokens", self.options.global_tokens)

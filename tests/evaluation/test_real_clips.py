@@ -121,9 +121,13 @@ def test_two_models_on_two_clips_from_the_command_line(tmp_path, capsys):
     for name in ("a.mp4", "b.mp4"):
         make(tmp_path / name)
     make(tmp_path / "silent.mp4", sound=False)
-    (tmp_path / "manifest.csv").write_text("file,category,kind\na.mp4,impact/discrete,flashes\nb.mp4,,\n")
+    (tmp_path / "manifest.csv").write_text("file,category,kind,split\na.mp4,impact/discrete,flashes,train\nb.mp4,,,\n")
     assert main(["real-clips", str(tmp_path), "--model", "tiny", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert rows[f"tiny: {F1}"]["n"] == 2 and {"chance", "p", "ci95"} <= set(rows[f"shuffled videos: {F1}"])
+    assert main(["real-clips", str(tmp_path), "--model", "tiny"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.count("|") for line in told] == [8] * 5  # head, rule, and three predictors on all clips
+    assert told[2].startswith("| tiny | 2 | ") and "optical flow | 2" in told[4]
     assert main(["real-clips", str(tmp_path), "--model", "tiny", "--split", "val"]) == 2
     assert "at least 2" in capsys.readouterr().err

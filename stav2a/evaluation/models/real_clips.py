@@ -67,12 +67,12 @@ def real_clips(pipe, folder: str | Path) -> dict[str, dict]:
 def read_clips(pipes: dict[str, object], folder: str | Path, split: str | None = None) -> Iterator[RealClip]:
     """The clips of a folder that have sound, in the order of their names, as each of `pipes` sees them.
 
-    split: only the clips of this split of the folder's `manifest.csv`.
+    split: only the clips of this split, and those that the folder's `manifest.csv` gives none.
     """
     labels = labels_of(folder)
     for path in sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
         label = labels.get(path.name)
-        if split is not None and (label is None or label.split != split):
+        if split is not None and label is not None and label.split not in ("", split):
             continue
         clip = seen_and_heard(pipes, path, label)
         if clip is not None:

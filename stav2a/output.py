@@ -1,26 +1,33 @@
-"""What the pipeline hands out: progress, what the video says, and the finished sound."""
+"""What the pipeline hands out: progress, what the video says, and the finished sound. Importing it takes no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of the work: `stage` is video, text, denoise or decode; `latents` while denoising."""
+    """How far the work is: `step` of `total` of a stage; `latents`, Tensor[K, C, T, F], while denoising.
+
+    Stages of the pipeline are video, text, denoise and decode. Around it come load, read, wait (for the device), mux,
+    measure, figure and bundle; the page adds record.
+    """
 
     stage: str
-    step: int
-    total: int
+    step: int = 0
+    total: int = 1
     latents: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class OnsetPrediction:
-    """Onset probability per latent step, float32 [T], and the picked times in seconds."""
+    """Onset probability per latent frame, float32 [T], and the picked times in seconds."""
 
     curve: np.ndarray
     onsets_s: list[float]
@@ -50,8 +57,9 @@ class VideoFeatures:
 class STAV2AOutput:
     """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
 
-    dtype: what the networks computed in. layout, predicted_layout: float32 [rows, bands], the audio layout that was
-    followed, and the predicted one, where the system has such a thing (TiVA).
+    index: which of the requests it answers. dtype: what the networks computed in. layout, predicted_layout: float32
+    [rows, bands], the audio layout that was followed, and the predicted one, where the system has such a thing (TiVA).
+    seconds: by stage; requests that shared a pass of the network share its time.
     """
 
     waveforms: np.ndarray
@@ -66,3 +74,5 @@ class STAV2AOutput:
     dtype: str = "float32"
     layout: np.ndarray | None = None
     predicted_layout: np.ndarray | None = None
+    index: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)

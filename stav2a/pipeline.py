@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from copy import copy
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,28 +19,27 @@ from stav2a.condition import eyes, text
 from stav2a.condition.chunks import in_chunks
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.condition.onset import onset_probability, pick_onsets
-from stav2a.denoise.batch_guidance import BatchGuidance
-from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.conditions import Conditions, concatenated
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
-from stav2a.models.checkpoints import checkpoint_folder
 from stav2a.models.defaults import DEFAULTS
-from stav2a.models.lean import base_of, open_lean
+from stav2a.models.pretrained import Pretrained
 from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, VideoFeatures
+from stav2a.request import Dials, Prepared, Request, passes
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
 from stav2a.sound.vocoder import vocode
+from stav2a.stopwatch import Stopwatch
 from stav2a.systems.base import Steering, System
 from stav2a.systems.sta_v2a import STAV2A
 from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
 
-HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
-UPLOAD_OPTIONS = ("repo_id", "token", "private", "commit_message", "create_pr")
 VIDEO_HALO = 24  # frames of context on either side of a chunk of video; the compact encoder sees 23
-DECODE_HALO = 8  # latent steps of context on either side of a chunk of sound
+DECODE_HALO = 8  # latent frames of context on either side of a chunk of sound
+BATCH_SIZE = 8  # takes in one pass of the network, where more are asked for; guidance doubles or triples them
 
 
-class STAV2APipeline(DiffusionPipeline):
+class STAV2APipeline(Pretrained, DiffusionPipeline):
     """Video-to-audio with semantic and temporal alignment (STA-V2A).
 
     `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults, `provenance` what
@@ -123,73 +121,20 @@ class STAV2APipeline(DiffusionPipeline):
         return control is not None and control.config.conditioning_channels > self.local_features.config.local_dim
 
     @property
-    def way(self) -> System:
-        """How frames and caption become conditions."""
+    def conditioner(self) -> System:
+        """What makes conditions of features and caption: the checkpoint's `system`, or STA-V2A's own parts."""
         if self.system is not None:
             return self.system
         step_s = self.timeline.step_s if self.has_onset_channel else None
         return STAV2A(self.attentive_pool, step_s, self.eye_pool)
 
-    @classmethod
-    def from_pretrained(cls, name: str | Path = "compact", **options) -> STAV2APipeline:
-        """Open "compact", "paper", "tiny", a system by its name, a folder, or a repository of the hub.
-
-        "paper" is fetched and converted on first use (`python -m stav2a weights`). A folder without a text
-        encoder (the built-in one) takes MiniLM from its pip package, or the hub. `options` are diffusers':
-        `dtype` (fp32 unless given), `revision`, `token`, `local_files_only`, ….
-        """
-        if name == "tiny":
-            from stav2a.models.tiny import tiny_components
-
-            pipe, dtype = cls(**tiny_components()), options.get("dtype", options.get("torch_dtype"))
-            for part in pipe.components.values():
-                if dtype is not None and isinstance(part, torch.nn.Module):
-                    torch.nn.Module.to(part, dtype)  # diffusers' own warns of parts to be kept in fp32, of none
-            return pipe
-        if not {"dtype", "torch_dtype"} & set(options):
-            options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
-        folder = checkpoint_folder(name, cls, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
-        if (base := base_of(folder)) is not None:
-            dtype = options.get("dtype", options.get("torch_dtype"))
-            options = {**open_lean(folder, base, dtype), **options}
-        if options.get("variant") is None:  # the libraries fill what is missing with noise
-            from stav2a.weights.check import check_folder
-
-            check_folder(folder, skip=options)
-        if not (folder / "text_encoder").is_dir() and "text_encoder" not in options:
-            tokenizer, text_encoder = text.load_minilm()
-            options.setdefault("tokenizer", tokenizer)
-            options.setdefault("text_encoder", text_encoder)
-        return super().from_pretrained(str(folder), **options)
-
-    def save_pretrained(self, save_directory: str | Path, *args, push_to_hub: bool = False, **options) -> None:
-        """A folder of safetensors and its model card, which `from_pretrained` opens; a written card is kept."""
-        from stav2a.models.card import upload, write_card
-
-        hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
-        whole = {key: value for key, value in self.config.provenance.items() if key != "base"}  # it leans on no other
-        self.register_to_config(provenance=whole)
-        super().save_pretrained(save_directory, *args, **options)
-        write_card(self, save_directory)
-        if push_to_hub:
-            upload(save_directory, hub.pop("repo_id", Path(save_directory).name), **hub)
-
-    def push_to_hub(self, repo_id: str, **options) -> str:
-        """The same folder as a repository of the hub; returns its address. `options`: token, private, …."""
-        from tempfile import TemporaryDirectory
-
-        from stav2a.models.card import upload
-
-        hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
-        with TemporaryDirectory() as folder:
-            self.save_pretrained(folder, **options)
-            return upload(folder, repo_id, **hub)
-
     # ---- 1. frames -> features --------------------------------------------------------------------
 
     @torch.no_grad()
-    def encode_video(self, frames: np.ndarray | Tensor) -> VideoFeatures:
-        """frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size."""
+    def encode_video(self, frames: np.ndarray | Tensor | VideoFeatures) -> VideoFeatures:
+        """frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size; features pass through."""
+        if isinstance(frames, VideoFeatures):
+            return frames
         frames = torch.as_tensor(np.asarray(frames))
         if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
             raise ValueError(f"frames must be uint8 [T, H, W, 3], got {frames.dtype} {list(frames.shape)}")
@@ -211,8 +156,8 @@ class STAV2APipeline(DiffusionPipeline):
         curve = onset_probability(logits.float())[0, :steps].cpu().numpy()
         onsets_s = pick_onsets(curve, timeline.step_s, self.defaults["onset_threshold"])
         onset = OnsetPrediction(curve, onsets_s, timeline.step_s)
-        seen = self.look(frames, features[0, : len(frames)])[None]
-        layout = self.way.layout(seen)
+        seen = self.frame_features(frames, features[0, : len(frames)])[None]
+        layout = self.conditioner.layout(seen)
         layout = None if layout is None else layout[0].float().cpu().numpy()
         eyed = self.eye_features(frames)
         return VideoFeatures(features, local, onset, len(frames) / timeline.fps, seen, layout, eyed)
@@ -225,13 +170,13 @@ class STAV2APipeline(DiffusionPipeline):
         looked = eyes.shared_eyes(own.eyes, str(device))(frames, self.timeline.fps, own.looks_per_s)
         return looked.features[None].to(device, self.eye_pool.dtype)
 
-    def look(self, frames: Tensor, cavp_features: Tensor) -> Tensor:
-        """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T, C], a row a latent step."""
+    def frame_features(self, frames: Tensor, cavp_features: Tensor) -> Tensor:
+        """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T, C], a row a latent frame."""
         timeline = self.timeline
         place = torch.arange(len(frames))
 
         def seen(rows: Tensor) -> Tensor:
-            return self.way.look(frames[rows], cavp_features[rows], self.video_encoder)
+            return self.conditioner.look(frames[rows], cavp_features[rows], self.video_encoder)
 
         features = in_chunks(seen, place, timeline.video_frames, VIDEO_HALO, 1)
         if timeline.is_framewise:
@@ -242,46 +187,9 @@ class STAV2APipeline(DiffusionPipeline):
     def predict_onsets(self, frames: np.ndarray | Tensor) -> OnsetPrediction:
         return self.encode_video(frames).onset
 
-    def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
-        """`torch.compile` what a clip spends its time in, in place; the first clip of a length then takes minutes.
-
-        mode: torch's, such as "reduce-overhead", which runs the steps as CUDA graphs.
-        """
-        for part in (self.unet, self.controlnet, self.vae.decoder):
-            if part is not None:
-                part.compile(backend=backend, mode=mode)
-
     # ---- 2. features and caption -> conditions ----------------------------------------------------
 
-    @torch.no_grad()
-    def extract(
-        self,
-        frames: np.ndarray | Tensor | VideoFeatures,
-        prompt: str = "",
-        negative_prompt: str = "",
-        *,
-        onsets_s: Sequence[float] | None = None,
-        layout: np.ndarray | None = None,
-        use_control: bool = True,
-        use_onsets: bool = True,
-        use_global_tokens: bool | None = None,
-    ) -> Conditions:
-        """Everything that steers the denoising, a batch of one, padded to a length the U-Net can halve.
-
-        `onsets_s`: times that replace the predicted ones; `layout`: float32 [rows, bands] in place of the predicted
-        audio layout, where the system has one. The switches leave out the ControlNet, the onset curve or the global
-        tokens (rows of the paper's Table III).
-        """
-        if use_global_tokens is None:
-            use_global_tokens = self.defaults["use_global_tokens"]
-        video = frames if isinstance(frames, VideoFeatures) else self.encode_video(frames)
-        prompt = self.caption(video, prompt)
-        steering = Steering(onsets_s, layout, use_control, use_onsets, use_global_tokens)
-        length = self.padded_length(video)
-        conditions = self.way.conditions(video, self.words(prompt, negative_prompt), length, steering)
-        return conditions.to(self._execution_device, self.unet.dtype)
-
-    def words(self, prompt: str, negative_prompt: str = "") -> Conditions:
+    def encode_prompt(self, prompt: str, negative_prompt: str = "") -> Conditions:
         """The captions alone, a batch of one."""
         captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
@@ -289,89 +197,76 @@ class STAV2APipeline(DiffusionPipeline):
             return Conditions(tokens[:1], mask[:1], torch.zeros_like(tokens[:1]), mask[:1])
         return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
 
-    def caption(self, video: VideoFeatures, prompt: str = "") -> str:
-        """The caption that the system makes of a prompt; TA-V2A finds one where there is none."""
-        return self.way.caption(prompt, video, self.embed)
-
     @torch.no_grad()
     def embed(self, captions: Sequence[str]) -> Tensor:
         """The mean of each caption's tokens: Tensor[N, D]."""
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
         return Conditions(tokens, mask, tokens, mask).pooled_text()
 
-    def padded_length(self, video: VideoFeatures) -> int:
-        """Latent steps of a clip, up to the next length that the U-Net can halve."""
-        return -(-video.local_features.shape[1] // self.latent_multiple) * self.latent_multiple
+    def caption(self, video: VideoFeatures, prompt: str = "") -> str:
+        """The caption that the system makes of a prompt; TA-V2A finds one where there is none."""
+        return self.conditioner.caption(prompt, video, self.embed)
 
-    @property
-    def latent_multiple(self) -> int:
-        """Latent lengths must be a multiple of this: the U-Net halves them at every level but the last."""
-        return 2 ** (len(self.unet.config.block_out_channels) - 1)
+    @torch.no_grad()
+    def conditions(
+        self, video: VideoFeatures, text_tokens: Conditions, dials: Dials, own: Mapping | None = None
+    ) -> Conditions:
+        """All that steers the denoising, a batch of one, padded to a length the U-Net can halve.
+
+        own: the defaults it is sampled with, the checkpoint's unless given; they hold the switches of an ablation.
+        """
+        own = own or self.defaults
+        switches = (own["use_control"], own["use_onsets"], own["use_global_tokens"])
+        steering = Steering(dials.onsets_s, dials.layout, *switches)
+        made = self.conditioner.conditions(video, text_tokens, self.padded_length(video), steering)
+        return made.to(self._execution_device, self.unet.dtype)
+
+    def padded_length(self, video: VideoFeatures) -> int:
+        """Latent frames of a clip, up to the next length that the U-Net can halve at every level but the last."""
+        multiple = 2 ** (len(self.unet.config.block_out_channels) - 1)
+        return -(-video.local_features.shape[1] // multiple) * multiple
 
     # ---- 3. noise -> latents ----------------------------------------------------------------------
 
     @torch.no_grad()
-    def denoise(
-        self,
-        conditions: Conditions,
-        *,
-        length: int,
-        seeds: Sequence[int],
-        steps: int | None = None,
-        guidance: Guidance | None = None,
-        sampler: str | None = None,
-        timestep_power: float | None = None,
-    ) -> Iterator[Tensor]:
-        """Yield latents Tensor[K, C, T, F] after each step, one item a seed; noise is drawn on the CPU.
+    def denoise(self, group: Sequence[Prepared], on_step: Callable | None = None) -> Iterator[Tensor]:
+        """Yield latents Tensor[K, C, T, F] after each step, one item a take; noise is drawn on the CPU.
 
-        `conditions` hold one item for all seeds, or one for each.
+        group: requests of one `pass_key`. on_step: see `stav2a.denoise.sample.denoise`.
         """
-        timeline = self.timeline
-        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        first, timeline = group[0], self.timeline
+        generators = [generator for item in group for generator in item.generators]
+        length = self.padded_length(first.video)
         shape = (timeline.latent_channels, length, timeline.latent_bins)
         noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
         yield from denoise(
             self.unet,
             self.controlnet,
-            make_sampler(sampler or self.defaults["sampler"], self.scheduler),
+            make_sampler(first.sampler, self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
-            conditions.repeat(len(seeds) // len(conditions)),
-            guidance or self.guidance(),
-            steps or self.defaults["steps"],
+            concatenated([item.conditions.repeat(item.takes) for item in group]),
+            self.guidance(group),
+            first.steps,
             self.defaults.get("window_steps") or timeline.latent_frames,
             generators,
-            timestep_power=self.defaults["timestep_power"] if timestep_power is None else timestep_power,
+            first.own["timestep_power"],
+            on_step,
         )
 
-    def guidance(
-        self,
-        text: float | None = None,
-        video: float | None = None,
-        control: float = 1.0,
-        scales: Sequence = (),
-        guided_share: float | None = None,
-        rescale: float | None = None,
-        negative: float | None = None,
-        alignment: float | None = None,
-    ) -> Guidance:
-        """The dials, the checkpoint's own where None.
-
-        `scales` gives every item of a batch its text guidance.
-        `negative`, the negative caption's own scale, and `alignment` are dials of TA-V2A alone.
-        """
-        own = self.defaults
-        dials = {
-            "text": own["guidance_scale"] if text is None else text,
-            "video": own["video_guidance_scale"] if video is None else video,
-            "control": control,
-            "mask_control": own["mask_control"],
-            "guided_share": own["guided_share"] if guided_share is None else guided_share,
-            "rescale": own["guidance_rescale"] if rescale is None else rescale,
-        }
-        if scales:
-            scales = tuple(own["guidance_scale"] if s is None else s for s in scales)
-        made = BatchGuidance(**dials, scales=scales) if scales else Guidance(**dials)
-        return self.way.guidance(made, self.scheduler, negative, alignment)
+    def guidance(self, group: Sequence[Prepared]) -> Guidance:
+        """The guidance of a pass; the text's scale is each request's own."""
+        first, dials = group[0], group[0].request.dials
+        scales = tuple(item.text_scale for item in group for _ in range(item.takes))
+        made = Guidance(
+            text=scales[0] if len(set(scales)) == 1 else scales,
+            video=first.video_scale,
+            control=dials.control_scale,
+            mask_control=first.own["mask_control"],
+            guided_share=first.own["guided_share"],
+            rescale=first.own["guidance_rescale"],
+        )
+        negative, alignment = dials.negative_guidance_scale, dials.alignment_guidance_scale
+        return self.conditioner.guidance(made, self.scheduler, negative, alignment)
 
     # ---- 4. latents -> mel -> waveform ------------------------------------------------------------
 
@@ -404,124 +299,172 @@ class STAV2APipeline(DiffusionPipeline):
     # ---- the whole way ----------------------------------------------------------------------------
 
     def stream(
+        self, requests: Sequence[Request], batch_size: int = BATCH_SIZE, on_step: Callable | None = None
+    ) -> Iterator[Progress | STAV2AOutput]:
+        """Yield progress after every step, and each result when it is ready. Closing the generator stops within a step.
+
+        Requests that differ only in clip, captions, onsets, seed and text guidance (see `Prepared.pass_key`) share a
+        pass of the network, up to `batch_size` takes of them; passes of few steps come first. `STAV2AOutput.index` says
+        which request a result belongs to.
+        """
+        groups = passes((yield from self.prepare(requests)), batch_size)
+        done, total = 0, sum(group[0].steps for group in groups)
+        for group in groups:
+            watch = Stopwatch()
+            yield Progress("denoise", done, total)
+            for step, latents in enumerate(watch.each("denoise", self.denoise(group, on_step)), done + 1):
+                yield Progress("denoise", step, total, latents)
+            done += group[0].steps
+            yield Progress("decode")
+            yield from self._decoded(group, latents, watch.seconds["denoise"])
+
+    def prepare(self, requests: Sequence[Request]) -> Generator[Progress, None, list[Prepared]]:
+        """Encode clips and captions, each once: yields progress and returns the requests as they are denoised."""
+        features, texts, prepared = {}, {}, []
+        for index, request in enumerate(requests):
+            watch, own = Stopwatch(), {**self.defaults, **request.defaults}
+            yield Progress("video", index, len(requests))
+            with watch.stage("video"):
+                if id(request.frames) not in features:
+                    features[id(request.frames)] = self.encode_video(request.frames)
+                video = features[id(request.frames)]
+            yield Progress("text", index, len(requests))
+            with watch.stage("text"):
+                captions = self.caption(video, request.dials.prompt), request.dials.negative_prompt
+                if captions not in texts:
+                    texts[captions] = self.encode_prompt(*captions)
+                conditions = self.conditions(video, texts[captions], request.dials, own)
+            prepared.append(Prepared(index, request, own, video, captions[0], conditions, watch.seconds))
+        return prepared
+
+    def _decoded(self, group: list[Prepared], latents: Tensor, denoise_s: float) -> Iterator[STAV2AOutput]:
+        """The results of a pass; on a CPU, where a batch is no faster, each when it is ready."""
+        takes = len(latents)
+        for items in [[item] for item in group] if latents.device.type == "cpu" else [group]:
+            watch, count = Stopwatch(), sum(item.takes for item in items)
+            with watch.stage("decode"):
+                waveforms, mels = self.decode(latents[:count])
+            latents = latents[count:]
+            for item in items:
+                seconds = {"denoise": denoise_s / takes, "decode": watch.seconds["decode"] / count}
+                seconds = {**item.seconds, **{stage: share * item.takes for stage, share in seconds.items()}}
+                yield self._output(item, waveforms[: item.takes], mels[: item.takes], seconds)
+                waveforms, mels = waveforms[item.takes :], mels[item.takes :]
+
+    def _output(self, item: Prepared, waveforms: np.ndarray, mels: np.ndarray, seconds: dict) -> STAV2AOutput:
+        """The result of one request from what was decoded for it, cut to the clip's length."""
+        video, dials, rate = item.video, item.request.dials, self.timeline.sample_rate
+        samples = round(video.duration_s * rate)
+        return STAV2AOutput(
+            waveforms=waveforms[:, :samples],
+            sample_rate=rate,
+            mels=mels[:, : -(-samples // self.timeline.hop_length)],
+            onset_curve=video.onset.curve,
+            predicted_onsets_s=video.onset.onsets_s,
+            onsets_s=list(video.onset.onsets_s if dials.onsets_s is None else dials.onsets_s),
+            seeds=[generator.initial_seed() for generator in item.generators],
+            duration_s=video.duration_s,
+            settings=item.settings(),
+            dtype=str(self.unet.dtype).removeprefix("torch."),
+            layout=video.layout if dials.layout is None else np.asarray(dials.layout, np.float32),
+            predicted_layout=video.layout,
+            index=item.index,
+            seconds=seconds,
+        )
+
+    def __call__(
         self,
-        frames: np.ndarray | Tensor | VideoFeatures,
-        prompt: str = "",
-        negative_prompt: str = "",
+        frames: np.ndarray | Tensor | VideoFeatures | list,
+        prompt: str | list[str] = "",
+        negative_prompt: str | list[str] = "",
         *,
         num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
+        guidance_scale: float | list[float] | None = None,
         video_guidance_scale: float | None = None,
         negative_guidance_scale: float | None = None,
         alignment_guidance_scale: float | None = None,
         controlnet_conditioning_scale: float = 1.0,
         sampler: str | None = None,
-        seed: int = 0,
+        seed: int | list[int] = 0,
         takes: int = 1,
+        generator: torch.Generator | list[torch.Generator] | None = None,
         onsets_s: Sequence[float] | None = None,
         layout: np.ndarray | None = None,
-        use_control: bool = True,
-        use_onsets: bool = True,
+        use_control: bool | None = None,
+        use_onsets: bool | None = None,
         use_global_tokens: bool | None = None,
         mode: str | None = None,
-    ) -> Iterator[Progress | STAV2AOutput]:
-        """Yield progress after every step, and the result last. Closing the generator stops within a step.
+        callback_on_step_end: Callable | None = None,
+        return_dict: bool = True,
+    ) -> STAV2AOutput | list[STAV2AOutput] | tuple:
+        """`stream` to its end: the result of a clip, or a list of them where `frames` is a list of clips.
 
-        Take `k` uses the seed `seed + k`. `onsets_s` moves the hits where the model has an onset channel, `layout`
-        replaces the predicted audio layout where the system has one; the scales for the negative caption and for
-        alignment are of TA-V2A alone.
-        `mode="faithful"` samples as the authors' script does, whatever the checkpoint's own defaults are.
+        Args:
+            frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size, or features of `encode_video`; or a list
+                of these, with which prompts, guidance scales and seeds may be lists, too.
+            prompt: what should be heard.
+            negative_prompt: what should not be heard.
+            num_inference_steps: sampling steps; the checkpoint's own where None, as with all that follow.
+            guidance_scale: w of eq. 7, how closely the sound follows the caption.
+            video_guidance_scale: guidance by the picture alone; 1 is none.
+            negative_guidance_scale: of the negative caption (TA-V2A).
+            alignment_guidance_scale: γ, guidance by the alignment classifier (TA-V2A).
+            controlnet_conditioning_scale: how strongly the onsets time the sound.
+            sampler: a name of `stav2a.denoise.sample.SAMPLERS`.
+            seed: take k is drawn with the seed `seed + k`, on the CPU.
+            takes: sounds of one clip, K.
+            generator: in place of the seeds: one on the CPU, or one a take.
+            onsets_s: times in seconds that replace the predicted ones, where the model has an onset channel.
+            layout: float32 [rows, bands] in [0, 1] in place of the predicted audio layout (TiVA).
+            use_control, use_onsets, use_global_tokens: leave out the ControlNet, the onset curve or the global tokens
+                (rows of the paper's Table III).
+            mode: "faithful" samples as the authors' script does, whatever the checkpoint's own defaults are.
+            callback_on_step_end: called as `callback(pipe, step, timestep, {"latents": latents})` after every step; the
+                latents that it returns in a dict are gone on with.
+            return_dict: False returns the tuple (waveforms,) instead of an output.
         """
-        pipe = self.in_mode(mode)
-        defaults = pipe.defaults
-        steps = num_inference_steps or defaults["steps"]
-        pick = {
-            "guidance_scale": guidance_scale,
+        switches = {"use_control": use_control, "use_onsets": use_onsets, "use_global_tokens": use_global_tokens}
+        own = {name: value for name, value in switches.items() if value is not None}
+        shared = {
             "video_guidance_scale": video_guidance_scale,
+            "negative_guidance_scale": negative_guidance_scale,
+            "alignment_guidance_scale": alignment_guidance_scale,
+            "steps": num_inference_steps,
             "sampler": sampler,
-        }
-        chosen = {name: defaults[name] if value is None else value for name, value in pick.items()}
-        seeds = [seed + take for take in range(takes)]
-
-        yield Progress("video", 0, 1)
-        video = frames if isinstance(frames, VideoFeatures) else pipe.encode_video(frames)
-        yield Progress("text", 0, 1)
-        prompt = pipe.caption(video, prompt)
-        conditions = pipe.extract(
-            video,
-            prompt,
-            negative_prompt,
-            onsets_s=onsets_s,
-            layout=layout,
-            use_control=use_control,
-            use_onsets=use_onsets,
-            use_global_tokens=use_global_tokens,
-        )
-        length = pipe.padded_length(video)
-        guidance = pipe.guidance(
-            chosen["guidance_scale"],
-            chosen["video_guidance_scale"],
-            controlnet_conditioning_scale,
-            negative=negative_guidance_scale,
-            alignment=alignment_guidance_scale,
-        )
-        yield Progress("denoise", 0, steps)
-        latents = None
-        for step, latents in enumerate(
-            pipe.denoise(
-                conditions,
-                length=length,
-                seeds=seeds,
-                steps=steps,
-                guidance=guidance,
-                sampler=chosen["sampler"],
-            ),
-            1,
-        ):
-            yield Progress("denoise", step, steps, latents)
-        yield Progress("decode", 0, 1)
-        waveforms, mels = pipe.decode(latents)
-        used = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "num_inference_steps": steps,
-            "controlnet_conditioning_scale": controlnet_conditioning_scale,
-            "seed": seed,
             "takes": takes,
-            **chosen,
+            "control_scale": controlnet_conditioning_scale,
+            "onsets_s": onsets_s,
+            "layout": layout,
         }
-        yield pipe.output(video, waveforms, mels, onsets_s, seeds, used, layout)
+        each = {"prompt": prompt, "negative_prompt": negative_prompt, "guidance_scale": guidance_scale, "seed": seed}
+        clips = frames if isinstance(frames, list) else [frames]
+        requests = [
+            Request(clip, Dials(**shared, **{name: _of(value, k) for name, value in each.items()}), own, generator)
+            for k, clip in enumerate(clips)
+        ]
 
-    def output(
-        self,
-        video: VideoFeatures,
-        waveforms: np.ndarray,
-        mels: np.ndarray,
-        onsets_s: Sequence[float] | None,
-        seeds: list[int],
-        settings: dict,
-        layout: np.ndarray | None = None,
-    ) -> STAV2AOutput:
-        """The result of one clip from what was decoded for it, cut to the clip's length."""
-        samples = round(video.duration_s * self.timeline.sample_rate)
-        return STAV2AOutput(
-            waveforms=waveforms[:, :samples],
-            sample_rate=self.timeline.sample_rate,
-            mels=mels[:, : -(-samples // self.timeline.hop_length)],
-            onset_curve=video.onset.curve,
-            predicted_onsets_s=video.onset.onsets_s,
-            onsets_s=list(video.onset.onsets_s if onsets_s is None else onsets_s),
-            seeds=seeds,
-            duration_s=video.duration_s,
-            settings=settings,
-            dtype=str(self.unet.dtype).removeprefix("torch."),
-            layout=video.layout if layout is None else np.asarray(layout, np.float32),
-            predicted_layout=video.layout,
+        def on_step(step: int, timestep: Tensor, latents: Tensor) -> Tensor:
+            return (callback_on_step_end(self, step, timestep, {"latents": latents}) or {}).get("latents", latents)
+
+        stream = self.in_mode(mode).stream(requests, on_step=on_step if callback_on_step_end is not None else None)
+        found = sorted((item for item in stream if isinstance(item, STAV2AOutput)), key=lambda item: item.index)
+        result = found if isinstance(frames, list) else found[0]
+        return (
+            result
+            if return_dict
+            else ([item.waveforms for item in found] if isinstance(frames, list) else found[0].waveforms,)
         )
 
-    def __call__(self, frames, prompt: str = "", negative_prompt: str = "", **settings) -> STAV2AOutput:
-        """`stream` to its end."""
-        result = None
-        for result in self.stream(frames, prompt, negative_prompt, **settings):  # noqa: B007
-            pass
-        return result
+    def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
+        """`torch.compile` what a clip spends its time in, in place; the first clip of a length then takes minutes.
+
+        mode: torch's, such as "reduce-overhead", which runs the steps as CUDA graphs.
+        """
+        for part in (self.unet, self.controlnet, self.vae.decoder):
+            if part is not None:
+                part.compile(backend=backend, mode=mode)
+
+
+def _of(value, index: int):
+    """What a clip of a batch is given: its own item of a list, or what all share."""
+    return value[index] if isinstance(value, list) else value

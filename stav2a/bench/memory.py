@@ -11,6 +11,7 @@ import time
 import torch
 
 from stav2a.pipeline import STAV2APipeline
+from stav2a.request import Dials, Request
 from stav2a.weights.errors import WeightsError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -70,7 +71,7 @@ def measure(name: str, dtype_name: str) -> dict:
         size = pipe.timeline.frame_size
         frames = torch.zeros(pipe.timeline.video_frames, size, size, 3, dtype=torch.uint8)
         steps = {}
-        for item in pipe.stream(frames, "rain", num_inference_steps=2):
+        for item in pipe.stream([Request(frames, Dials(prompt="rain", steps=2))]):
             steps[getattr(item, "stage", "end"), getattr(item, "step", 0)] = time.process_time()
         row["step_s"] = round(steps["denoise", 2] - steps["denoise", 1], 3)
     row["peak_mb"] = peak_mb()

@@ -14,6 +14,7 @@ from stav2a.condition import text
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, guided
 from stav2a.media import mux, read_for_model
+from stav2a.request import Dials
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.vocoder import vocode
 
@@ -51,21 +52,15 @@ def whole_way(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]:
     now = clock()
     frames = read_for_model(clip, pipe.timeline)
     now = done("decode", now)
-    output, stage = None, None
+    output = pipe(frames.frames, CAPTION, **settings)
     names = {
         "video": "video features",
         "text": "text and conditions",
         "denoise": "denoise",
         "decode": "VAE and vocoder",
     }
-    for item in pipe.stream(frames.frames, CAPTION, **settings):
-        if not hasattr(item, "stage"):
-            output = item
-            break
-        if stage is not None and item.stage != stage:
-            now = done(names[stage], now)
-        stage = item.stage
-    now = done(names[stage], now)
+    stages |= {names[stage]: seconds for stage, seconds in output.seconds.items()}
+    now = clock()
     mux(clip, output.waveforms[0], output.sample_rate, out)
     done("mux", now)
     return stages
@@ -98,7 +93,7 @@ def inputs(pipe, seconds: float, batch: int = 1) -> tuple[np.ndarray, Conditions
     count = round(min(seconds, timeline.video_window_s) * timeline.fps)
     frames = np.random.default_rng(0).integers(0, 255, (count, timeline.frame_size, timeline.frame_size, 3), np.uint8)
     video = pipe.encode_video(frames)
-    conditions = pipe.extract(video, CAPTION).repeat(batch)
+    conditions = pipe.conditions(video, pipe.encode_prompt(CAPTION), Dials()).repeat(batch)
     shape = (batch, timeline.latent_channels, pipe.padded_length(video), timeline.latent_bins)
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(pipe.device, pipe.unet.dtype)
     return frames, conditions, latents

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 
-from stav2a.generation.result import rounded
+from stav2a.generation.onsets import find_onsets
 from stav2a.generation.settings import Settings
-from stav2a.media import InputError, probe, read_for_model
+from stav2a.media import InputError
 from stav2a.media.clip_files import collect, number, shown
 
 
@@ -50,21 +49,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def predict(engine, clip, settings: Settings) -> dict:
-    if not engine.has(settings.model):
-        probe(clip)  # an unusable file is refused before a model is loaded for it
-    pipeline = engine.pipeline(settings.model)
-    start = time.perf_counter()
-    read = read_for_model(clip, pipeline.timeline, settings.start_s, settings.length_s)
-    with engine.lock:
-        found = pipeline.predict_onsets(read.frames)
-    seconds = time.perf_counter() - start
+    *_, found = find_onsets(engine, clip, settings)
     return {
         "clip": str(clip),
-        "onsets_s": rounded(found.onsets_s),
-        "onset_curve": rounded(found.curve),
+        "onsets_s": found.onsets_s,
+        "onset_curve": found.curve,
         "step_s": found.step_s,
         "start_s": settings.start_s,
-        "duration_s": round(read.duration_s, 6),
-        "seconds": round(seconds, 4),
-        "rtf": round(seconds / read.duration_s, 4),
+        "duration_s": round(found.duration_s, 6),
+        "seconds": round(found.seconds, 4),
+        "rtf": round(found.seconds / found.duration_s, 4),
     }

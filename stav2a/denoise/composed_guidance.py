@@ -20,16 +20,11 @@ class ClassifierGuidance(Guidance):
     """`Guidance` with the term -γ β̄_t ∇ log P_φ(y | z_t, t, E_v) of eq. 11, β̄_t = √(1 - ᾱ_t) as in Diff-Foley.
 
     classifier: (latents, timesteps, features) -> logits Tensor[B] of "sound and picture belong together"
-    scales: text guidance of every item, in place of `text`
     """
 
-    scales: tuple[float, ...] = ()
     alignment: float = 0.0  # γ
     classifier: Callable | None = None
     scheduler: object = None
-
-    def text_scale(self, like: Tensor) -> Tensor | float:
-        return like.new_tensor(self.scales)[:, None, None, None] if self.scales else self.text
 
     def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
         if len(predictions) == 1:

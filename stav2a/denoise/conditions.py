@@ -43,6 +43,15 @@ class Conditions:
         """Each item `times` times in a row."""
         return self._map(lambda v: v.repeat_interleave(times, 0))
 
+    def shape_key(self, with_text: bool = False) -> tuple:
+        """Which parts are there, and which switches are on: equal for conditions that can stand in one batch.
+
+        with_text: the number of text tokens counts, too.
+        """
+        parts = [getattr(self, f.name) for f in fields(self)]
+        there = tuple(part if isinstance(part, bool) else part is not None for part in parts)
+        return (*there, self.text_tokens.shape[1], self.null_text_tokens.shape[1]) if with_text else there
+
     def window(self, start: int, stop: int) -> Conditions:
         """The part in time from latent step `start` to `stop`; text and tokens belong to the whole clip."""
 

@@ -6,7 +6,7 @@ overlapping windows and blends the predictions, so that neighbouring windows agr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,6 +54,8 @@ def set_steps(sampler, steps: int, device, power: float = 1.0) -> None:
 class Guidance:
     """The dials: text guidance w of eq. 7, video guidance (1: none of its own), strength of the control.
 
+    `text` is one scale, or one for each item of the batch.
+
     `rescale`: how far the guided prediction's deviation is brought back to that of the conditioned one (Lin et al.
     2024, eq. 15 and 16): scales above 1 make each step larger than what was learnt, and sounds too loud.
 
@@ -61,7 +63,7 @@ class Guidance:
     conditioned prediction alone, which costs half or a third (Kynkäänniemi et al. 2024, eq. 4 and 5).
     """
 
-    text: float = 3.0
+    text: float | tuple[float, ...] = 3.0
     video: float = 1.0
     control: float = 1.0
     mask_control: bool = True  # the authors let the ControlNet see text padding: False is faithful to them
@@ -69,8 +71,9 @@ class Guidance:
     rescale: float = 0.0
 
     def branch_count(self) -> int:
-        if self.text == self.video:  # the middle prediction cancels out, and at 1 the first one as well
-            return 1 if self.text == 1 else 2
+        scales = self.text if isinstance(self.text, tuple) else (self.text,)
+        if set(scales) == {self.video}:  # the middle prediction cancels out, and at 1 the first one as well
+            return 1 if self.video == 1 else 2
         return 2 if self.video == 1 else 3
 
     def branches(self, conditions: Conditions) -> list[Conditions]:
@@ -82,14 +85,19 @@ class Guidance:
         without = conditions.null_text()
         return [without if self.video == 1 else without.null_video(), conditions]
 
+    def text_scale(self, like: Tensor) -> Tensor | float:
+        """The scale of the text for predictions `like` Tensor[B, C, T, F]: a number, or Tensor[B, 1, 1, 1]."""
+        return like.new_tensor(self.text)[:, None, None, None] if isinstance(self.text, tuple) else self.text
+
     def combine(self, predictions: tuple[Tensor, ...]) -> Tensor:
+        """Each prediction is Tensor[B, C, T, F]."""
         if len(predictions) == 1:
             return predictions[0]
         if len(predictions) == 2:
             without, full = predictions
-            return without + self.text * (full - without)
+            return without + self.text_scale(full) * (full - without)
         nothing, video, full = predictions
-        return nothing + self.video * (video - nothing) + self.text * (full - video)
+        return nothing + self.video * (video - nothing) + self.text_scale(full) * (full - video)
 
     def rescaled(self, combined: Tensor, conditioned: Tensor) -> Tensor:
         """Tensor[B, C, T, F] both; each item has its own deviation."""
@@ -180,11 +188,12 @@ def denoise(
     window: int,
     generators: list[torch.Generator],
     timestep_power: float = 1.0,
+    on_step: Callable[[int, Tensor, Tensor], Tensor] | None = None,
 ) -> Iterator[Tensor]:
     """Yield the latents Tensor[B, C, T, F] after each step; they start as standard normal noise.
 
-    `window`: the most latent steps seen at once; `generators`: one an item, for samplers that add noise;
-    `timestep_power`: see `set_steps`.
+    `window`: the most latent frames seen at once; `generators`: one an item, for samplers that add noise;
+    `timestep_power`: see `set_steps`; `on_step`: (step from 0, timestep, latents) -> the latents to go on with.
     """
     set_steps(sampler, steps, latents.device, timestep_power)
     latents = latents * sampler.init_noise_sigma
@@ -207,4 +216,6 @@ def denoise(
             prediction = prediction / total
         extra = {"generator": generators} if takes_generator else {}
         latents = sampler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
+        if on_step is not None:
+            latents = on_step(step, timestep, latents)
         yield latents

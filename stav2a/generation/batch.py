@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stav2a.generation.engine import Engine
-from stav2a.generation.generate import Job, compute, read, stop_if, write
+from stav2a.generation.engine import Engine, out_of_memory
+from stav2a.generation.read import ClipInput, read
 from stav2a.generation.result import Result
 from stav2a.generation.settings import Settings
-from stav2a.generation.several import batch_key, compute_batch
+from stav2a.generation.write import write
 from stav2a.media import Cancelled, InputError, probe
+from stav2a.output import Progress, STAV2AOutput
 
 log = logging.getLogger(__name__)
 AHEAD = 2  # clips read before the model wants them, and clips waiting to be written
@@ -48,7 +49,7 @@ def run_batch(
     *,
     overwrite: bool = False,
     batch_size: int = 1,
-    progress: Callable[[Task, object], None] = lambda task, item: None,
+    progress: Callable[[Task, Progress], None] = lambda task, item: None,
 ) -> Iterator[Outcome]:
     """Yield an outcome for every task, in the order of completion. Closing the generator stops the work.
 
@@ -62,17 +63,14 @@ def run_batch(
     try:
         with ThreadPoolExecutor(1) as writer:
             try:
-                for group in _groups(engine, iter(ready.get, None), batch_size):
-                    if isinstance(group, Outcome):
-                        yield group
-                        continue
-                    for task, job, outcome in _computed(engine, group, progress):
-                        if isinstance(outcome, Outcome):
-                            yield outcome
+                for group in _groups(iter(ready.get, None), batch_size):
+                    for task, source, made in _made(engine, group, batch_size, progress):
+                        if isinstance(made, Outcome):
+                            yield made
                         else:
-                            writing.append(writer.submit(_write, engine, task, job, outcome, stop.is_set))
-                    while writing and (len(writing) > AHEAD * batch_size or writing[0].done()):
-                        yield writing.pop(0).result()
+                            writing.append(writer.submit(_write, engine, task, source, made, stop.is_set))
+                        while writing and (len(writing) > AHEAD * batch_size or writing[0].done()):
+                            yield writing.pop(0).result()
                 while writing:
                     yield writing.pop(0).result()
             except BaseException:
@@ -95,70 +93,70 @@ def _read_all(engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Q
             if record is not None:
                 ready.put(Outcome(task, record, skipped=True))
                 continue
-            outcome = _attempt(task, lambda: _read(engine, task, stop.is_set))  # noqa: B023
-            ready.put(outcome if isinstance(outcome, Outcome) else (task, outcome))
+            source = _attempt(task, lambda: _read(engine, task, stop.is_set))  # noqa: B023
+            ready.put(source if isinstance(source, Outcome) else (task, source))
     finally:
         ready.put(None)
 
 
-def _read(engine: Engine, task: Task, cancelled: Callable[[], bool]) -> Job:
-    job = Job(task.clip, task.settings.validated())
-    if not engine.has(task.settings.model):
+def _read(engine: Engine, task: Task, cancelled: Callable[[], bool]) -> ClipInput:
+    settings = task.settings.validated()
+    if not engine.has(settings.model):
         probe(task.clip, cancelled=cancelled)  # an unusable file is refused before a model is loaded for it
-    with job.timed("load"):
-        pipeline = engine.pipeline(task.settings.model)
-    read(job, pipeline, cancelled=cancelled)
-    return job
+    return read(task.clip, settings, engine.pipeline(settings.model), cancelled)
 
 
-def _groups(engine: Engine, items: Iterator, batch_size: int) -> Iterator[Outcome | list[tuple[Task, Job]]]:
-    """Outcomes as they come, clips in groups that can share a batch; few clips wait for others of their kind."""
-    waiting: dict[tuple, list[tuple[Task, Job]]] = {}
+def _groups(items: Iterator[Outcome | tuple[Task, ClipInput]], batch_size: int) -> Iterator[list]:
+    """Clips of one model, several batches at once, so that those of a length find each other; outcomes alone."""
+    waiting: dict[str, list] = {}
+    most = 1 if batch_size == 1 else 4 * batch_size
     for item in items:
         if isinstance(item, Outcome):
-            yield item
-            continue
-        key = None if batch_size == 1 else batch_key(item[1], engine.pipeline(item[0].settings.model))
-        if key is None:
             yield [item]
             continue
-        waiting.setdefault(key, []).append(item)
-        if len(waiting[key]) == batch_size:
-            yield waiting.pop(key)
-        elif sum(map(len, waiting.values())) >= 4 * batch_size:
-            yield waiting.pop(max(waiting, key=lambda k: len(waiting[k])))
+        waiting.setdefault(item[0].settings.model, []).append(item)
+        if sum(map(len, waiting.values())) >= most:
+            yield waiting.pop(max(waiting, key=lambda model: len(waiting[model])))
     yield from waiting.values()
 
 
-def _computed(engine: Engine, group: list[tuple[Task, Job]], progress: Callable) -> Iterator[tuple]:
-    """(task, job, output or `Outcome`) of each clip; if a batch fails, each of its clips is tried alone."""
+def _made(engine: Engine, group: list, batch_size: int, progress: Callable) -> Iterator[tuple]:
+    """(task, clip, output or `Outcome`) of each; what a batch leaves undone when it fails is tried one by one."""
+    if isinstance(group[0], Outcome):
+        yield group[0].task, None, group[0]
+        return
+    undone = dict(enumerate(group))
     if len(group) > 1:
         try:
-            outputs = compute_batch([job for _, job in group], engine)
+            for output in _outputs(engine, group, batch_size, progress):
+                yield *undone.pop(output.index), output
         except Exception as error:  # such as too little memory for so many at once
-            log.warning("A batch of %d clips failed (%s); they go one by one.", len(group), type(error).__name__)
-        else:
-            yield from ((task, job, output) for (task, job), output in zip(group, outputs, strict=True))
-            return
-    for task, job in group:
-        yield task, job, _attempt(task, lambda: _compute(engine, task, job, progress))  # noqa: B023
+            log.warning("A batch failed (%s); its clips go one by one.", type(error).__name__)
+    for task, source in undone.values():
+        yield task, source, _attempt(task, lambda: _alone(engine, task, source, progress))  # noqa: B023
 
 
-def _compute(engine: Engine, task: Task, job: Job, progress: Callable):
-    steps = compute(job, engine)
-    while True:
-        try:
-            progress(task, next(steps))
-        except StopIteration as end:
-            return end.value
+def _alone(engine: Engine, task: Task, source: ClipInput, progress: Callable) -> STAV2AOutput:
+    (output,) = _outputs(engine, [(task, source)], 1, progress)
+    return output
 
 
-def _write(engine: Engine, task: Task, job: Job, output, cancelled: Callable[[], bool]) -> Outcome:
+def _outputs(engine: Engine, group: list, batch_size: int, progress: Callable) -> Iterator[STAV2AOutput]:
+    pipeline = engine.pipeline(group[0][0].settings.model)
+    with engine.hold(pipeline.stream([source.request() for _, source in group], batch_size)) as items:
+        for item in items:
+            if isinstance(item, Progress):
+                progress(group[0][0], item)
+            else:
+                yield item
+
+
+def _write(
+    engine: Engine, task: Task, source: ClipInput, output: STAV2AOutput, cancelled: Callable[[], bool]
+) -> Outcome:
     def attempt() -> Outcome:
         timeline = engine.pipeline(task.settings.model).timeline
-        result = None
-        for result in write(job, output, timeline, task.out_dir, cancelled):  # noqa: B007
-            stop_if(cancelled)
+        *_, result = write(source, output, timeline, task.out_dir, cancelled)
         return Outcome(task, keep_record(task, result))
 
     return _attempt(task, attempt)
@@ -174,8 +172,8 @@ def _attempt(task: Task, work: Callable):
         return Outcome(task, error="Stopped.")
     except Exception as error:
         log.exception("clip %s", task.clip)
-        memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-        what = "There was not enough memory for this clip" if memory else f"This clip failed ({type(error).__name__})"
+        short = out_of_memory(error)
+        what = "There was not enough memory for this clip" if short else f"This clip failed ({type(error).__name__})"
         return Outcome(task, error=f"{what}.")
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing
+from typing import TypeVar
 
 from stav2a import systems
-from stav2a.media.limits import InputError
+from stav2a.media.limits import InputError, never, stop_if
 from stav2a.models.defaults import COMPACT, model_defaults
 from stav2a.models.precision import dtype_for
+from stav2a.output import Progress
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 
 class Engine:
-    """Pipelines by name on one device. Safe to use from many threads; hold `lock` while a pipeline works.
+    """Pipelines by name on one device. Safe to use from many threads; a pipeline works inside `hold`.
 
     dtype: of the networks, a word of `precision.CHOICES`; compiled: `torch.compile` them.
     """
@@ -81,19 +84,33 @@ class Engine:
         thread.start()
         return thread
 
-    @contextlib.contextmanager
-    def free_memory_on_failure(self) -> Iterator[None]:
-        """Give memory back when a run breaks off for want of it, so that the next one can start."""
-        try:
-            yield
-        except Exception as error:
-            if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-                gc.collect()
-                if self.device.startswith("cuda"):
-                    import torch
+    def hold(
+        self, work: Generator[Item], cancelled: Callable[[], bool] = never
+    ) -> AbstractContextManager[Iterator[Item | Progress]]:
+        """The items of `work`, which has the device to itself; they say "wait" until it is its turn.
 
-                    torch.cuda.empty_cache()
+            with engine.hold(pipeline.stream(requests), cancelled) as items:
+
+        Raises `Cancelled` within an item once `cancelled()` is true. Memory that failed work holds is given back, so
+        that the next one can start.
+        """
+        return closing(self._held(work, cancelled))
+
+    def _held(self, work: Generator[Item], cancelled: Callable[[], bool]) -> Iterator[Item | Progress]:
+        while not self.lock.acquire(timeout=0.1):
+            stop_if(cancelled)
+            yield Progress("wait")
+        try:
+            with closing(work):
+                for item in work:
+                    stop_if(cancelled)
+                    yield item
+        except Exception as error:
+            if out_of_memory(error):
+                free_memory()
             raise
+        finally:
+            self.lock.release()
 
     def _known(self, name: str) -> str | None:
         """Why a listed model cannot be used, or None. Strangers send names: none but the listed are looked at."""
@@ -136,6 +153,19 @@ def unavailable(name: str) -> str | None:
 
         return paper_unavailable("paper")
     return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """On the device or on the host."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _warm_measures() -> None:

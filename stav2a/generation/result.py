@@ -17,6 +17,7 @@ import numpy as np
 
 from stav2a.condition.eyes import Suggestion
 from stav2a.generation.settings import Settings
+from stav2a.media.limits import InputError
 
 STALE_S = 3600.0  # no run writes that long
 EDGES_S = 1.0  # shorter clips have no room for chance levels, which leave out 0.2 s at both ends
@@ -119,6 +120,13 @@ class Result:
             "start_s": self.settings.start_s,
         }
         return json.dumps(data, indent=1)
+
+
+def usable(waveform: np.ndarray) -> np.ndarray:
+    """The waveform; `InputError` where a model has answered extreme settings with no numbers."""
+    if not np.isfinite(waveform).all():
+        raise InputError("The model gave no usable sound with these settings; lower the guidance scale.")
+    return waveform
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -11,6 +12,16 @@ class InputError(ValueError):
 
 class Cancelled(Exception):
     """The person who started this work has stopped it."""
+
+
+def never() -> bool:
+    """The `cancelled` of work that nobody stops."""
+    return False
+
+
+def stop_if(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled
 
 
 @dataclass(frozen=True)

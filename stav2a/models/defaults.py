@@ -20,6 +20,8 @@ DEFAULTS = {
     "guidance_rescale": 0.0,  # towards the deviation of the conditioned prediction, which keeps levels
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
     "prompt_prefix": "",
+    "use_control": True,  # the ControlNet, the onset curve, the global tokens: rows of the paper's Table III
+    "use_onsets": True,
     "use_global_tokens": True,  # a model trained without them (row of Table III) is sampled without them
     "equaliser_rounds": 0,  # of vocoded sound towards its mel; a checkpoint with a small vocoder asks for its own
 }

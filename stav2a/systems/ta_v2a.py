@@ -110,7 +110,6 @@ class TAV2A(System):
             "mask_control": dials.mask_control,
             "guided_share": dials.guided_share,
             "rescale": dials.rescale,
-            "scales": getattr(dials, "scales", ()),
             "alignment": alignment or 0.0,
             "classifier": self.aligner,
             "scheduler": scheduler,

@@ -32,7 +32,7 @@ from stav2a.ui.shares import Room
 from stav2a.ui.widgets.figure_view import draw
 
 if TYPE_CHECKING:
-    from stav2a.generation.generate import Result
+    from stav2a.generation.result import Result
 
 log = logging.getLogger(__name__)
 

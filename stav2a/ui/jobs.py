@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import logging
 import math
 import re
@@ -19,7 +18,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+from stav2a.generation.engine import free_memory, out_of_memory
 from stav2a.media.limits import Cancelled, InputError
+from stav2a.output import Progress
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class Job:
             self.end()
 
     def _note(self, item) -> None:
-        if not hasattr(item, "stage"):
+        if not isinstance(item, Progress):
             self.outcome = item
             return
         if self.progress is None or self.progress.stage != item.stage:
@@ -243,15 +244,3 @@ def explain(error: BaseException) -> str:
         return NO_WEIGHTS
     log.error("a run failed", exc_info=error)
     return OUR_FAULT
-
-
-def out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-
-
-def free_memory() -> None:
-    gc.collect()
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -1,22 +1,26 @@
 """The jobs of the page, as iterators of progress whose last item is the outcome.
 
 On a Space with a shared GPU the functions at the end run in a process that is forked from this one: what they are
-given and what they yield is pickled, and of a failure only its class comes back. See `Here` and `Refused`.
+given and what they yield is pickled, and of a failure only its class comes back. See `on_gpu`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from stav2a.generation.engine import free_memory, out_of_memory
+from stav2a.generation.generate import generate, render
+from stav2a.generation.onsets import Found, find_onsets
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
+from stav2a.output import Progress
 from stav2a.ui.history import History, Run, record
-from stav2a.ui.jobs import NO_MEMORY, free_memory, out_of_memory
+from stav2a.ui.jobs import NO_MEMORY
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
@@ -26,42 +30,22 @@ if TYPE_CHECKING:
 WINDOW_STEP_S = 7.68  # windows of 10.24 s overlap by a quarter
 MOST_GPU_S = 300
 
-
-@dataclass(frozen=True)
-class Stage:
-    """Progress of work that has no steps of its own."""
-
-    stage: str
-    step: int = 0
-    total: int = 1
+Work = Callable[[Callable[[], bool]], Iterator]  # whether to stop -> progress, and the outcome last
 
 
-@dataclass(frozen=True)
-class Found:
-    """Onsets predicted from the picture alone."""
-
-    duration_s: float
-    start_s: float
-    step_s: float
-    curve: list[float]
-    onsets_s: list[float]
-
-
-def generation(
-    engine: Engine, history: History, visit: str, clip: Path, settings: Settings, limits: Limits
-) -> Callable[[Callable[[], bool]], Iterator]:
+def generation(engine: Engine, history: History, visit: str, clip: Path, settings: Settings, limits: Limits) -> Work:
     """Generate into a new folder of the visit; the folder goes when the run fails or is cancelled."""
 
-    def work(cancelled: Callable[[], bool]) -> Iterator[Stage | Run]:
+    def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Run]:
         folder = history.new_folder(visit)
         run = None
         try:
-            with closing(on_device(Here(engine, cancelled), clip, settings, folder, limits)) as stream:
-                for item in allowed(stream):
-                    if hasattr(item, "stage"):
+            with closing(generate_on_device(engine, clip, settings, folder, cancelled, limits)) as items:
+                for item in items:
+                    if isinstance(item, Progress):
                         yield item
                     else:
-                        yield Stage("record")
+                        yield Progress("record")
                         run = record(item, folder, clip.name)
                         yield run
         finally:
@@ -71,39 +55,25 @@ def generation(
     return work
 
 
-def prediction(
-    engine: Engine, clip: Path, settings: Settings, limits: Limits
-) -> Callable[[Callable[[], bool]], Iterator]:
+def prediction(engine: Engine, clip: Path, settings: Settings, limits: Limits) -> Work:
     """Predict onsets without generating."""
 
-    def work(cancelled: Callable[[], bool]) -> Iterator[Stage | Found]:
-        with closing(predict_on_device(Here(engine, cancelled), clip, settings, limits)) as stream:
-            yield from allowed(stream)
+    def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Found]:
+        return find_onsets_on_device(engine, clip, settings, cancelled, limits)
 
     return work
-
-
-def rendered(
-    engine: Engine, clip: Path, variants: list[Variant], cancelled: Callable[[], bool], limits: Limits
-) -> Iterator:
-    """Progress and `Rendered` of variants, see `variants.render`."""
-    with closing(render_on_device(Here(engine, cancelled), clip, variants, limits)) as stream:
-        yield from allowed(stream)
 
 
 # ---- a shared GPU ---------------------------------------------------------------------------------------------
 
 
 class Here:
-    """The engine of this process, and whether to stop. Pickled, it is a number: the fork finds its own copy.
-
-    Whether to stop cannot be asked from a fork; there a run is stopped by closing its stream.
-    """
+    """The engine of this process. Pickled, it is a number, by which the fork finds its own copy."""
 
     _engines: WeakValueDictionary[int, Engine] = WeakValueDictionary()
 
-    def __init__(self, engine: Engine, cancelled: Callable[[], bool]):
-        self.engine, self.cancelled = engine, cancelled
+    def __init__(self, engine: Engine):
+        self.engine = engine
         self._engines[id(engine)] = engine
 
     def __reduce__(self) -> tuple:
@@ -111,35 +81,14 @@ class Here:
 
 
 def _here(number: int) -> Here:
-    return Here(Here._engines[number], lambda: False)
+    return Here(Here._engines[number])
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The sentence of an `InputError`."""
+    """The sentence of an `InputError`, which a fork cannot raise here."""
 
     sentence: str
-
-
-def refusing(stream: Iterator) -> Iterator:
-    """The stream; a refusal becomes its last item."""
-    try:
-        yield from stream
-    except InputError as refusal:
-        yield Refused(str(refusal))
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        free_memory()
-        yield Refused(NO_MEMORY)
-
-
-def allowed(stream: Iterator) -> Iterator:
-    """The stream; a `Refused` in it is raised again."""
-    for item in stream:
-        if isinstance(item, Refused):
-            raise InputError(item.sentence)
-        yield item
 
 
 def gpu_seconds(here: Here, clip: Path, settings: Settings, *_) -> int:
@@ -167,59 +116,41 @@ def _windows(clip: Path, settings: Settings) -> float:
     return max(1.0, length_s / WINDOW_STEP_S)
 
 
-def _on_gpu(seconds: Callable[..., int]) -> Callable:
-    """`spaces.GPU` on a Space with a shared GPU; elsewhere the function itself."""
+def on_gpu(work: Callable[..., Iterator], seconds: Callable[..., int]) -> Callable[..., Iterator]:
+    """`work(engine, ..., cancelled, limits)` in a fork with a shared GPU, on a Space that has one; else work itself.
 
-    def wrap(function):
-        try:
-            import spaces
-        except ImportError:
-            return function
-        return spaces.GPU(duration=seconds)(function)
-
-    return wrap
-
-
-@_on_gpu(gpu_seconds)
-def on_device(here: Here, clip: Path, settings: Settings, folder: Path, limits: Limits) -> Iterator:
-    from stav2a.generation.generate import generate
-
-    yield from refusing(generate(here.engine, clip, settings, folder, here.cancelled, limits))
-
-
-@_on_gpu(gpu_seconds_of_onsets)
-def predict_on_device(here: Here, clip: Path, settings: Settings, limits: Limits) -> Iterator:
-    yield from refusing(_predict(here, clip, settings, limits))
-
-
-@_on_gpu(gpu_seconds_of_variants)
-def render_on_device(here: Here, clip: Path, variants: list[Variant], limits: Limits) -> Iterator:
-    from stav2a.generation.variants import render
-
-    yield from refusing(render(here.engine, clip, variants, here.cancelled, limits))
-
-
-def _predict(here: Here, clip: Path, settings: Settings, limits: Limits) -> Iterator[Stage | Found]:
-    from stav2a.generation.generate import stop_if
-    from stav2a.media.frames import read_for_model
-
-    yield Stage("load")
-    pipeline = here.engine.pipeline(settings.model)
-    yield Stage("read")
-    part = (settings.start_s, settings.length_s)
-    frames = read_for_model(clip, pipeline.timeline, *part, limits, here.cancelled)
-    while not here.engine.lock.acquire(timeout=0.1):
-        stop_if(here.cancelled)
-        yield Stage("wait")
+    Whether to stop cannot be asked from a fork: a run is stopped there by closing its stream.
+    """
     try:
-        yield Stage("onsets")
-        found = pipeline.predict_onsets(frames.frames)
-    finally:
-        here.engine.lock.release()
-    yield Found(
-        duration_s=float(frames.duration_s),
-        start_s=float(settings.start_s),
-        step_s=float(found.step_s),
-        curve=[round(float(p), 4) for p in found.curve],
-        onsets_s=[round(float(t), 4) for t in found.onsets_s],
-    )
+        import spaces
+    except ImportError:
+        return work
+
+    @spaces.GPU(duration=seconds)
+    def there(here: Here, *given) -> Iterator:
+        *given, limits = given
+        try:
+            for item in work(here.engine, *given, limits=limits):
+                yield replace(item, latents=None) if isinstance(item, Progress) else item
+        except InputError as refusal:
+            yield Refused(str(refusal))
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            free_memory()
+            yield Refused(NO_MEMORY)
+
+    def from_here(engine: Engine, *given) -> Iterator:
+        *given, _, limits = given
+        with closing(there(Here(engine), *given, limits)) as items:
+            for item in items:
+                if isinstance(item, Refused):
+                    raise InputError(item.sentence)
+                yield item
+
+    return from_here
+
+
+generate_on_device = on_gpu(generate, gpu_seconds)
+find_onsets_on_device = on_gpu(find_onsets, gpu_seconds_of_onsets)
+render_on_device = on_gpu(render, gpu_seconds_of_variants)

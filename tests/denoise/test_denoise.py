@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from prepared import prepared
 
-from stav2a.denoise.batch_guidance import BatchGuidance
 from stav2a.denoise.loss import diffusion_loss, signal_to_noise
 from stav2a.denoise.sample import SAMPLERS, Guidance, make_sampler, set_steps
 from stav2a.presets import SCHEDULER
@@ -72,7 +72,7 @@ def test_power_leaves_other_samplers_alone():
 
 
 def test_equal_dials_need_two_predictions_and_mean_the_same(tiny_pipeline):
-    conditions = tiny_pipeline.extract(np.zeros((16, 32, 32, 3), np.uint8), "a dog barks")
+    conditions = prepared(tiny_pipeline, np.zeros((16, 32, 32, 3), np.uint8), "a dog barks").conditions
     assert [len(Guidance(text, video).branches(conditions)) for text, video in ((1, 1), (3, 1), (3, 2), (3, 3))] == [
         1,
         2,
@@ -84,16 +84,16 @@ def test_equal_dials_need_two_predictions_and_mean_the_same(tiny_pipeline):
 
 
 def test_a_batch_of_guidances_equals_each_alone(tiny_pipeline):
-    conditions = tiny_pipeline.extract(np.zeros((16, 32, 32, 3), np.uint8), "a dog barks").repeat(2)
+    conditions = prepared(tiny_pipeline, np.zeros((16, 32, 32, 3), np.uint8), "a dog barks").conditions.repeat(2)
     predictions = torch.randn(3, 2, 8, 4, 4, generator=torch.Generator().manual_seed(0)).unbind()
-    batch = BatchGuidance(video=2.0, scales=(2.0, 5.0))
+    batch = Guidance((2.0, 5.0), 2.0)
     assert len(batch.branches(conditions)) == 3
-    for item, scale in enumerate(batch.scales):
+    for item, scale in enumerate(batch.text):
         alone = Guidance(scale, 2.0).combine(tuple(p[item] for p in predictions))
         if scale != 2.0:
             torch.testing.assert_close(batch.combine(predictions)[item], alone)
-    assert len(BatchGuidance(video=2.0, scales=(2.0, 2.0)).branches(conditions)) == 2
-    assert len(BatchGuidance(video=2.0, scales=(2.0, 2.0)).off().branches(conditions)) == 1
+    assert len(Guidance((2.0, 2.0), 2.0).branches(conditions)) == 2
+    assert len(batch.off().branches(conditions)) == 1
 
 
 @pytest.mark.parametrize(("share", "predicted"), [(1.0, [2] * 6), (0.5, [2] * 3 + [1] * 3), (0.0, [1] * 6)])
@@ -107,9 +107,10 @@ def test_guidance_is_paid_for_its_share_of_the_steps(tiny_pipeline, monkeypatch,
         return true(unet, controlnet, latents, *rest)
 
     monkeypatch.setattr(sample, "predict", counted)
-    conditions = tiny_pipeline.extract(np.zeros((16, 32, 32, 3), np.uint8), "a dog barks")
-    guidance = Guidance(3.0, 3.0, guided_share=share)
-    list(tiny_pipeline.denoise(conditions, length=16, seeds=[0], steps=6, guidance=guidance))
+    scales = {"guidance_scale": 3.0, "video_guidance_scale": 3.0}
+    own = {"guided_share": share}
+    item = prepared(tiny_pipeline, np.zeros((16, 32, 32, 3), np.uint8), "a dog barks", "", own, steps=6, **scales)
+    list(tiny_pipeline.denoise([item]))
     assert seen == predicted
 
 
@@ -122,15 +123,14 @@ def test_a_rescaled_prediction_has_the_deviation_of_the_conditioned_one():
     half = Guidance(rescale=0.5).rescaled(combined, conditioned)
     assert torch.allclose(half.std(axes), (conditioned.std(axes) + combined.std(axes)) / 2)
     assert Guidance().rescaled(combined, conditioned) is combined
-    assert BatchGuidance(scales=(2.0, 2.0), rescale=0.3).alike().rescale == 0.3
 
 
 def test_rescaling_is_what_the_checkpoint_says(tiny_pipeline, monkeypatch):
     frames = np.zeros((16, 32, 32, 3), np.uint8)
     plain = tiny_pipeline(frames, "a dog barks", seed=0).waveforms
-    assert tiny_pipeline.guidance().rescale == 0
+    assert tiny_pipeline.guidance([prepared(tiny_pipeline, frames)]).rescale == 0
     monkeypatch.setitem(tiny_pipeline.config.defaults, "guidance_rescale", 0.7)
-    assert tiny_pipeline.guidance().rescale == 0.7
+    assert tiny_pipeline.guidance([prepared(tiny_pipeline, frames)]).rescale == 0.7
     assert not np.array_equal(tiny_pipeline(frames, "a dog barks", seed=0).waveforms, plain)
 
 

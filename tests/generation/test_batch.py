@@ -13,7 +13,6 @@ import soundfile
 from clips import make
 
 from stav2a.__main__ import main
-from stav2a.generation import batch as batches
 from stav2a.generation.batch import Task, run_batch
 from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
@@ -92,16 +91,22 @@ def test_finished_clips_are_skipped_and_changed_ones_are_not(alone, engine, clip
     assert [again[name].skipped for name in "abc"] == [True, False, True]
 
 
-def test_a_batch_gives_each_clip_what_it_gets_alone(alone, engine, clips, tmp_path, monkeypatch):
-    sizes, true = [], batches.compute_batch
+@pytest.fixture
+def passes(monkeypatch):
+    """How many sounds each pass of the network made."""
+    sizes, true = [], STAV2APipeline.denoise
 
-    def counted(jobs, engine):
-        sizes.append(len(jobs))
-        return true(jobs, engine)
+    def counted(self, group, *rest):
+        sizes.append(sum(item.takes for item in group))
+        return true(self, group, *rest)
 
-    monkeypatch.setattr(batches, "compute_batch", counted)
+    monkeypatch.setattr(STAV2APipeline, "denoise", counted)
+    return sizes
+
+
+def test_a_batch_gives_each_clip_what_it_gets_alone(alone, engine, clips, tmp_path, passes):
     outcomes = list(run_batch(engine, tasks_of(clips, tmp_path), batch_size=4))
-    assert sizes == [2]  # the two of one length; the third is shorter and goes alone
+    assert sorted(passes) == [1, 2]  # the two of one length; the third is shorter and goes alone
     expected, found = sounds(alone[0]), sounds(tmp_path)
     assert expected.keys() == found.keys()
     for name, wave in expected.items():
@@ -113,22 +118,34 @@ def test_a_batch_gives_each_clip_what_it_gets_alone(alone, engine, clips, tmp_pa
 
 
 def test_a_batch_that_fails_is_taken_one_by_one(engine, clips, tmp_path, monkeypatch):
-    def fails(jobs, engine):
-        raise MemoryError
+    true = STAV2APipeline.denoise
 
-    monkeypatch.setattr(batches, "compute_batch", fails)
+    def fails(self, group, *rest):
+        if len(group) > 1:
+            raise MemoryError
+        return true(self, group, *rest)
+
+    monkeypatch.setattr(STAV2APipeline, "denoise", fails)
     outcomes = list(run_batch(engine, tasks_of(clips, tmp_path), batch_size=2))
     assert sum(o.error is None for o in outcomes) == 3
+    assert not engine.lock.locked()
 
 
-@pytest.mark.parametrize("change", [{"steps": 3}, {"guidance_scale": 5.0}, {"takes": 2}])
-def test_clips_with_other_dials_share_no_batch(engine, clips, tmp_path, monkeypatch, change):
-    seen = []
-    monkeypatch.setattr(batches, "compute_batch", lambda jobs, engine: seen.append(len(jobs)))
+@pytest.mark.parametrize(
+    ("change", "sizes"),
+    [
+        ({"steps": 3}, [1, 1]),
+        ({"control_scale": 0.5}, [1, 1]),
+        ({"guidance_scale": 5.0}, [2]),
+        ({"negative_prompt": "music"}, [2]),
+        ({"takes": 2}, [1, 2]),
+    ],
+)
+def test_clips_share_a_pass_where_their_dials_allow(engine, clips, tmp_path, passes, change, sizes):
     first, second = tasks_of(clips, tmp_path)[:2]
     second = Task(second.clip, Settings(**{**vars(second.settings), **change}), second.out_dir)
     assert [o.error for o in run_batch(engine, [first, second], batch_size=2)] == [None, None]
-    assert not seen
+    assert sorted(passes) == sizes
 
 
 def test_two_processes_make_the_same_files_as_one(alone, clips, tmp_path):

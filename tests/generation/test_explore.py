@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from variants_made import BASE, sounds
 
-from stav2a.generation.variants import PARTS, Rendered, along, grid, numbers, render
+from stav2a.generation.generate import Rendered, render
+from stav2a.generation.variants import PARTS, along, grid, numbers
 from stav2a.media.limits import InputError
 from stav2a.ui.compare import entries
 from stav2a.ui.compare import fresh as compare_fresh
@@ -70,13 +71,13 @@ def test_a_batch_gives_what_its_items_give_alone(engine, clip):
 
 def test_a_grid_looks_once_and_batches_equal_steps(engine, clip, monkeypatch):
     pipe = engine.pipeline("tiny")
-    calls = {"encode_video": 0, "extract": 0, "denoise": []}
-    for name in ("encode_video", "extract", "denoise"):
+    calls = {"encode_video": 0, "encode_prompt": 0, "denoise": []}
+    for name in ("encode_video", "encode_prompt", "denoise"):
         own = getattr(type(pipe), name)
 
         def counted(self, *args, _own=own, _name=name, **kwargs):
             if _name == "denoise":
-                calls["denoise"].append((kwargs["steps"], len(kwargs["seeds"])))
+                calls["denoise"].append((args[0][0].steps, len(args[0])))
             else:
                 calls[_name] += 1
             return _own(self, *args, **kwargs)
@@ -84,7 +85,7 @@ def test_a_grid_looks_once_and_batches_equal_steps(engine, clip, monkeypatch):
         monkeypatch.setattr(type(pipe), name, counted)
     done = [i for i in render(engine, clip, grid(BASE, [1, 2, 3, 5, 7, 10], [4, 2])) if isinstance(i, Rendered)]
     assert len(done) == 12
-    assert calls == {"encode_video": 1, "extract": 1, "denoise": [(2, 6), (4, 6)]}, "fewest steps first"
+    assert calls == {"encode_video": 1, "encode_prompt": 1, "denoise": [(2, 6), (4, 6)]}, "fewest steps first"
     assert [item.index for item in done] == [*range(6, 12), *range(6)]
 
 

@@ -213,7 +213,7 @@ def test_closing_the_generator_does_the_same(engine, clip, tmp_path, stage):
 
 @pytest.mark.parametrize(
     "part",
-    ["stav2a.generation.generate.mux", "stav2a.generation.generate.write_wav", "stav2a.generation.figure.to_png"],
+    ["stav2a.generation.write.mux", "stav2a.generation.write.write_wav", "stav2a.generation.figure.to_png"],
 )
 def test_failure_while_writing_leaves_nothing(engine, clip, tmp_path, monkeypatch, part):
     def fail(*args, **options):
@@ -250,7 +250,7 @@ class Broken:
     """A pipeline whose stream fails at first and then works."""
 
     def __init__(self, pipeline, error):
-        self.pipeline, self.error, self.timeline = pipeline, error, pipeline.timeline
+        self.pipeline, self.error, self.timeline, self.system = pipeline, error, pipeline.timeline, None
 
     def stream(self, *args, **options):
         if self.error is not None:

@@ -8,8 +8,9 @@ import numpy as np
 from debug_model import tiny
 
 from stav2a.generation.engine import Engine
+from stav2a.generation.generate import Rendered, render
 from stav2a.generation.settings import Settings
-from stav2a.generation.variants import Rendered, Variant, along, render
+from stav2a.generation.variants import Variant, along
 from stav2a.ui.compare import entries
 from stav2a.ui.history import History
 from stav2a.ui.page import LIMITS

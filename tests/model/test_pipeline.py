@@ -13,6 +13,7 @@ from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import SAMPLERS, Guidance, ramp, windows
 from stav2a.output import STAV2AOutput
 from stav2a.pipeline import VIDEO_HALO, STAV2APipeline
+from stav2a.request import Dials, Request
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +79,12 @@ def test_the_video_changes_the_sound(pipe, frames):
 
 
 def test_stream_yields_each_step_and_stops_when_closed(pipe, frames):
-    stream = pipe.stream(frames, num_inference_steps=5)
+    requests = [Request(frames, Dials(steps=5))]
+    stream = pipe.stream(requests)
     seen = [next(stream) for _ in range(4)]
     stream.close()
     assert [item.stage for item in seen] == ["video", "text", "denoise", "denoise"]
-    items = list(pipe.stream(frames, num_inference_steps=5))
+    items = list(pipe.stream(requests))
     assert [i.step for i in items if getattr(i, "stage", "") == "denoise"] == list(range(6))
     assert isinstance(items[-1], STAV2AOutput)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prepared import prepared
+from small_systems import pipeline_of
 
 from stav2a import systems
 from stav2a.condition.captions import caption_bank, plain, standardised
@@ -30,24 +32,6 @@ OTHERS = [name for name in systems.names() if name != systems.OWN]
 
 def frames_of(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-
-
-def pipeline_of(tiny, name: str, seed: int = 0, **switches) -> STAV2APipeline:
-    """The tiny model with another system, whose weights are the same for any switches that keep their shapes."""
-    kind = systems.find(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        system = kind.sized("tiny", switches).eval()
-    unet = widened(copy.deepcopy(tiny.unet), kind.latent_channels)
-    if kind.latent_channels:  # as if trained: new channels start as zero
-        torch.nn.init.normal_(unet.conv_in.weight, std=0.3, generator=torch.Generator().manual_seed(1))
-    parts = {part: module for part, module in tiny.components.items() if part not in ("attentive_pool", "controlnet")}
-    config = {key: dict(tiny.config[key]) for key in ("timeline", "defaults")}
-    pipe = STAV2APipeline(
-        **{**parts, "unet": unet, "system": system, "attentive_pool": None, "controlnet": None}, **config
-    )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +132,7 @@ def test_each_row_of_table_3_of_vta_ldm_is_another_sound(tiny_pipeline, frames, 
 def test_vta_ldm_drops_to_zero_embeddings_and_the_negative_caption(pipes, frames):
     """Eq. 2: w ε(z, φ(f_V)) + (1 - w) ε(z, ∅)."""
     pipe = pipes["vta-ldm"]
-    conditions = pipe.extract(frames, "a dog barks", "music")
+    conditions = prepared(pipe, frames, "a dog barks", "music").conditions
     null = conditions.null_text()
     tokens = null.context()[:, null.text_tokens.shape[1] :]
     assert torch.count_nonzero(tokens) == 0 and torch.equal(null.text_tokens, conditions.null_text_tokens)
@@ -160,7 +144,7 @@ def test_vta_ldm_drops_to_zero_embeddings_and_the_negative_caption(pipes, frames
 
 
 def test_positions_begin_where_a_window_begins(pipes):
-    conditions = pipes["vta-ldm"].extract(frames_of(40), "")
+    conditions = prepared(pipes["vta-ldm"], frames_of(40)).conditions
     part = conditions.window(8, 24)
     system = pipes["vta-ldm"].system
     wanted = system.project(conditions.features[:, 8:24]) + sinusoids(16, system.config.token_dim, part.features)
@@ -215,7 +199,7 @@ def test_a_painted_layout_changes_the_sound_where_it_was_painted(pipes, frames):
 
 
 def test_tiva_guides_by_meaning_and_keeps_the_layout(pipes, frames):
-    conditions = pipes["tiva"].extract(frames)
+    conditions = prepared(pipes["tiva"], frames).conditions
     null = conditions.null_text()
     assert torch.equal(null.layout, conditions.layout)
     assert torch.count_nonzero(null.context()) == 0 and torch.count_nonzero(conditions.context()) > 0
@@ -277,8 +261,9 @@ def test_mixtures_follow_equations_6_and_7():
 
 def test_composed_guidance_is_equation_14(pipes, frames):
     pipe = pipes["ta-v2a"]
-    conditions = pipe.extract(frames, "a dog barks", "music")
-    dials = pipe.guidance(2.0, 1.5, negative=0.7)
+    scales = {"guidance_scale": 2.0, "video_guidance_scale": 1.5, "negative_guidance_scale": 0.7}
+    item = prepared(pipe, frames, "a dog barks", "music", **scales)
+    conditions, dials = item.conditions, pipe.guidance([item])
     assert isinstance(dials, ComposedGuidance)
     z = torch.randn(1, 8, 40, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -291,7 +276,7 @@ def test_composed_guidance_is_equation_14(pipes, frames):
     told = [c.told.item() for c in dials.branches(conditions)]
     seen = [c.seen.item() for c in dials.branches(conditions)]
     assert told == [0, 1, 1, 0] and seen == [0, 0, 0, 1]
-    alone = pipe.extract(frames, "a dog barks", "")
+    alone = prepared(pipe, frames, "a dog barks").conditions
     empty, *_, none, _ = dials.branches(alone)
     assert torch.equal(empty.context(), none.context())  # without a negative caption its term vanishes
 
@@ -311,9 +296,9 @@ def test_every_scale_of_composed_guidance_changes_the_sound(pipes, frames):
 
 def test_one_scale_for_the_mixture_is_equation_11(tiny_pipeline, frames):
     pipe = pipeline_of(tiny_pipeline, "ta-v2a", composed=False)
-    dials = pipe.guidance(4.5)
+    item = prepared(pipe, frames, "a dog barks", guidance_scale=4.5)
+    conditions, dials = item.conditions, pipe.guidance([item])
     assert type(dials) is ClassifierGuidance
-    conditions = pipe.extract(frames, "a dog barks")
     null, full = dials.branches(conditions)
     assert null.seen.item() == 0 and null.told.item() == 0 and full is conditions
     without, together = torch.tensor(1.0), torch.tensor(3.0)
@@ -399,7 +384,8 @@ def sound_once(pipe, video, prompt):
 @pytest.mark.parametrize("name", ["vta-ldm", "tiva", "ta-v2a"])
 def test_joined_conditions_are_those_of_each(pipes, frames, name):
     pipe = pipes[name]
-    one, other = pipe.extract(frames, "rain"), pipe.extract(frames_of(40, 1), "a dog barks twice")
+    captions = {"rain": frames, "a dog barks twice": frames_of(40, 1)}
+    one, other = (prepared(pipe, clip, caption).conditions for caption, clip in captions.items())
     both = concatenated([one, other])
     torch.testing.assert_close(both.context()[:1, -40:], one.context()[:, -40:], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(both.pooled_text()[1:], other.pooled_text(), atol=1e-5, rtol=1e-5)

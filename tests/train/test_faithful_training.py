@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from prepared import prepared
 from torch.utils.data import default_collate
 from transformers import MT5Config, MT5EncoderModel
 
@@ -167,7 +168,5 @@ def test_the_faithful_mode_rules_every_stage():
     # each stage called alone follows as well
     alone = ours.in_mode("faithful")
     assert alone.in_mode(None) is alone and ours.defaults["steps"] == 3 and alone.defaults["steps"] == 200
-    video = alone.encode_video(frames)
-    steps = alone.denoise(alone.extract(video, "a dog barks"), length=alone.padded_length(video), seeds=[3], steps=2)
-    *_, latents = steps
+    *_, latents = alone.denoise([prepared(alone, frames, "a dog barks", seed=3, steps=2)])
     np.testing.assert_array_equal(alone.decode(latents)[0][:, : faithful.waveforms.shape[1]], faithful.waveforms)

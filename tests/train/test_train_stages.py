@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prepared import prepared
 from safetensors.torch import load_file
 from tone_bank import write_bank
 from torch.utils.data import default_collate
@@ -354,9 +355,9 @@ def test_a_model_without_global_tokens_is_sampled_without_them(work, tmp_path):
     assert main(["train", "assemble", "model=tiny", f"parts={config.parts}", f"out={tmp_path}/model"]) == 0
     pipe = STAV2APipeline.from_pretrained(tmp_path / "model")
     frames = np.zeros((16, 32, 32, 3), np.uint8)
-    assert pipe.extract(frames).global_tokens is None
-    assert pipe.extract(frames, use_global_tokens=True).global_tokens is not None
-    assert STAV2APipeline.from_pretrained(work / "model").extract(frames).global_tokens is not None
+    assert prepared(pipe, frames).conditions.global_tokens is None
+    assert prepared(pipe, frames, defaults={"use_global_tokens": True}).conditions.global_tokens is not None
+    assert prepared(STAV2APipeline.from_pretrained(work / "model"), frames).conditions.global_tokens is not None
 
 
 def test_fine_tuning_goes_on_from_the_control_net_there_is(work, tmp_path):

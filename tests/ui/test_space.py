@@ -85,7 +85,7 @@ def test_a_run_on_a_shared_gpu(gpu, engine, clip, tmp_path):
     settings = controls.settings_of(QUICK)
     job = run(work.generation(engine, History(tmp_path), "v", clip, settings, page.LIMITS))
     assert job.error is None and isinstance(job.outcome, Run)
-    assert gpu.asked == [work.gpu_seconds(work.Here(engine, bool), clip, settings)]
+    assert gpu.asked == [work.gpu_seconds(work.Here(engine), clip, settings)]
     assert 20 < gpu.asked[0] <= work.MOST_GPU_S
 
 
@@ -96,7 +96,7 @@ def test_onsets_and_sets_on_a_shared_gpu(gpu, engine, clip, tmp_path):
     variants = along("guidance_scale", settings, [1, 3])
     job = run(entries.rendering(engine, History(tmp_path), "v", clip, variants, page.LIMITS), "compare")
     assert job.error is None and len(entries.of_folder(job.outcome)) == 2
-    assert len(gpu.asked) == 2 and gpu.asked[1] == work.gpu_seconds_of_variants(work.Here(engine, bool), clip, variants)
+    assert len(gpu.asked) == 2 and gpu.asked[1] == work.gpu_seconds_of_variants(work.Here(engine), clip, variants)
 
 
 def test_cancel_reaches_the_other_process(gpu, engine, clip, tmp_path):
@@ -133,9 +133,8 @@ def test_a_refusal_is_a_sentence_from_there_too(gpu, engine, tmp_path):
 def test_what_a_shared_gpu_says_is_told_without_its_html(gpu, engine, clip, monkeypatch, error, says):
     def fail(*_):
         raise error
-        yield
 
-    monkeypatch.setattr(work, "_predict", fail)
+    monkeypatch.setattr(engine, "pipeline", fail)
     said = run(work.prediction(engine, clip, controls.settings_of(QUICK), page.LIMITS), "onsets").error
     assert says in said and "<" not in said and "secret" not in said
     assert said != OUR_FAULT and said.endswith(".")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_systems import pipeline_of
+from small_systems import pipeline_of
 
 from stav2a import systems
 from stav2a.generation.engine import Engine
@@ -113,7 +113,8 @@ def test_the_pages_dials_reach_ta_v2a_alone():
 
 
 def test_compare_makes_several_systems_of_one_clip(engine, clip):
-    from stav2a.generation.variants import Rendered, along, render
+    from stav2a.generation.generate import Rendered, render
+    from stav2a.generation.variants import along
 
     variants = along("model", Settings(model="tiny", steps=1, prompt="a tone"), ["tiny", "tiva", "ta-v2a"])
     done = [item for item in render(engine, clip, variants) if isinstance(item, Rendered)]

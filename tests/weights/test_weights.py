@@ -19,6 +19,7 @@ import torch
 from accelerate import cpu_offload
 from diffusers import UNet2DConditionModel
 from golden import rule_tensor
+from prepared import prepared
 from safetensors.torch import load_file, save_file
 
 from stav2a import STAV2APipeline, presets
@@ -28,6 +29,7 @@ from stav2a.denoise import sample
 from stav2a.generation.engine import COMPACT, Engine
 from stav2a.media.limits import InputError
 from stav2a.models.card import card
+from stav2a.request import Dials, Request
 from stav2a.weights import PAPER, WeightsError, read_state
 from stav2a.weights import fetch as fetching
 from stav2a.weights import folder as released
@@ -397,7 +399,7 @@ def spied(monkeypatch) -> list:
 
 def test_faithful_mode_follows_the_authors_script(paper, monkeypatch):
     seen = spied(monkeypatch)
-    stream = paper.stream(frames(16), "A dog barks", mode="faithful")
+    stream = paper.in_mode("faithful").stream([Request(frames(16), Dials("A dog barks"))])
     steps = [next(stream) for _ in range(4)]
     stream.close()
     assert (steps[-1].step, steps[-1].total, seen[0][2]) == (1, 200, 996)  # DDPM, leading spacing, offset 1
@@ -435,7 +437,7 @@ def test_prefix_of_the_training_stands_before_the_caption_only(paper, monkeypatc
     seen, encode = [], text.encode
     monkeypatch.setattr(text, "encode", lambda *args: seen.append(args[2]) or encode(*args))
     monkeypatch.setattr(type(paper), "defaults", {**paper.defaults, "prompt_prefix": "sound of "})
-    paper.extract(frames(4), "rain", "music")
+    prepared(paper, frames(4), "rain", "music")
     assert seen == [["sound of rain", "music"]]
 
 

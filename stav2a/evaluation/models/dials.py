@@ -11,22 +11,22 @@ import argparse
 import itertools
 import json
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from stav2a.models import precision
+from stav2a.output import STAV2AOutput
+from stav2a.request import Dials, Request
 
 DURATION_S = 5.12
 BATCH = 8
 
 
 @dataclass(frozen=True)
-class Dials:
-    """One row's settings: those of `Guidance` and of the sampler."""
+class Row:
+    """What one row is sampled with: dials of `Guidance` and of the sampler."""
 
     steps: int
     text: float
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def combinations(args: argparse.Namespace, own: dict) -> list[Dials]:
+def combinations(args: argparse.Namespace, own: dict) -> list[Row]:
     """Every combination, cheapest first; a video guidance of 0 takes the text's value."""
     lists = (
         args.steps or [own["steps"]],
@@ -99,7 +99,7 @@ def combinations(args: argparse.Namespace, own: dict) -> list[Dials]:
         args.power or [own["timestep_power"]],
         args.rescale or [own["guidance_rescale"]],
     )
-    rows = {Dials(s, w, v or w, *rest) for s, w, v, *rest in itertools.product(*lists)}
+    rows = {Row(s, w, v or w, *rest) for s, w, v, *rest in itertools.product(*lists)}
     return sorted(rows, key=lambda d: (d.evaluations(), d.steps, d.text, d.video, d.timestep_power, d.rescale))
 
 
@@ -114,43 +114,36 @@ class HeardClips:
         options = {"duration_s": DURATION_S, "fps": timeline.fps, "size": timeline.frame_size}
         world = FoleyWorld(bank, sprites, split, **options)
         self.classifier = BankClassifier.load()
-        self.clips, self.conditions = [], []
+        self.clips, self.videos = [], []
         for index in range(count):
             clip = world[index]
-            video = pipe.encode_video(clip.frames)
-            self.conditions.append(pipe.extract(video, clip.caption))
-            self.length = pipe.padded_length(video)  # the same for all
+            self.videos.append(pipe.encode_video(clip.frames))
             self.clips.append(clip)
             if (index + 1) % 50 == 0:
                 print(f"{index + 1} of {count} clips read", file=sys.stderr)
 
+    def requests(self, row: Row, draw: int) -> list[Request]:
+        """One a clip; the seeds of the draws 0 and 1 differ."""
+        own = {"guided_share": row.guided_share, "timestep_power": row.timestep_power, "guidance_rescale": row.rescale}
+        shared = {"guidance_scale": row.text, "video_guidance_scale": row.video, "steps": row.steps}
+        return [
+            Request(video, Dials(prompt=clip.caption, seed=2 * index + draw, **shared), own)
+            for index, (clip, video) in enumerate(zip(self.clips, self.videos, strict=True))
+        ]
 
-@torch.no_grad()
-def measured(pipe, clips: HeardClips, dials: Dials) -> dict:
+
+def measured(pipe, clips: HeardClips, row: Row) -> dict:
     """One row: cost, timing, what is asked for, likeness to real sounds, level and spread between two seeds."""
-    from stav2a.denoise.conditions import concatenated
-
-    guidance = pipe.guidance(dials.text, dials.video, guided_share=dials.guided_share, rescale=dials.rescale)
     waves: list[list[np.ndarray]] = [[], []]
     spent = 0.0
-    for draw, start in itertools.product((0, 1), range(0, len(clips.clips), BATCH)):
-        part = clips.conditions[start : start + BATCH]
-        conditions = concatenated(part)
-        began = time.perf_counter()
-        for latents in pipe.denoise(  # noqa: B007
-            conditions,
-            length=clips.length,
-            seeds=[2 * index + draw for index in range(start, start + len(part))],
-            steps=dials.steps,
-            guidance=guidance,
-            timestep_power=dials.timestep_power,
-        ):
-            pass
-        spent += time.perf_counter() - began
-        waves[draw] += list(pipe.decode(latents, round(DURATION_S * pipe.timeline.sample_rate))[0])
+    for draw in (0, 1):
+        made = [item for item in pipe.stream(clips.requests(row, draw), BATCH) if isinstance(item, STAV2AOutput)]
+        made.sort(key=lambda item: item.index)
+        spent += sum(item.seconds["denoise"] for item in made)
+        waves[draw] = [item.waveforms[0] for item in made]
     return {
-        **vars(dials),
-        "evaluations": dials.evaluations(),
+        **vars(row),
+        "evaluations": row.evaluations(),
         "denoise_seconds_per_clip": spent / (2 * len(clips.clips)),
         **judged(clips, waves, pipe.timeline.sample_rate),
     }

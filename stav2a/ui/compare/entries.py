@@ -19,9 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.generation.generate import Rendered
 from stav2a.generation.settings import Settings
-from stav2a.generation.variants import Rendered, Variant
+from stav2a.generation.variants import Variant
 from stav2a.media.limits import InputError, Limits
+from stav2a.output import Progress
+from stav2a.ui import work
 from stav2a.ui.history import History, Run, clip_hash
 from stav2a.ui.own_folder import began, write_whole
 
@@ -119,7 +122,7 @@ def pick(known: dict[str, Entry], ids: Sequence[str]) -> list[Entry]:
 
 def variant_hash(variant: Variant) -> str:
     settings = asdict(replace(variant.settings, start_s=0.0, length_s=None, takes=1))
-    return hashlib.sha256(json.dumps([settings, variant.use], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([settings, variant.defaults], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def folder_of(history: History, visit: str, clip: Path, settings: Settings) -> Path | None:
@@ -133,9 +136,8 @@ def rendering(
     engine, history: History, visit: str, clip: Path, variants: list[Variant], limits: Limits, listed: bool = True
 ) -> Callable[[Callable[[], bool]], Iterator]:
     """Work for a job: make those variants that are not on disk yet; the outcome is their folder."""
-    from stav2a.ui.work import Stage, rendered
 
-    def work(cancelled: Callable[[], bool]) -> Iterator:
+    def make(cancelled: Callable[[], bool]) -> Iterator:
         settings = variants[0].settings
         folder = folder_of(history, visit, clip, settings)
         if folder is None:
@@ -146,7 +148,7 @@ def rendering(
         for variant in variants if listed else ():
             if variant_hash(variant) in there:
                 relabel(folder, variant_hash(variant), name=variant.name, listed=True)
-        yield Stage("read")
+        yield Progress("read")
         if not (folder / "clip.json").exists():
             try:
                 _write_clip(folder, engine.pipeline(settings.model).timeline, clip, settings, limits, cancelled)
@@ -154,15 +156,15 @@ def rendering(
                 history.drop(folder)
                 raise
         if missing:
-            with closing(rendered(engine, clip, missing, cancelled, limits)) as stream:
-                for item in stream:
+            with closing(work.render_on_device(engine, clip, missing, cancelled, limits)) as items:
+                for item in items:
                     if isinstance(item, Rendered):
                         keep(folder, item, listed)
                     else:
                         yield item
         yield folder
 
-    return work
+    return make
 
 
 def relabel(folder: Path, stem: str, **changes) -> None:

@@ -1,0 +1,143 @@
+"""Sound brought to length and level, measured, drawn and written beside its clip, all of it or nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stav2a.generation.describe import Caption
+from stav2a.generation.read import ClipInput
+from stav2a.generation.result import Result, Take, measure, usable, write_bundle, written_together
+from stav2a.media import Limits, fit_loudness, mux, write_wav
+from stav2a.media.clip_files import safe_stem
+from stav2a.media.limits import DEFAULT_LIMITS, never, stop_if
+from stav2a.output import Progress
+from stav2a.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from stav2a.output import STAV2AOutput
+    from stav2a.timeline import Timeline
+
+
+def write(
+    source: ClipInput,
+    output: STAV2AOutput,
+    timeline: Timeline,
+    out_dir: Path,
+    cancelled: Callable[[], bool] = never,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Progress | Result]:
+    """Level, measure, draw and write all takes into `out_dir`; the last item is the `Result`."""
+    start, watch = time.perf_counter(), Stopwatch()
+    result = _result(source, output, timeline, out_dir)
+    settings = result.settings
+    with written_together(out_dir) as folder, ThreadPoolExecutor(1) as background:
+        yield Progress("mux")
+
+        def put_sound(take: Take) -> None:
+            mode = "mix" if settings.original_audio == "mix" else "replace"
+            part = (mode, settings.original_gain_db, settings.start_s, settings.length_s)
+            target = folder / take.video.name
+            mux(source.path, take.waveform, result.sample_rate, target, *part, limits, cancelled)
+
+        def put_sounds() -> None:
+            with watch.stage("mux"):
+                for take in result.takes:
+                    put_sound(take)
+
+        muxing = background.submit(put_sounds)  # ffmpeg works beside the measuring and drawing
+        try:
+            yield Progress("measure")
+            with watch.stage("measure"):
+                result = _measured(result, source, timeline)
+            stop_if(cancelled)
+            yield Progress("figure")
+            with watch.stage("figure"):
+                _write_files(result, folder)
+        finally:
+            muxing.result()
+        stop_if(cancelled)
+        yield Progress("bundle")
+        with watch.stage("bundle"):
+            write_bundle(folder / result.bundle.name, sorted(folder.iterdir()))
+        stop_if(cancelled)
+    before = {**source.watch.seconds, **output.seconds}
+    seconds = sum(before.values()) + time.perf_counter() - start
+    yield replace(result, stages={**before, **watch.seconds}, seconds=seconds, rtf=seconds / result.duration_s)
+
+
+def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
+    """The run as far as the model has made it, sound brought to length and level."""
+    duration_s, rate = source.clip.duration_s, output.sample_rate
+    samples = round(duration_s * rate)
+    stem = safe_stem(source.path) + "_sound"
+    takes = []
+    for k, (seed, waveform, mel) in enumerate(zip(output.seeds, output.waveforms, output.mels, strict=True), 1):
+        waveform = usable(np.pad(waveform[:samples], (0, max(0, samples - len(waveform)))))
+        name = stem if len(output.seeds) == 1 else f"{stem}_{k}"
+        leveled = fit_loudness(waveform, rate, source.settings.loudness_lufs)
+        takes.append(Take(seed, out_dir / f"{name}.mp4", out_dir / f"{name}.wav", leveled, mel, []))
+    used = output.settings
+    prompt = used["prompt"]  # a system may find or reword the caption
+    caption = Caption(prompt, "model") if prompt and source.caption.source == "none" else source.caption
+    return Result(
+        clip=source.path,
+        settings=replace(
+            source.settings,
+            prompt=prompt,
+            steps=used["num_inference_steps"],
+            guidance_scale=used["guidance_scale"],
+            video_guidance_scale=used["video_guidance_scale"],
+            sampler=used["sampler"],
+        ),
+        seed=source.settings.seed,
+        takes=takes,
+        onset_curve=output.onset_curve,
+        predicted_onsets_s=[float(t) for t in output.predicted_onsets_s],
+        onsets_s=[float(t) for t in output.onsets_s],
+        original_waveform=source.original,
+        original_onsets_s=None,
+        duration_s=duration_s,
+        sample_rate=rate,
+        step_s=timeline.step_s,
+        bundle=out_dir / f"{stem}.zip",
+        dtype=output.dtype,
+        layout=None if output.layout is None else np.asarray(output.layout, np.float32),
+        predicted_layout=output.predicted_layout,
+        caption_source=caption.source,
+        seen=caption.seen,
+    )
+
+
+def _measured(result: Result, source: ClipInput, timeline) -> Result:
+    from stav2a.metrics.flow import flow_magnitude, flow_peaks
+    from stav2a.metrics.onsets import detect_onsets
+
+    peaks = flow_peaks(flow_magnitude(source.clip.frames), timeline.fps)
+    rate, original = result.sample_rate, source.original
+    takes, measures = [], []
+    for take in result.takes:
+        heard = detect_onsets(take.waveform, rate)
+        figure = take.video.with_name("figure.png" if not takes else f"figure_{len(takes) + 1}.png")
+        takes.append(replace(take, onsets_s=[float(t) for t in heard], figure=figure))
+        sound = (take.waveform, rate, heard, result.onsets_s, result.duration_s)
+        measures.append(measure(*sound, original, peaks, timeline.fps))
+    own = None if original is None else [float(t) for t in detect_onsets(original, rate)]
+    return replace(result, takes=takes, measures=measures, original_onsets_s=own)
+
+
+def _write_files(result: Result, folder: Path) -> None:
+    """Everything but the videos."""
+    from stav2a.generation.figure import clip_figure, to_png
+
+    for k, take in enumerate(result.takes):
+        write_wav(folder / take.audio.name, take.waveform, result.sample_rate)
+        (folder / take.figure.name).write_bytes(to_png(clip_figure(result, k)))
+    (folder / "settings.json").write_text(result.settings.to_json() + "\n", encoding="utf-8")
+    (folder / "onsets.json").write_text(result.onsets_json() + "\n", encoding="utf-8")

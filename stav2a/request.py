@@ -1,0 +1,152 @@
+"""What the pipeline is asked for: dials, and requests that share a pass of the network where they can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stav2a.output import VideoFeatures
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from stav2a.denoise.conditions import Conditions
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What a person may turn. None means the checkpoint's own value.
+
+    `onsets_s`, in seconds from the start of the used part, replace the predicted ones. `layout` holds rows of values
+    in [0, 1], a painted audio layout in place of the predicted one (TiVA). Take `k` uses the seed `seed + k`. The
+    scales of the negative caption and of alignment are TA-V2A's.
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    guidance_scale: float | None = None
+    video_guidance_scale: float | None = None
+    negative_guidance_scale: float | None = None
+    alignment_guidance_scale: float | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    seed: int = 0
+    takes: int = 1
+    control_scale: float = 1.0
+    onsets_s: tuple[float, ...] | None = None
+    layout: tuple[tuple[float, ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One clip, and what is asked for it.
+
+    frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size, or their features; requests that hold the same
+    object are encoded once
+    defaults: in place of the checkpoint's own (`stav2a.models.defaults.DEFAULTS`), such as the switches of an ablation
+    generators: on the CPU, one or one a take, in place of those that the seeds make
+    """
+
+    frames: np.ndarray | Tensor | VideoFeatures
+    dials: Dials = Dials()
+    defaults: Mapping = field(default_factory=dict)
+    generators: torch.Generator | Sequence[torch.Generator] | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose clip and caption are encoded.
+
+    own: the defaults it is sampled with; prompt: the caption that was used; seconds: by stage
+    """
+
+    index: int
+    request: Request
+    own: Mapping
+    video: VideoFeatures
+    prompt: str
+    conditions: Conditions
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def takes(self) -> int:
+        return self.request.dials.takes
+
+    @property
+    def steps(self) -> int:
+        return self.request.dials.steps or self.own["steps"]
+
+    @property
+    def sampler(self) -> str:
+        return self.request.dials.sampler or self.own["sampler"]
+
+    @property
+    def text_scale(self) -> float:
+        scale = self.request.dials.guidance_scale
+        return self.own["guidance_scale"] if scale is None else scale
+
+    @property
+    def video_scale(self) -> float:
+        scale = self.request.dials.video_guidance_scale
+        return self.own["video_guidance_scale"] if scale is None else scale
+
+    @cached_property
+    def generators(self) -> list[torch.Generator]:
+        """One a take, each drawn from in turn: the request's own, or those of its seeds."""
+        import torch
+
+        given, seed = self.request.generators, self.request.dials.seed
+        if given is None:
+            return [torch.Generator().manual_seed(int(seed) + take) for take in range(self.takes)]
+        return list(given) if isinstance(given, Sequence) else [given] * self.takes
+
+    def settings(self) -> dict:
+        """What the sound was made with, in diffusers' words."""
+        dials = self.request.dials
+        return {
+            "prompt": self.prompt,
+            "negative_prompt": dials.negative_prompt,
+            "num_inference_steps": self.steps,
+            "controlnet_conditioning_scale": dials.control_scale,
+            "seed": dials.seed,
+            "takes": dials.takes,
+            "guidance_scale": self.text_scale,
+            "video_guidance_scale": self.video_scale,
+            "sampler": self.sampler,
+        }
+
+    def pass_key(self) -> tuple:
+        """Requests of one key can be denoised together: all but caption, onsets, seed and text guidance is equal.
+
+        A ControlNet that sees the text's padding (`mask_control` off, as the authors') would hear a longer text of
+        another request.
+        """
+        dials = self.request.dials
+        own = tuple(sorted((name, value) for name, value in self.own.items() if name != "guidance_scale"))
+        return (
+            self.steps,
+            self.video.local_features.shape[1],
+            self.sampler,
+            self.video_scale,
+            dials.control_scale,
+            dials.negative_guidance_scale,
+            dials.alignment_guidance_scale,
+            own,
+            self.conditions.shape_key(with_text=not self.own["mask_control"]),
+        )
+
+
+def passes(prepared: Sequence[Prepared], most: int) -> list[list[Prepared]]:
+    """The requests in groups that share a pass, of at most `most` takes unless one alone has more; few steps first."""
+    groups: dict[tuple, list[list[Prepared]]] = {}
+    for item in prepared:
+        own = groups.setdefault(item.pass_key(), [[]])
+        if own[-1] and sum(other.takes for other in own[-1]) + item.takes > most:
+            own.append([])
+        own[-1].append(item)
+    return sorted((group for parts in groups.values() for group in parts), key=lambda group: group[0].steps)

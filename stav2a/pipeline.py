@@ -23,12 +23,11 @@ from stav2a.denoise.conditions import Conditions, concatenated
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.models.defaults import DEFAULTS
 from stav2a.models.pretrained import Pretrained
-from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, VideoFeatures
+from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, Stopwatch, VideoFeatures
 from stav2a.request import Dials, Prepared, Request, passes
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
 from stav2a.sound.vocoder import vocode
-from stav2a.stopwatch import Stopwatch
 from stav2a.systems.base import Steering, System
 from stav2a.systems.sta_v2a import STAV2A
 from stav2a.timeline import Timeline

@@ -13,7 +13,7 @@ FLOORS = (  # from the ground to the street; a room imports rooms of lower floor
     {"assets", "timeline", "output", "condition"},
     {"presets", "media", "denoise"},
     {"sound", "systems", "listening"},
-    {"weights"},
+    {"weights", "request"},
     {"metrics", "models"},
     {"recordings"},
     {"pipeline", "data"},

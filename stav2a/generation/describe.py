@@ -6,12 +6,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stav2a.condition.eyes import Suggestion, describe, network
 from stav2a.generation.settings import BUILT_IN, MAX_PROMPT, OFF, Settings
 from stav2a.media import read_frames
 from stav2a.media.limits import DEFAULT_LIMITS, Limits
 from stav2a.weights.errors import WeightsError
+
+if TYPE_CHECKING:
+    from stav2a.condition.eyes import Suggestion
 
 log = logging.getLogger(__name__)
 PICTURES_PER_S = 2.0  # decoded; of a long clip the describer looks at a part of them
@@ -39,6 +42,8 @@ def look(
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Suggestion]:
     """What the built-in describer sees in the used part of a clip; none where its packages are not installed."""
+    from stav2a.condition.eyes import describe, network
+
     if (sentence := network.unavailable()) is not None:
         log.warning("%s", sentence)
         return []

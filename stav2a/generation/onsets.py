@@ -11,8 +11,7 @@ from stav2a.generation.result import rounded
 from stav2a.generation.settings import Settings
 from stav2a.media import Limits, probe, read_for_model
 from stav2a.media.limits import DEFAULT_LIMITS, never
-from stav2a.output import Progress
-from stav2a.stopwatch import Stopwatch
+from stav2a.output import Progress, Stopwatch
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine

@@ -14,8 +14,8 @@ from stav2a.generation.describe import Caption, caption_of
 from stav2a.generation.settings import OFF, Settings, check_onsets, check_system
 from stav2a.media import Clip, Limits, read_audio, read_for_model
 from stav2a.media.limits import DEFAULT_LIMITS, never
+from stav2a.output import Stopwatch
 from stav2a.request import Request
-from stav2a.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from stav2a.pipeline import STAV2APipeline

@@ -12,12 +12,15 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stav2a.condition.eyes import Suggestion
 from stav2a.generation.settings import Settings
 from stav2a.media.limits import InputError
+
+if TYPE_CHECKING:
+    from stav2a.condition.eyes import Suggestion
 
 STALE_S = 3600.0  # no run writes that long
 EDGES_S = 1.0  # shorter clips have no room for chance levels, which leave out 0.2 s at both ends

@@ -17,8 +17,7 @@ from stav2a.generation.result import Result, Take, measure, usable, write_bundle
 from stav2a.media import Limits, fit_loudness, mux, write_wav
 from stav2a.media.clip_files import safe_stem
 from stav2a.media.limits import DEFAULT_LIMITS, never, stop_if
-from stav2a.output import Progress
-from stav2a.stopwatch import Stopwatch
+from stav2a.output import Progress, Stopwatch
 
 if TYPE_CHECKING:
     from stav2a.output import STAV2AOutput

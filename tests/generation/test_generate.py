@@ -250,7 +250,10 @@ class Broken:
     """A pipeline whose stream fails at first and then works."""
 
     def __init__(self, pipeline, error):
-        self.pipeline, self.error, self.timeline, self.system = pipeline, error, pipeline.timeline, None
+        self.pipeline, self.error = pipeline, error
+
+    def __getattr__(self, name):
+        return getattr(self.pipeline, name)
 
     def stream(self, *args, **options):
         if self.error is not None:

@@ -129,7 +129,7 @@ def test_a_shared_gpu_is_asked_for_longer(minute, tmp_path):
     short = make(tmp_path / "short.mp4", duration_s=2.0)
 
     def seconds(clip, **changes) -> int:
-        here = work.Here(engine, lambda: False)
+        here = work.Here(engine)
         return work.gpu_seconds(here, clip, controls.settings_of({"model": "tiny", **changes}))
 
     assert seconds(minute) > seconds(short)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prepared import prepared
 from torch.utils.data import default_collate
 
 from stav2a.condition.eyes import network, shared_eyes
@@ -107,7 +108,7 @@ def test_from_training_to_a_checkpoint_that_hears_the_eyes(work, tmp_path):
     seen = pipe.encode_video(frames)
     assert seen.eye_features.shape == (1, 1, network.FEATURE_DIM)
     tokens = ATTENTIVE_POOL["tiny"]["tokens"]
-    assert pipe.extract(seen, "a tone").global_tokens.shape[1] == 2 * tokens
+    assert prepared(pipe, seen, "a tone").conditions.global_tokens.shape[1] == 2 * tokens
     with_eyes = pipe(frames, "a tone", num_inference_steps=1).waveforms
     again = STAV2APipeline.from_pretrained(tmp_path / "model", eye_pool=None)
     again.set_progress_bar_config(disable=True)

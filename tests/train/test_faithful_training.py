@@ -77,9 +77,9 @@ def test_a_checkpoint_is_sampled_as_it_was_trained(work, tmp_path):
     noted = noted_defaults(tmp_path / "parts")
     assert noted == {"null_text": "zeros", "mask_control": False, "use_global_tokens": True}
     pipe = pipeline(**noted)
-    words = pipe.words("a dog barks")
+    words = pipe.encode_prompt("a dog barks")
     assert not words.null_text_tokens.any() and torch.equal(words.null_text_mask, words.text_mask)
-    assert pipe.words("a dog barks", "wind").null_text_tokens.any(), "a negative caption is no empty one"
+    assert pipe.encode_prompt("a dog barks", "wind").null_text_tokens.any(), "a negative caption is no empty one"
     heard = stage.words(["a dog barks"])
     torch.testing.assert_close(heard.text_tokens, words.text_tokens)
     assert torch.equal(heard.null_text_tokens, words.null_text_tokens)

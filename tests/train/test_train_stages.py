@@ -304,7 +304,7 @@ def test_a_vae_goes_on_with_its_latents_held(work, tmp_path):
     assert not torch.equal(later.before.encoder.conv_in.weight, stage.before.encoder.conv_in.weight)
     later.load_state_dict(stage.state_dict())
     assert later.eval()(batch)["drift"] == stage(batch)["drift"]
-    with pytest.raises(ValueError, match="fine_tune goes on with"):
+    with pytest.raises(ValueError, match="fine_tune continues"):
         stage_of("vae", work, tmp_path, anchor_weight=10.0)
 
 
@@ -366,7 +366,7 @@ def test_fine_tuning_goes_on_from_the_control_net_there_is(work, tmp_path):
         stage, _ = stage_of("v2a", work, tmp_path, fine_tune=fine_tune)
         same = all(torch.equal(value, kept[name]) for name, value in stage.controlnet.state_dict().items())
         assert same == fine_tune
-    with pytest.raises(ValueError, match="fine_tune goes on"):
+    with pytest.raises(ValueError, match="fine_tune continues a ControlNet"):
         stage_of("v2a", work, tmp_path, fine_tune=True, onset=False)
 
 

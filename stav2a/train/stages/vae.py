@@ -51,7 +51,7 @@ class VAEStage(Stage):
             self.freeze(self.vae.encoder)
             self.freeze(self.vae.quant_conv)
         if options.anchor_weight and (options.decoder_only or not self.goes_on):
-            raise ValueError("options.anchor_weight holds the latents of a VAE that options.fine_tune goes on with.")
+            raise ValueError("options.anchor_weight holds the latents of a VAE that options.fine_tune continues.")
         if options.anchor_weight:
             self.before = self.freeze(trained(config.parts, "vae"))
             # kept with the weights, for a run that is resumed finds another VAE in `parts`

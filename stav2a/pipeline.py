@@ -14,6 +14,7 @@ from torch import Tensor
 import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
 import stav2a.condition.eyes.pool
+import stav2a.condition.pretrained
 import stav2a.denoise.control  # noqa: F401
 from stav2a.condition import eyes, text
 from stav2a.condition.chunks import in_chunks
@@ -34,6 +35,7 @@ from stav2a.timeline import Timeline
 from stav2a.weights.faithful import mode_defaults
 
 VIDEO_HALO = 24  # frames of context on either side of a chunk of video; the compact encoder sees 23
+NEVER = 20.0  # onset logit of a latent frame that holds none for certain
 DECODE_HALO = 8  # latent frames of context on either side of a chunk of sound
 BATCH_SIZE = 8  # takes in one pass of the network, where more are asked for; guidance doubles or triples them
 
@@ -51,7 +53,7 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
 
     # some of its convolutions run as 2-D ones on the weight itself, past the hooks that fetch offloaded weights
     _exclude_from_cpu_offload = ["video_encoder", "system"]
-    _optional_components = ["attentive_pool", "controlnet", "system", "eye_pool"]
+    _optional_components = ["local_features", "attentive_pool", "controlnet", "system", "eye_pool"]
     _mode: dict = {}  # settings that win over the checkpoint's own
 
     def __init__(
@@ -150,7 +152,7 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
         if not timeline.is_framewise:  # the authors append zero rows up to a whole window
             missing = -features.shape[1] % timeline.video_frames
             features = torch.nn.functional.pad(features, (0, 0, 0, missing))
-        local, logits = self.local_features(features)
+        local, logits = self.see_onsets(features)
         steps = min(timeline.latent_length(len(frames) / timeline.fps), local.shape[1])
         curve = onset_probability(logits.float())[0, :steps].cpu().numpy()
         onsets_s = pick_onsets(curve, timeline.step_s, self.defaults["onset_threshold"])
@@ -168,6 +170,19 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
         device, own = self._execution_device, self.eye_pool.config
         looked = eyes.shared_eyes(own.eyes, str(device))(frames, self.timeline.fps, own.looks_per_s)
         return looked.features[None].to(device, self.eye_pool.dtype)
+
+    def see_onsets(self, cavp_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Tensor[1, T_v, D] -> local features Tensor[1, T, C] and onset logits Tensor[1, T, 2].
+
+        A system may come without them (`local_features` is None): no channels, and no onset anywhere.
+        """
+        if self.local_features is not None:
+            return self.local_features(cavp_features)
+        timeline = self.timeline
+        steps = round(cavp_features.shape[1] * timeline.latent_rate / timeline.fps)
+        steps += timeline.latent_frames - timeline.local_frames
+        none = cavp_features.new_tensor([NEVER, -NEVER])
+        return cavp_features.new_zeros(1, steps, 0), none.expand(1, steps, 2)
 
     def frame_features(self, frames: Tensor, cavp_features: Tensor) -> Tensor:
         """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T, C], a row a latent frame."""

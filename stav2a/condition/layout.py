@@ -13,20 +13,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-ROWS, BANDS = 102, 5  # of a window of 1024 mel frames (§4.1.1)
-STEPS = 256  # latent steps of that window
-QUIETEST, LOUDEST = -11.6, 3.0  # natural-log mel values that Norm of eq. 1 maps to 0 and 1
+from .layout_kinds import BANDS, ROWS, LayoutKind
 
-
-def layout_rows(steps: int) -> int:
-    """Rows that cover `steps` latent steps: 102 for 256."""
-    return max(1, round(steps * ROWS / STEPS))
-
-
-def layout_of(mel: Tensor, steps: int) -> Tensor:
-    """Eq. 1, `Resize(Norm(mel))`: log-mel Tensor[B, M_mel, mel_bins] -> Tensor[B, M, C] in [0, 1]."""
-    scaled = ((mel - QUIETEST) / (LOUDEST - QUIETEST)).clamp(0, 1)
-    return functional.interpolate(scaled[:, None], (layout_rows(steps), BANDS), mode="area")[:, 0]
+ATTENTIONS = ("both", "global", "windowed")  # self-attention of the decoder (Table 4): SA + WA, SA, WA
 
 
 def as_channel(layout: Tensor, steps: int, bins: int) -> Tensor:
@@ -77,28 +66,39 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """Window-Cross-Decoder of eq. 4, one block: self-attention over the clip, cross-attention to the patches of
     each query's own frame, windowed self-attention. Tensor[B, M, W], patches Tensor[B, M, P, W] -> Tensor[B, M, W].
+
+    attention: which self-attentions there are (`ATTENTIONS`); patches: whether there is cross-attention.
     """
 
-    def __init__(self, width: int, heads: int, frames: int):
+    def __init__(self, width: int, heads: int, frames: int, attention: str = "both", patches: bool = True):
         super().__init__()
-        self.norm_self, self.norm_cross = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attend = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.cross = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.window = WindowAttention(width, heads, frames, 1)
+        over_clip, windowed = attention != "windowed", attention != "global"
+        self.norm_self = nn.LayerNorm(width) if over_clip else None
+        self.norm_cross = nn.LayerNorm(width) if patches else None
+        self.attend = nn.MultiheadAttention(width, heads, batch_first=True) if over_clip else None
+        self.cross = nn.MultiheadAttention(width, heads, batch_first=True) if patches else None
+        self.window = WindowAttention(width, heads, frames, 1) if windowed else None
         self.feed = FeedForward(width)
 
-    def forward(self, x: Tensor, patches: Tensor) -> Tensor:
-        queries = self.norm_self(x)
-        x = x + self.attend(queries, queries, queries, need_weights=False)[0]
-        queries = self.norm_cross(x).flatten(0, 1)[:, None]
-        keys = patches.flatten(0, 1)
-        x = x + self.cross(queries, keys, keys, need_weights=False)[0].unflatten(0, x.shape[:2])[:, :, 0]
-        x = self.window(x)
+    def forward(self, x: Tensor, patches: Tensor | None) -> Tensor:
+        if self.attend is not None and self.norm_self is not None:
+            queries = self.norm_self(x)
+            x = x + self.attend(queries, queries, queries, need_weights=False)[0]
+        if self.cross is not None and self.norm_cross is not None and patches is not None:
+            queries = self.norm_cross(x).flatten(0, 1)[:, None]
+            keys = patches.flatten(0, 1)
+            x = x + self.cross(queries, keys, keys, need_weights=False)[0].unflatten(0, x.shape[:2])[:, :, 0]
+        if self.window is not None:
+            x = self.window(x)
         return x + self.feed(x)
 
 
 class LayoutPredictor(ModelMixin, ConfigMixin):
-    """Patch and frame features of several levels -> the audio layout in [0, 1]."""
+    """Patch and frame features of several levels -> the audio layout in [0, 1].
+
+    rows: queries, the most rows that are predicted at once; window_rows: layout rows of 256 latent steps; bands: C;
+    attention, cross: rows of TiVA's Table 4 (`DecoderBlock`); without `cross` patches are not looked at.
+    """
 
     @register_to_config
     def __init__(
@@ -112,14 +112,23 @@ class LayoutPredictor(ModelMixin, ConfigMixin):
         decoder_layers: int = 2,
         window: int = 5,
         rows: int = ROWS,
+        window_rows: int = ROWS,
+        bands: int = BANDS,
+        attention: str = "both",
+        cross: bool = True,
     ):
         super().__init__()
-        self.embed_patches = nn.Linear(patch_dim, width)
+        if attention not in ATTENTIONS:
+            raise ValueError(f"attention is {attention!r}; it must be one of {', '.join(ATTENTIONS)}.")
+        self.embed_patches = nn.Linear(patch_dim, width) if cross else None
         self.embed_frames = nn.Linear(frame_dim, width)
         self.queries = nn.Parameter(0.02 * torch.randn(rows, width))  # q_i of eq. 4
-        self.encoder = nn.ModuleList(EncoderBlock(width, heads, window, patches) for _ in range(encoder_layers))
-        self.decoder = nn.ModuleList(DecoderBlock(width, heads, window) for _ in range(decoder_layers))
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, BANDS))
+        encoders = encoder_layers if cross else 0
+        self.encoder = nn.ModuleList(EncoderBlock(width, heads, window, patches) for _ in range(encoders))
+        self.decoder = nn.ModuleList(
+            DecoderBlock(width, heads, window, attention, cross) for _ in range(decoder_layers)
+        )
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, bands))
         nn.init.constant_(cast(nn.Linear, self.out[1]).bias, 0.3)  # about the mean of layouts
 
     def forward(self, patches: Tensor, frames: Tensor) -> Tensor:
@@ -127,13 +136,13 @@ class LayoutPredictor(ModelMixin, ConfigMixin):
 
         Clips of more rows than there are queries are predicted in overlapping stretches, blended evenly.
         """
-        rows = layout_rows(frames.shape[1])
+        rows = LayoutKind(rows=self.config.window_rows).rows_of(frames.shape[1])
         patches, frames = at_rows(patches, rows), at_rows(frames, rows)
         most = self.config.rows
         if rows <= most:
             return self._stretch(patches, frames)
         count = -(-(rows - most) // (most - most // 4)) + 1
-        total, weight = frames.new_zeros(len(frames), rows, BANDS), frames.new_zeros(rows, 1)
+        total, weight = frames.new_zeros(len(frames), rows, self.config.bands), frames.new_zeros(rows, 1)
         for k in range(count):
             part = slice(start := round(k * (rows - most) / (count - 1)), start + most)
             total[:, part] += self._stretch(patches[:, part], frames[:, part])
@@ -141,14 +150,17 @@ class LayoutPredictor(ModelMixin, ConfigMixin):
         return total / weight
 
     def _stretch(self, patches: Tensor, frames: Tensor) -> Tensor:
-        seen = self.embed_patches(patches)
-        shape = seen.shape
-        seen = seen.flatten(1, 2)
-        for block in self.encoder:
-            seen = block(seen)
+        seen = None
+        if self.embed_patches is not None:
+            seen = self.embed_patches(patches)
+            shape = seen.shape
+            seen = seen.flatten(1, 2)
+            for block in self.encoder:
+                seen = block(seen)
+            seen = seen.view(shape)
         x = self.embed_frames(frames) + self.queries[: frames.shape[1]]
         for block in self.decoder:
-            x = block(x, seen.view(shape))
+            x = block(x, seen)
         return self.out(x)
 
 

@@ -9,20 +9,43 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LEVELS = ("layer2", "layer3", "layer4")  # as TiVA takes CLIP's layers 4, 8 and 11
+from .pretrained import HubVideoEncoder
+
+LEVELS = ("layer2", "layer3", "layer4")  # of CAVP, as TiVA takes CLIP's layers 4, 8 and 11
 
 
 def level_widths(base_channels: int, expansion: int) -> list[int]:
-    """Channels of `LEVELS` in an encoder of this configuration."""
+    """Channels of `LEVELS` in a CAVP encoder of this configuration."""
     return [base_channels * 2**level * expansion for level in (1, 2, 3)]
+
+
+def level_width(video_encoder: Any) -> int:
+    """Channels of all levels of a video encoder together."""
+    if isinstance(video_encoder, HubVideoEncoder):
+        return video_encoder.level_dim
+    return sum(level_widths(video_encoder.config.base_channels, video_encoder.config.expansion))
 
 
 @torch.no_grad()
 def multi_level(video_encoder: Any, frames: Tensor, grid: int) -> Tensor:
-    """uint8 Tensor[T_v, H, W, 3] -> Tensor[T_v, (1 + grid²) * channels]: the frame's mean, then its patches'.
+    """uint8 Tensor[T_v, H, W, 3] -> Tensor[T_v, (1 + grid²) * channels]: the frame's features, then its patches'.
 
     `channels` is the sum of the levels'. Each level is scaled to unit mean square, for they differ in size.
     """
+    pixels = frames.permute(3, 0, 1, 2)[None].to(video_encoder.device, video_encoder.dtype) / 255
+    hub = isinstance(video_encoder, HubVideoEncoder)
+    maps = video_encoder.level_maps(pixels) if hub else cavp_levels(video_encoder, pixels)
+    whole = [frame[:, None] for frame, _ in maps]
+    patches = [functional.adaptive_avg_pool2d(patch, grid).flatten(2).transpose(1, 2) for _, patch in maps]
+    rows = []
+    for levels in (whole, patches):
+        scaled = [x / x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-4) for x in levels]
+        rows.append(torch.cat(scaled, -1).flatten(1))
+    return torch.cat(rows, 1)
+
+
+def cavp_levels(video_encoder: Any, pixels: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """A level's mean over the picture Tensor[T_v, C] and its map Tensor[T_v, C, h, w], of Tensor[1, 3, T_v, H, W]."""
     seen: dict[str, Tensor] = {}
     trunk = video_encoder.video_encoder
     with ExitStack() as hooks:
@@ -32,11 +55,5 @@ def multi_level(video_encoder: Any, frames: Tensor, grid: int) -> Tensor:
                 seen[name] = output[0].transpose(0, 1)  # [T_v, C, H, W]
 
             hooks.callback(getattr(trunk, name).register_forward_hook(keep).remove)
-        pixels = frames.permute(3, 0, 1, 2)[None].to(video_encoder.device, video_encoder.dtype) / 255
         video_encoder(pixels)
-    rows = []
-    for size in (1, grid):
-        levels = [functional.adaptive_avg_pool2d(seen[name], size).flatten(2).transpose(1, 2) for name in LEVELS]
-        levels = [x / x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-4) for x in levels]
-        rows.append(torch.cat(levels, -1).flatten(1))
-    return torch.cat(rows, 1)
+    return [(seen[name].mean((2, 3)), seen[name]) for name in LEVELS]

@@ -34,7 +34,8 @@ def encode(
 
     `device` is where the encoder runs, which an encoder whose weights are offloaded cannot tell itself.
     """
-    batch = tokenizer(list(captions), max_length=MAX_TOKENS, truncation=True, padding=True, return_tensors="pt").to(
+    most = min(MAX_TOKENS, tokenizer.model_max_length)  # CLIP's has places for 77
+    batch = tokenizer(list(captions), max_length=most, truncation=True, padding=True, return_tensors="pt").to(
         device or text_encoder.device
     )
     states = text_encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stav2a.condition.cavp import CAVPVideoEncoder
+from stav2a.models.build import open_video_encoder
 from stav2a.weights.digest import digest
 
 
@@ -18,7 +18,7 @@ class FrameEncoder:
         folder = Path(parts) / "video_encoder"
         if not (folder / "config.json").is_file():
             raise ValueError(f"{parts} has no video_encoder: train the stage `video` or `onset` first.")
-        self.model = CAVPVideoEncoder.from_pretrained(folder).eval().requires_grad_(False)
+        self.model = open_video_encoder(folder).eval().requires_grad_(False)
         self.digest = digest(self.model)
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ class FrameConditions(Conditions):
     made of the same zeros as one that training dropped.
 
         features: Tensor[B, T, C]   seen: Tensor[B], 1 where the picture is there, 0 where it is dropped
-        caption_tokens: the caption's own tokens join the context
+        caption_tokens: the caption's own tokens join the context, through `project_caption` where their width differs
         joint: guidance drops caption and picture together (VTA-LDM eq. 2), so that there is one scale
     """
 
@@ -30,6 +30,7 @@ class FrameConditions(Conditions):
     seen: Tensor | None = None
     tokens: Callable[[FrameConditions], Tensor] | None = None
     caption_tokens: bool = False
+    project_caption: Callable[[Tensor], Tensor] | None = None
     joint: bool = False
 
     @cached_property
@@ -62,7 +63,8 @@ class FrameConditions(Conditions):
         """Tensor[B, L + N, D], or [B, N, D] where the caption's tokens stay out."""
         if not self.caption_tokens:
             return self.frame_tokens
-        return torch.cat([self.text_tokens, self.frame_tokens.to(self.text_tokens.dtype)], 1)
+        text = self.text_tokens if self.project_caption is None else self.project_caption(self.text_tokens)
+        return torch.cat([text, self.frame_tokens.to(text.dtype)], 1)
 
     def context_mask(self) -> Tensor:
         present = torch.ones(self.frame_tokens.shape[:2], dtype=torch.bool, device=self.text_mask.device)

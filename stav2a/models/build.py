@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -12,6 +14,7 @@ from stav2a.condition.attentive_pool import AttentivePooling
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.eyes.pool import EyePooling
 from stav2a.condition.onset import LocalFeatures
+from stav2a.condition.pretrained import HubVideoEncoder
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.sound.vae import build_vae
 from stav2a.sound.vocoder import build_vocoder
@@ -28,8 +31,11 @@ CLASSES = {
 OPTIONAL = {"eye_pool": EyePooling}  # parts that a model may have besides
 
 
-def build(name: str, model: str) -> Any:
-    """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net."""
+def build(name: str, model: str, **changes: Any) -> Any:
+    """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net.
+
+    changes: fields of its configuration with other values than the size's own.
+    """
     if name == "vae":
         return build_vae(model)
     if name == "vocoder":
@@ -40,7 +46,14 @@ def build(name: str, model: str) -> Any:
         "attentive_pool": presets.ATTENTIVE_POOL,
         "unet": presets.UNET,
     }
-    return CLASSES[name](**table[name][model])
+    return CLASSES[name](**{**table[name][model], **changes})
+
+
+def open_video_encoder(folder: str | Path) -> CAVPVideoEncoder | HubVideoEncoder:
+    """The video encoder that lies in a folder: CAVP's, or a pretrained one of transformers."""
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    kind = HubVideoEncoder if config.get("_class_name") == HubVideoEncoder.__name__ else CAVPVideoEncoder
+    return kind.from_pretrained(folder)
 
 
 def build_eye_pool(model: str, eyes: str) -> EyePooling:

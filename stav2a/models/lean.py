@@ -66,7 +66,8 @@ def write_lean(
     if pipeline.conditioner.uses_encoder:
         if _differs(pipeline, "video_encoder", source):
             for part in ("video_encoder", "local_features"):
-                _copy(pipeline, part, folder, half)
+                if getattr(pipeline, part) is not None:
+                    _copy(pipeline, part, folder, half)
         else:
             pinned["video_encoder"] = digest(weights_of(source, "video_encoder"), TRAINED_ON["video_encoder"])
     own = {name: value.to(dtype).contiguous() for name, value in pipeline.unet.state_dict().items()}

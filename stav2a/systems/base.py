@@ -11,7 +11,9 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
+from stav2a import presets
 from stav2a.condition.in_time import fitted
+from stav2a.condition.patches import level_widths
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance
 
@@ -44,6 +46,27 @@ class Learning:
     options: dict
 
 
+@dataclass(frozen=True)
+class Widths:
+    """Channels where a system meets other parts.
+
+    feature: the video encoder's   levels: of its levels together (TiVA)   text: the text encoder's
+    context: of the U-Net's cross-attention
+    """
+
+    feature: int
+    levels: int
+    text: int
+    context: int
+
+    @classmethod
+    def of_size(cls, model: str) -> Widths:
+        """Those of a size's own parts."""
+        encoder, context = presets.VIDEO_ENCODER[model], presets.UNET[model]["cross_attention_dim"]
+        levels = sum(level_widths(encoder["base_channels"], encoder["expansion"]))
+        return cls(encoder["feature_dim"], levels, context, context)
+
+
 @dataclass
 class NoOptions:
     """A system without options of its own."""
@@ -70,9 +93,20 @@ class System(ModelMixin, ConfigMixin):
     Options: ClassVar[type] = NoOptions  # a dataclass: names and types of what its stages are set by
 
     @classmethod
-    def sized(cls, model: str, options: dict | None = None) -> System:
-        """An untrained system for the sizes `model` (compact, paper, tiny); `options` are the stage's own."""
+    def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> System:
+        """An untrained system for the sizes `model` (compact, paper, tiny); `options` are the stage's own, `widths`
+        those of the parts that it joins (of the size's own, where not given).
+        """
         raise NotImplementedError
+
+    @property
+    def extra_channels(self) -> int:
+        """Channels beside the latents that this one, as it is set, has."""
+        return self.latent_channels
+
+    def sampling_defaults(self) -> dict:
+        """What a checkpoint of this system, as it is set, samples with unless told otherwise."""
+        return dict(self.sampling)
 
     @classmethod
     def resting(cls, options: dict) -> tuple[str, ...]:

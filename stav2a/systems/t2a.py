@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stav2a.denoise.conditions import Conditions
 
-from .base import System
+from .base import System, Widths
 
 
 class T2A(System):
@@ -23,7 +23,7 @@ class T2A(System):
         self.register_buffer("nothing", torch.zeros(1))  # diffusers asks every part where its tensors are
 
     @classmethod
-    def sized(cls, model: str, options: dict | None = None) -> T2A:
+    def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> T2A:
         return cls()
 
     def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:

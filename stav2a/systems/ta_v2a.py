@@ -20,14 +20,15 @@ from stav2a.condition.aligner import Aligner
 from stav2a.condition.captions import caption_bank, standardised
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.cvalp import Mixing, TextHead
+from stav2a.condition.pretrained import HubVideoEncoder
 from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 from stav2a.denoise.sample import Guidance
 
-from .base import System
+from .base import System, Widths
 
-SWITCHES = ("mix", "composed", "semantic_weight", "temporal_weight")
+SWITCHES = ("mix", "composed", "semantic_weight", "temporal_weight", "alignment_scale")
 
 
 @dataclass
@@ -36,6 +37,7 @@ class TAV2AOptions:
     composed: bool = True  # guidance weighs caption and picture apart (eq. 14); false: one scale (eq. 11)
     semantic_weight: float = 1.0  # λ of eq. 5 and 6
     temporal_weight: float = 1.0  # μ
+    alignment_scale: float = 0.0  # γ of eq. 11 that it samples with; the stage `alignment` trains its classifier
 
 
 class TAV2A(System):
@@ -65,21 +67,30 @@ class TAV2A(System):
         semantic_weight: float = 1.0,
         temporal_weight: float = 1.0,
         negative_scale: float = 2.5,
+        alignment_scale: float = 0.0,
     ):
         super().__init__()
         encoder = encoder or presets.VIDEO_ENCODER["compact"]
         width = encoder["feature_dim"]
-        self.video_encoder = CAVPVideoEncoder(**encoder)
+        hub = "architecture" in encoder
+        self.video_encoder = HubVideoEncoder(**encoder) if hub else CAVPVideoEncoder(**encoder)
         self.text_head = TextHead(text_dim, width)
         self.mixing = Mixing(width, token_dim, mix, semantic_weight + temporal_weight)
         self.aligner = Aligner(width)
         self.bank: Tensor | None = None  # embeddings of the caption bank, once they were needed
 
     @classmethod
-    def sized(cls, model: str, options: dict | None = None) -> TAV2A:
+    def sized(
+        cls, model: str, options: dict | None = None, widths: Widths | None = None, encoder: dict | None = None
+    ) -> TAV2A:
+        """`encoder`: configuration of the video encoder (CAVP's or `HubVideoEncoder`'s); else that of the size."""
         chosen = {name: value for name, value in (options or {}).items() if name in SWITCHES}
-        width = presets.UNET[model]["cross_attention_dim"]
-        return cls(presets.VIDEO_ENCODER[model], width, width, **chosen)
+        widths = widths or Widths.of_size(model)
+        return cls(encoder or presets.VIDEO_ENCODER[model], widths.text, widths.context, **chosen)
+
+    def sampling_defaults(self) -> dict:
+        """ω of eq. 11 where one scale weighs the mixture, ω_l and ω_v of eq. 14 where each is weighed."""
+        return dict(self.sampling) if self.config.composed else {**self.sampling, "guidance_scale": 4.5}
 
     @classmethod
     def resting(cls, options: dict) -> tuple[str, ...]:
@@ -110,7 +121,7 @@ class TAV2A(System):
             "mask_control": dials.mask_control,
             "guided_share": dials.guided_share,
             "rescale": dials.rescale,
-            "alignment": alignment or 0.0,
+            "alignment": self.config.alignment_scale if alignment is None else alignment,
             "classifier": self.aligner,
             "scheduler": scheduler,
         }

@@ -13,14 +13,16 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
 from torch import Tensor, nn
+from torch.nn import functional
 
 from stav2a import presets
-from stav2a.condition.layout import BANDS, LayoutPredictor, as_channel, layout_of, layout_rows
-from stav2a.condition.patches import level_widths, multi_level
+from stav2a.condition.layout import LayoutPredictor, as_channel
+from stav2a.condition.layout_kinds import BANDS, ROWS, LayoutKind
+from stav2a.condition.patches import multi_level
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 
-from .base import Learning, Steering, System
+from .base import Learning, Steering, System, Widths
 
 BINS = 16  # latent frequency bins
 
@@ -29,10 +31,17 @@ BINS = 16  # latent frequency bins
 class TiVAOptions:
     rows: int | None = None  # layout rows of a training's stretch; null: those of the size
     joint: bool = True  # learn from predicted layouts (eq. 10); false: from those of the real sound (eq. 9)
+    layout: str = "mel"  # what the layout tells (Table 3): mel, odf, onset; none: there is none (w/o T of Table 5)
+    window_rows: int = ROWS  # its resolution (Fig. 5): rows of 10.24 s ...
+    bands: int = BANDS  # ... and bands
+    attention: str = "both"  # self-attention of the predictor (Table 4): both, global, windowed
+    patches: bool = True  # the predictor's cross-attention to patches (Table 4)
+    predictor_width: int | None = None  # null: that of the size
+    predictor_layers: int | None = None  # of its encoder and of its decoder
 
 
 class TiVA(System):
-    """`features`: Tensor[B, T, feature_dim + (1 + grid²) * level_dim], see `look`."""
+    """`features`: Tensor[B, T, feature_dim + (1 + grid²) * level_dim], see `look`; the options are `TiVAOptions`'."""
 
     name = "tiva"
     title = "a predicted audio layout beside the latents, semantic tokens (Wang et al. 2024)"
@@ -52,33 +61,52 @@ class TiVA(System):
         width: int = 128,
         layers: int = 2,
         rows: int = 26,
+        layout: str = "mel",
+        window_rows: int = ROWS,
+        bands: int = BANDS,
+        attention: str = "both",
+        patches: bool = True,
     ):
         super().__init__()
+        self.kind = LayoutKind(layout, window_rows, bands)
         self.semantic = nn.Linear(feature_dim, token_dim)  # 𝒮 of eq. 2
         nn.init.normal_(self.semantic.weight, std=0.5)  # of unit features: tokens about as large as a caption's
-        self.predictor = LayoutPredictor(  # 𝒯 of eq. 3-4
-            level_dim, level_dim, grid**2, width, 4, layers, layers, rows=rows
-        )
+        self.predictor, self.lift = None, None
+        if layout != "none":
+            self.predictor = LayoutPredictor(  # 𝒯 of eq. 3-4
+                level_dim, level_dim, grid**2, width, 4, layers, layers, rows=rows, window_rows=window_rows,
+                bands=self.kind.channels, attention=attention, cross=patches,
+            )  # fmt: skip
+        if self.kind.is_curve:  # "elevated to 2D via an additional convolutional layer" (§4.3)
+            self.lift = nn.Conv1d(1, BINS, 3, padding=1)
 
     @classmethod
-    def sized(cls, model: str, options: dict | None = None) -> TiVA:
-        """`options`: `rows`, the layout rows of a training's stretch."""
-        encoder = presets.VIDEO_ENCODER[model]
-        levels = sum(level_widths(encoder["base_channels"], encoder["expansion"]))
-        sizes = {"width": 16, "layers": 1} if model in presets.NARROW else {}
-        rows = {"rows": options["rows"]} if (options or {}).get("rows") else {}
-        return cls(encoder["feature_dim"], levels, presets.UNET[model]["cross_attention_dim"], **sizes, **rows)
+    def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> TiVA:
+        widths, given = widths or Widths.of_size(model), dict(options or {})
+        chosen = {name: name for name in ("rows", "layout", "window_rows", "bands", "attention", "patches")}
+        chosen |= {"predictor_width": "width", "predictor_layers": "layers"}
+        sizes = {own: given[name] for name, own in chosen.items() if given.get(name) is not None}
+        sizes |= {"width": 16, "layers": 1} if model in presets.NARROW else {}
+        return cls(widths.feature, widths.levels, widths.context, **sizes)
+
+    @property
+    def extra_channels(self) -> int:
+        return 0 if self.predictor is None else self.latent_channels
 
     @classmethod
     def resting(cls, options: dict) -> tuple[str, ...]:
-        return () if options.get("joint", True) else ("predictor",)
+        return () if options.get("joint", True) or options.get("layout") == "none" else ("predictor",)
 
     def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+        if self.predictor is None:
+            return cavp_features
         levels = multi_level(video_encoder, frames, self.config.grid)
         return torch.cat([cavp_features, levels.to(cavp_features)], -1)
 
-    def layout(self, features: Tensor) -> Tensor:
-        """t_v: Tensor[B, M, C] in [0, 1]."""
+    def layout(self, features: Tensor) -> Tensor | None:
+        """t_v: Tensor[B, M, C] in [0, 1]; None without a predictor."""
+        if self.predictor is None:
+            return None
         _, frame, patches = features.split(
             [self.config.feature_dim, self.config.level_dim, self.config.grid**2 * self.config.level_dim], -1
         )
@@ -88,18 +116,27 @@ class TiVA(System):
         """`layout`, Tensor[B, M, C], stands in place of the predicted one."""
         layout = self.layout(features) if layout is None else layout
         return FrameConditions(
-            **{**vars(words), "layout": as_channel(layout, features.shape[1], BINS)},
+            **{**vars(words), "layout": self.channel(layout, features.shape[1])},
             features=features[..., : self.config.feature_dim],
             seen=torch.ones(len(features), device=features.device, dtype=features.dtype),
             tokens=self.tokens,
             joint=True,
         )
 
+    def channel(self, layout: Tensor | None, steps: int) -> Tensor | None:
+        """The layout as the latents' further channel: Tensor[B, M, C] -> Tensor[B, T, F]."""
+        if layout is None or self.lift is None:
+            return None if layout is None else as_channel(layout, steps, BINS)
+        curve = functional.interpolate(layout.transpose(1, 2), steps, mode="linear", align_corners=False)
+        return self.lift(4 * curve - 2).transpose(1, 2)
+
     def conditions(self, video, words: Conditions, length: int, steering: Steering) -> FrameConditions:
+        if self.predictor is None:
+            return self(video.features, words).padded(length)
         layout = torch.as_tensor(video.layout if steering.layout is None else steering.layout)
-        rows = layout_rows(video.features.shape[1])
-        if tuple(layout.shape) != (rows, BANDS):
-            raise ValueError(f"The layout is {list(layout.shape)}; this clip needs {rows} rows of {BANDS} bands.")
+        rows, bands = self.kind.rows_of(video.features.shape[1]), self.kind.channels
+        if tuple(layout.shape) != (rows, bands):
+            raise ValueError(f"The layout is {list(layout.shape)}; this clip needs {rows} rows of {bands} bands.")
         made = self(video.features, words, layout[None].to(video.features))
         return made.padded(length)
 
@@ -109,9 +146,9 @@ class TiVA(System):
 
     def learn(self, batch: Learning) -> tuple[Conditions, dict[str, Tensor]]:
         """Eq. 10 with the option `joint` (true unless given), else eq. 9: the layout of the real sound."""
-        if batch.options.get("joint", True):
+        if batch.options.get("joint", True) or self.predictor is None:
             return self(batch.features, batch.words), {}
-        true = layout_of(batch.mel, batch.features.shape[1])
+        true = self.kind.of(batch.mel, batch.features.shape[1])
         return self(batch.features, batch.words, true), {}
 
 

@@ -13,12 +13,11 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
 from torch import Tensor, nn
 
-from stav2a import presets
 from stav2a.condition.frame_tokens import FLOW_CHANNELS, flow_features, sinusoids
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 
-from .base import System
+from .base import System, Widths
 
 SWITCHES = ("text", "positions", "flow")
 
@@ -47,18 +46,21 @@ class VTALDM(System):
         text: bool = True,
         positions: bool = True,
         flow: bool = False,
+        text_dim: int | None = None,
     ):
         super().__init__()
         self.project = nn.Linear(feature_dim, token_dim)  # φ of eq. 1
         nn.init.normal_(self.project.weight, std=0.5)  # of unit features: tokens about as large as a caption's
         self.project_flow = nn.Linear(FLOW_CHANNELS, token_dim) if flow else None
+        # a caption whose encoder is as wide as the context joins as it is
+        self.project_text = nn.Linear(text_dim, token_dim) if text and text_dim not in (None, token_dim) else None
 
     @classmethod
-    def sized(cls, model: str, options: dict | None = None) -> VTALDM:
+    def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> VTALDM:
         """`options`: the switches by name."""
         switches = {name: bool(value) for name, value in (options or {}).items() if name in SWITCHES}
-        width = presets.VIDEO_ENCODER[model]["feature_dim"]
-        return cls(width, presets.UNET[model]["cross_attention_dim"], **switches)
+        widths = widths or Widths.of_size(model)
+        return cls(widths.feature, widths.context, **switches, text_dim=widths.text)
 
     @property
     def hears_caption(self) -> bool:
@@ -77,6 +79,7 @@ class VTALDM(System):
             seen=seen,
             tokens=self.tokens,
             caption_tokens=self.config.text,
+            project_caption=self.project_text,
             joint=True,
         )
 

@@ -89,8 +89,8 @@ class AssembleOptions:
 
     half: bool = False  # fp16
     notes: str = ""  # file of Markdown for the card
-    system: str | None = None  # a system that leans on `base`; else the whole of STA-V2A
-    base: str = "compact"
+    system: str | None = None  # a system; else STA-V2A
+    base: str | None = "compact"  # checkpoint that the system leans on; null: it is written whole
     shared_unet: list = field(default_factory=list)
 
 
@@ -117,5 +117,6 @@ def put_together(config) -> Path:
         given.shared_unet,
         given.half,
         notes,
+        config.timeline,
         **defaults,
     )

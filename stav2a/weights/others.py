@@ -18,8 +18,17 @@ from stav2a.sound import vocoder as hifigan
 from . import shapes
 from .errors import WeightsError
 from .load import load_strict
+from .reach import load_from_hub
 from .read import read_state
+from .sources import TEXT
 
+KINDS = {  # model types of transformers -> the class of the text side alone
+    "clip": "CLIPTextModel",
+    "clip_text_model": "CLIPTextModel",
+    "t5": "T5EncoderModel",
+    "mt5": "MT5EncoderModel",
+    "bert": "BertModel",
+}
 OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
@@ -136,3 +145,22 @@ def _config(folder: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WeightsError(f"{path} is not JSON; delete it and fetch it again.") from error
+
+
+def load_named(name: str) -> tuple[Any, Any]:
+    """-> (tokenizer, text_encoder), frozen; `WeightsError` says what is missing and how to get it."""
+    import transformers
+
+    source = TEXT[name].repo if name in TEXT else name
+    try:
+        kind = load_from_hub(transformers.AutoConfig.from_pretrained, source).model_type
+        if kind not in KINDS:
+            raise WeightsError(f"{source} is of the type {kind}; text encoders are of {', '.join(sorted(KINDS))}.")
+        tokenizer = load_from_hub(transformers.AutoTokenizer.from_pretrained, source)
+        encoder = load_from_hub(getattr(transformers, KINDS[kind]).from_pretrained, source)
+    except OSError as error:
+        raise WeightsError(
+            f"The text encoder {name} cannot be had: {source} is neither a folder with config.json nor on this "
+            f"machine, or the hub is out of reach; fetch it by `hf download {source}` where there is a network."
+        ) from error
+    return tokenizer, encoder.eval().requires_grad_(False)

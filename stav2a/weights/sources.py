@@ -156,3 +156,19 @@ VISION = {
         IMAGENET_STD,
     ),
 }
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """A text encoder of the hub; width: of its tokens."""
+
+    repo: str
+    licence: str
+    width: int
+
+
+TEXT = {
+    "clip": TextSource("openai/clip-vit-base-patch32", "MIT", 512),  # VTA-LDM, appendix D
+    "clip-l14": TextSource("openai/clip-vit-large-patch14", "MIT", 768),
+    "flan-t5": TextSource("google/flan-t5-large", "Apache-2.0", 1024),  # TA-V2A §III-B
+}

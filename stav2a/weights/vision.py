@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stav2a.condition.hub_video import HubVideoEncoder
+from stav2a.condition.pretrained import HubVideoEncoder
 
 from .errors import WeightsError
 from .reach import load_from_hub
 from .sources import VISION
 
+NARROW_SIDE = 32  # pixels of the pictures that a narrow encoder sees
 INSIDE = ("clip", "siglip", "xclip")  # models whose vision side is taken
 
 
@@ -68,6 +69,27 @@ def untrained(
     return HubVideoEncoder(
         architecture, known.repo, tuple(layers), tuple(levels), known.mean, known.std, project_dim
     ).eval()
+
+
+def narrow(name: str, layers: Sequence[int] = (), levels: Sequence[int] = ()) -> HubVideoEncoder:
+    """The shapes that a named encoder gives and takes, with as few weights as can be, random: for dry runs."""
+    if name not in VISION:
+        raise WeightsError(f"The architecture of {name} is not known without the hub; known are {', '.join(VISION)}.")
+    known = VISION[name].architecture
+    fields: dict[str, Any] = {
+        "num_hidden_layers": max([1, *layers, *levels]),
+        "patch_size": NARROW_SIDE,
+    }  # a patch a picture
+    fields["crop_size" if "crop_size" in known else "image_size"] = NARROW_SIDE
+    if known["model_type"] == "vjepa2":
+        fields |= {"mlp_ratio": 0.05, "pred_num_hidden_layers": 1}
+    else:
+        fields["intermediate_size"] = 8
+    if "tubelet_size" in known:
+        fields["tubelet_size"] = [known["tubelet_size"][0], NARROW_SIDE, NARROW_SIDE]
+    if "mit_intermediate_size" in known:
+        fields["mit_intermediate_size"] = 8
+    return untrained(name, layers, levels, **fields)
 
 
 def _config(name: str, **options: Any) -> Any:

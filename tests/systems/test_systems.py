@@ -17,7 +17,8 @@ from small_systems import pipeline_of
 from stav2a import systems
 from stav2a.condition.captions import caption_bank, plain, standardised
 from stav2a.condition.frame_tokens import flow_features, sinusoids
-from stav2a.condition.layout import as_channel, layout_of, layout_rows
+from stav2a.condition.layout import as_channel
+from stav2a.condition.layout_kinds import LayoutKind
 from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
 from stav2a.denoise.conditions import Conditions, concatenated
 from stav2a.denoise.sample import Guidance, guided, predict
@@ -171,10 +172,10 @@ def test_flow_sees_which_way_things_move():
 
 
 def test_layouts_are_small_log_mels():
-    assert layout_rows(256) == 102 and layout_rows(64) == 26
+    assert LayoutKind().rows_of(256) == 102 and LayoutKind().rows_of(64) == 26
     mel = torch.full((1, 1024, 64), -11.6)
     mel[:, 512:, 32:] = 3.0
-    layout = layout_of(mel, 256)
+    layout = LayoutKind().of(mel, 256)
     assert layout.shape == (1, 102, 5)
     assert layout[0, 0, 0] == 0 and layout[0, -1, -1] == 1 and 0 < layout[0, -1, 2] < 1
     channel = as_channel(layout, 256, 16)
@@ -185,7 +186,7 @@ def test_layouts_are_small_log_mels():
 def test_a_painted_layout_changes_the_sound_where_it_was_painted(pipes, frames):
     pipe = pipes["tiva"]
     video = pipe.encode_video(frames)
-    assert video.layout.shape == (layout_rows(40), 5)
+    assert video.layout.shape == (LayoutKind().rows_of(40), 5)
     predicted = pipe(video, num_inference_steps=2)
     assert np.array_equal(predicted.layout, video.layout)
     assert np.array_equal(predicted.waveforms, sound(pipe, video, "", layout=video.layout))
@@ -207,7 +208,7 @@ def test_tiva_guides_by_meaning_and_keeps_the_layout(pipes, frames):
 
 def test_the_layout_of_a_long_clip_is_blended_from_stretches(pipes):
     pipe = pipes["tiva"]
-    rows = layout_rows(150)
+    rows = LayoutKind().rows_of(150)
     assert rows > pipe.system.config.rows
     assert pipe.encode_video(frames_of(150)).layout.shape == (rows, 5)
 

@@ -12,9 +12,10 @@ from stav2a import presets
 from stav2a.models.lean import base_folder, write_lean
 from stav2a.pipeline import STAV2APipeline
 from stav2a.systems import find
-from stav2a.train.runtime.parts import licences_of, noted_defaults, text_parts, trained
+from stav2a.timeline import Timeline
+from stav2a.train.runtime.parts import licences_of, noted_defaults, noted_source, text_parts, trained, write_whole
 
-NAMES = ("video_encoder", "local_features", "unet", "vae", "vocoder")
+NAMES = ("video_encoder", "unet", "vae", "vocoder")
 
 
 def assemble_system(
@@ -22,34 +23,50 @@ def assemble_system(
     model: str,
     out: str | Path,
     system: str,
-    base: str = "compact",
+    base: str | None = "compact",
     shared_unet: Sequence[str] = (),
     half: bool = True,
     notes: str = "",
+    timeline: Timeline | None = None,
     **defaults,
 ) -> Path:
-    """Write `system`, trained into the parts of `folder`, as a checkpoint that leans on `base`.
+    """Write `system`, trained into the parts of `folder`, as a checkpoint that leans on `base`; None: a whole one.
 
     shared_unet: as in training; these weights of the U-Net go to `OUT/../shared/unet`, once for all systems.
-    `defaults` win over those found in training, over the system's own and over the base's.
+    `defaults` win over those found in training, over the system's own and over the base's. The onset head joins where
+    it was trained on this video encoder.
     """
     kind, folder = find(system), Path(folder)
     kept = folder / system
     if not (kept / "config.json").is_file() and any(True for _ in kind.sized(model).parameters()):
         raise ValueError(f"{folder} has no {system} yet: train {system} first.")
     own = kind.from_pretrained(kept) if (kept / "config.json").is_file() else kind.sized(model)
-    index = json.loads((base_folder(Path(out), base) / "model_index.json").read_text(encoding="utf-8"))
+    index = {}
+    if base is not None:
+        index = json.loads((base_folder(Path(out), base) / "model_index.json").read_text(encoding="utf-8"))
     tokenizer, text_encoder = text_parts(model, folder)
+    parts = {name: trained(folder, name) for name in NAMES}
+    has_head = (folder / "local_features" / "config.json").is_file()
+    names = (*NAMES, *(["local_features"] if has_head else []), "system")
     pipe = STAV2APipeline(
-        **{name: trained(folder, name) for name in NAMES},
+        **parts,
+        local_features=trained(folder, "local_features") if has_head else None,
         tokenizer=tokenizer,
         text_encoder=text_encoder,
         attentive_pool=None,
         controlnet=None,
         scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
         system=own.eval(),
-        timeline=presets.TIMELINES[model].to_dict(),
-        defaults={**(index.get("defaults") or {}), **kind.sampling, **noted_defaults(folder), **defaults},
-        provenance={"model": system, **licences_of(folder, (*NAMES, "system"), model)},
+        timeline=(timeline or presets.TIMELINES[model]).to_dict(),
+        defaults={
+            **(index.get("defaults") or {}),
+            **own.sampling_defaults(),
+            **noted_defaults(folder),
+            **defaults,
+        },
+        provenance={"model": system, **licences_of(folder, names, model)},
     )
+    if base is None:
+        named = noted_source(folder, "text_encoder") is not None
+        return write_whole(pipe, out, half, notes, text=named or model != "compact")
     return write_lean(pipe, out, base, tuple(shared_unet), half, notes)

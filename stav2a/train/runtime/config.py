@@ -35,6 +35,7 @@ class TrainConfig:
     out: str = "runs"
     bank: str = ""  # folder of a sound bank; empty: modal synthesis
     sprites: str = ""
+    fps: float = 0.0  # of the pictures trained on and of the checkpoint; 0: the model's own
     frame_size: int = 0  # pixels of the pictures trained on and of the checkpoint; 0: the model's own
     steps: int = 1000
     batch_size: int = 8
@@ -105,8 +106,9 @@ class TrainConfig:
         for name in ("steps", "batch_size", "gradient_accumulation_steps"):
             if getattr(config, name) < 1:
                 raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 1.")
-        if config.frame_size < 0:
-            raise ValueError(f"frame_size is {config.frame_size}; it must be 0 (the model's own) or pixels.")
+        for name, unit in (("frame_size", "pixels"), ("fps", "frames a second")):
+            if getattr(config, name) < 0:
+                raise ValueError(f"{name} is {getattr(config, name)}; it must be 0 (the model's own) or {unit}.")
         for name, known in CHOICES.items():
             if getattr(config, name) not in known:
                 raise ValueError(f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(known)}.")
@@ -114,8 +116,8 @@ class TrainConfig:
 
     @property
     def timeline(self) -> Timeline:
-        """Rates and lengths of `model`, with pictures of `frame_size` where that is set."""
-        return timeline_of(self.model, frame_size=self.frame_size or None)
+        """Rates and lengths of `model`, with pictures of `fps` and `frame_size` where these are set."""
+        return timeline_of(self.model, self.fps, self.frame_size)
 
     @property
     def precision(self) -> str:

@@ -12,25 +12,33 @@ from diffusers import DDPMScheduler
 from stav2a import presets
 from stav2a.condition.text import load_minilm, untrained_text_parts
 from stav2a.models import licences
-from stav2a.models.build import CLASSES, OPTIONAL
+from stav2a.models.build import CLASSES, OPTIONAL, open_video_encoder
 from stav2a.models.card import card
 from stav2a.models.tiny import tiny_components
 from stav2a.pipeline import STAV2APipeline
 from stav2a.timeline import Timeline
 from stav2a.weights.half import folded, halved
+from stav2a.weights.others import load_named
+from stav2a.weights.sources import TEXT
 
 
-def text_parts(model: str, *folders: str | Path | None):
+def text_parts(model: str, *folders: str | Path | None, name: str | None = None):
     """-> (tokenizer, text_encoder): MiniLM for `compact`, an untrained one for narrow sizes.
 
+    name: another one, of `weights.sources.TEXT`, a repository of the hub or a folder, in place of the model's own; else
+    the one that the folders' training was started with.
     For `paper` the one that the first of `folders` (of parts) holds, as a converted release does; else that of the
     release converted here; else mT5-large, fetched from the hub.
     """
     if model == "tiny":
         parts = tiny_components()
         return parts["tokenizer"], parts["text_encoder"]
+    name = name or next(filter(None, (noted_source(each, "text_encoder") for each in folders if each)), None)
     if model in presets.NARROW:
-        return untrained_text_parts(presets.UNET[model]["cross_attention_dim"])
+        width = TEXT[name].width if name in TEXT else presets.UNET[model]["cross_attention_dim"]
+        return untrained_text_parts(width)
+    if name:
+        return load_named(name)
     if model == "paper":
         from stav2a.weights import fetch
         from stav2a.weights.others import load_text_encoder
@@ -43,10 +51,23 @@ def text_parts(model: str, *folders: str | Path | None):
     return load_minilm()
 
 
+def note_source(folder: str | Path, part: str, name: str) -> None:
+    """Write down which published encoder a training took as a part that does not lie in its folder."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / f"{part}.json").write_text(json.dumps({"source": name}))
+
+
+def noted_source(folder: str | Path, part: str) -> str | None:
+    file = Path(folder) / f"{part}.json"
+    return json.loads(file.read_text())["source"] if file.is_file() else None
+
+
 def trained(folder: str | Path, name: str):
     """A part that an earlier stage wrote; `ValueError` says which stage must run first."""
     if not (Path(folder) / name / "config.json").is_file():
         raise ValueError(f"{folder} has no {name} yet: train the stage that makes it first.")
+    if name == "video_encoder":
+        return open_video_encoder(Path(folder) / name)
     single = {"dtype": torch.float32} if name == "vocoder" else {}  # transformers would keep a stored fp16
     return {**CLASSES, **OPTIONAL}[name].from_pretrained(Path(folder) / name, **single)
 
@@ -107,14 +128,21 @@ def assemble(
         defaults={**noted_defaults(folder), **(defaults or {})},
         provenance={"model": model, **licences_of(folder, names, model)},
     )
+    own = noted_source(folder, "text_encoder") is not None
+    return write_whole(pipe, out, half, notes, text=own or model != "compact")
+
+
+def write_whole(pipe: STAV2APipeline, out: str | Path, half: bool, notes: str, text: bool) -> Path:
+    """Write every part of a pipeline, its text encoder only where `text` says so, and the model card."""
     out = Path(out)
-    for name in names:
+    for name in (*CLASSES, *OPTIONAL, "system"):
         part = getattr(pipe, name)
-        (halved(part, name) if half else folded(part)).save_pretrained(out / name)
+        if part is not None:
+            (halved(part, name) if half else folded(part)).save_pretrained(out / name)
     pipe.scheduler.save_pretrained(out / "scheduler")
     pipe.save_config(out)
-    if model != "compact":
-        text_encoder.save_pretrained(out / "text_encoder")
-        tokenizer.save_pretrained(out / "tokenizer")
+    if text:
+        pipe.text_encoder.save_pretrained(out / "text_encoder")
+        pipe.tokenizer.save_pretrained(out / "tokenizer")
     (out / "README.md").write_text(card(pipe, notes), encoding="utf-8")
     return out

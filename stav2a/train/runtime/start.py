@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from stav2a import systems
+from stav2a import presets, systems
 from stav2a.models import licences
 from stav2a.train.runtime.config import TrainConfig
+from stav2a.train.runtime.parts import note_source
+from stav2a.weights import vision
+from stav2a.weights.sources import TEXT, VISION
 
 # what only one system uses, and the text encoder, which is large and read where it lies
 NOT_TAKEN = ("attentive_pool", "eye_pool", "controlnet", "text_encoder", *systems.names())
@@ -21,7 +25,12 @@ NOT_TAKEN = ("attentive_pool", "eye_pool", "controlnet", "text_encoder", *system
 @dataclass
 class StartOptions:
     base: str | None = None  # folder of parts that `parts` is filled from
-    unet: str | None = None  # folder of the U-Net to start from; else the one in `parts`
+    unet: str | None = None  # folder of the U-Net to start from, or `new`; else the one in `parts`
+    context_width: int | None = None  # of a new U-Net's cross-attention; null: the size's own
+    encoder: str | None = None  # pretrained vision encoder (`weights.sources.VISION`, repository, folder); null: CAVP
+    encoder_layers: list | None = None  # of it: CLS tokens that are the feature; null: its own pooled output
+    encoder_levels: list | None = None  # of it: what TiVA's layout predictor reads
+    text_encoder: str | None = None  # (`weights.sources.TEXT`, repository, folder); null: the size's own
 
 
 def begin(config: TrainConfig, options: StartOptions) -> None:
@@ -30,7 +39,15 @@ def begin(config: TrainConfig, options: StartOptions) -> None:
     A run that goes on, or a second phase of training, finds its own parts and is left alone.
     """
     parts = Path(config.parts)
-    if options.unet and not (parts / "unet").exists():
+    refused = {"unet"} if options.unet == "new" else set()
+    if options.encoder:
+        refused |= {"video_encoder", "local_features"}  # those of the base see by another encoder
+        take_encoder(config, options)
+    if options.text_encoder:
+        note_source(parts, "text_encoder", options.text_encoder)
+        known = TEXT.get(options.text_encoder)
+        licences.note(parts, {"text_encoder": known.licence if known else licences.NONE_STATED})
+    if options.unet not in (None, "new") and not (parts / "unet").exists():
         source = Path(options.unet)
         if not (source / "config.json").is_file():
             raise ValueError(f"options.unet is {source}, and there is no U-Net in it: config.json is missing.")
@@ -43,7 +60,7 @@ def begin(config: TrainConfig, options: StartOptions) -> None:
         raise ValueError(f"options.base is {base}, and there is no such folder of parts.")
     taken, known = {}, licences.noted(base)
     for part in sorted(base.iterdir()):
-        wanted = part.name not in NOT_TAKEN and (part / "config.json").is_file()
+        wanted = part.name not in {*NOT_TAKEN, *refused} and (part / "config.json").is_file()
         if wanted and not (parts / part.name).exists():
             shutil.copytree(part, parts / part.name, dirs_exist_ok=True)  # processes may do it at once
             taken |= {part.name: known[part.name]} if part.name in known else {}
@@ -51,6 +68,27 @@ def begin(config: TrainConfig, options: StartOptions) -> None:
     if (base / "defaults.json").is_file() and not (parts / "defaults.json").exists():
         parts.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(base / "defaults.json", parts / "defaults.json")
+
+
+def take_encoder(config: TrainConfig, options: StartOptions) -> None:
+    """Write the pretrained vision encoder as the part `video_encoder`, unless there is one; narrow sizes narrow it."""
+    place = Path(config.parts) / "video_encoder"
+    if place.exists():
+        return
+    given = (options.encoder, options.encoder_layers or (), options.encoder_levels or ())
+    encoder = vision.narrow(*given) if config.model in presets.NARROW else vision.video_encoder(*given)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = place.with_name(f".video_encoder-{os.getpid()}")
+    try:
+        encoder.save_pretrained(partial)
+        partial.rename(place)
+    except OSError:
+        if not place.exists():  # another process of the same training was first
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    known = VISION.get(options.encoder)
+    licences.note(place.parent, {"video_encoder": known.licence if known else licences.NONE_STATED})
 
 
 def widened(unet: UNet2DConditionModel, extra: int) -> UNet2DConditionModel:

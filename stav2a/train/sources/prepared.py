@@ -184,6 +184,6 @@ def must_fit(shards: Shards, timeline: Timeline) -> None:
     for what in ("sample_rate", "fps", "frame_size"):
         if getattr(made_for, what) != getattr(timeline, what):
             raise ValueError(
-                f"The clips of {shards.folder} have a {what} of {getattr(made_for, what)}; this model needs "
-                f"{getattr(timeline, what)}: prepare them with its --model."
+                f"The clips of {shards.folder} have a {what} of {getattr(made_for, what):g}; this model needs "
+                f"{getattr(timeline, what):g}: prepare them with its --model, --fps or --frame-size."
             )

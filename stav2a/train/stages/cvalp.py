@@ -14,8 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stav2a import presets
 from stav2a.condition import text
 from stav2a.denoise.conditions import Conditions
+from stav2a.systems.base import Widths
 from stav2a.systems.ta_v2a import TAV2A
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.options import read_options
@@ -44,16 +46,24 @@ class CVALPStage(VideoStage):
         super().__init__(config)
         kept = Path(config.parts) / "ta-v2a"
         found = (kept / "config.json").is_file()
-        system = TAV2A.from_pretrained(kept) if found else TAV2A.sized(config.model, config.options)
+        named = self.options.text_encoder
+        self.tokenizer, text_encoder = text_parts(config.model, config.parts, self.options.base, name=named)
+        self.text_encoder = self.freeze(text_encoder)
+        system = TAV2A.from_pretrained(kept) if found else self.new_system()
         if found:
             self.video_encoder.load_state_dict(system.video_encoder.state_dict())
         self.text_head = system.text_head.train()
         self.system = [system]  # in a list: it is written at the end, and no part of what learns here
         self.semantic_weight = float(system.config.semantic_weight)
         self.temporal_weight = float(system.config.temporal_weight)
-        self.tokenizer, text_encoder = text_parts(config.model, config.parts, self.options.base)
-        self.text_encoder = self.freeze(text_encoder)
         self.caption_scale = torch.nn.Parameter(self.logit_scales.detach()[:1].clone())
+
+    def new_system(self) -> TAV2A:
+        """An untrained system around this stage's video and text encoders."""
+        encoder = {k: v for k, v in self.video_encoder.config.items() if not k.startswith("_")}
+        context = self.options.context_width or presets.UNET[self.config.model]["cross_attention_dim"]
+        widths = Widths(encoder["feature_dim"], 0, self.text_encoder.config.hidden_size, context)
+        return TAV2A.sized(self.config.model, self.config.options, widths, encoder)
 
     def others_options(self) -> tuple[type, ...]:
         return (TAV2A.Options,)

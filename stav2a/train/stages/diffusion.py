@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -39,7 +39,7 @@ from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.features import ClipFeatures, digest
 from stav2a.train.sources.looks import LooksAtClips
 from stav2a.train.sources.prepared import PreparedWorld
-from stav2a.train.stages.onset import awakened
+from stav2a.train.stages.onset import awakened, local_features_for
 
 
 @dataclass
@@ -65,14 +65,27 @@ class T2AStage(Stage):
         text.check_null(self.options.null_text)
         self.scheduler = DDPMScheduler(**SCHEDULER[config.model])
         self.vae = self.freeze(trained(config.parts, "vae")).to(memory_format=torch.channels_last)  # half the time
-        self.tokenizer, text_encoder = text_parts(config.model, config.parts, self.options.base)
+        named = self.options.text_encoder
+        self.tokenizer, text_encoder = text_parts(config.model, config.parts, self.options.base, name=named)
         self.text_encoder = self.freeze(text_encoder)
-        found = (Path(config.parts) / "unet" / "config.json").is_file()
-        self.unet = trained(config.parts, "unet") if found else build("unet", config.model)
+        self.unet = self.first_unet()
         if shared := tuple(self.options.shared_unet or ()):
             for name, parameter in self.unet.named_parameters():
                 parameter.requires_grad_(not name.startswith(shared))
         self.worlds = clip_sources(config, self.options, self.timeline, self.sees)
+
+    def first_unet(self) -> UNet2DConditionModel:
+        """The U-Net in `parts`, or a new one; `ValueError` where it is not as wide as `context_width` says."""
+        found = (Path(self.config.parts) / "unet" / "config.json").is_file()
+        width = self.options.context_width
+        changes = {"cross_attention_dim": width} if width else {}
+        unet = trained(self.config.parts, "unet") if found else build("unet", self.config.model, **changes)
+        if width and unet.config.cross_attention_dim != width:
+            raise ValueError(
+                f"options.context_width is {width}, and the U-Net in {self.config.parts} takes "
+                f"{unet.config.cross_attention_dim}: start anew with options.unet=new in another folder of parts."
+            )
+        return unet
 
     def sample(self, split: str, index: int) -> dict:
         heard = self.worlds[split].sound(index)
@@ -171,12 +184,12 @@ class V2AStage(T2AStage):
         self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         self.learns_local = self.options.onset_loss_weight > 0
         if self.learns_local and not (Path(config.parts) / "local_features").is_dir():
-            self.local_features = awakened(build("local_features", config.model))
+            self.local_features = awakened(local_features_for(self.video_encoder, config))
         else:
             self.local_features = trained(config.parts, "local_features")
         if not self.learns_local:
             self.freeze(self.local_features)
-        self.attentive_pool = build("attentive_pool", config.model)
+        self.attentive_pool = build("attentive_pool", config.model, feature_dim=self.video_encoder.config.feature_dim)
         self.controlnet = build_controlnet(self.unet, config.model)
         eyes = self.options.eyes
         self.eye_pool = build_eye_pool(config.model, eyes) if eyes else None

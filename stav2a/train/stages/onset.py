@@ -55,7 +55,13 @@ class OnsetStage(Stage):
         if options.freeze_encoder:
             self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         elif (Path(config.parts) / "video_encoder").is_dir():
-            self.video_encoder = grown(trained(config.parts, "video_encoder"), config.model)
+            self.video_encoder = trained(config.parts, "video_encoder")
+            if not isinstance(self.video_encoder, CAVPVideoEncoder):
+                raise ValueError(
+                    "The video encoder is a pretrained one, which this stage leaves as it is: set "
+                    "options.freeze_encoder=true."
+                )
+            self.video_encoder = grown(self.video_encoder, config.model)
             for module in first_stages(self.video_encoder, options.frozen_stages):
                 self.freeze(module)
         else:
@@ -63,7 +69,7 @@ class OnsetStage(Stage):
         if options.fine_tune:
             self.local_features = trained(config.parts, "local_features")
         else:
-            self.local_features = awakened(build("local_features", config.model))
+            self.local_features = awakened(local_features_for(self.video_encoder, config))
         checked_chance("beside", options.beside)
         if options.least_crop is not None and not 0 < options.least_crop <= 1:
             raise ValueError(f"options.least_crop is {options.least_crop}; it must be a share in (0, 1].")
@@ -151,6 +157,18 @@ def first_stages(encoder: CAVPVideoEncoder, count: int) -> list[nn.Module]:
     if not 0 <= count <= slow.levels:
         raise ValueError(f"options.frozen_stages is {count}; this video encoder has {slow.levels} levels.")
     return [slow.conv1, *(getattr(slow, f"layer{level + 1}") for level in range(count))] if count else []
+
+
+def local_features_for(video_encoder, config: TrainConfig) -> LocalFeatures:
+    """Untrained local features on a video encoder's, at a configuration's rates."""
+    timeline = config.timeline
+    return build(
+        "local_features",
+        config.model,
+        feature_dim=video_encoder.config.feature_dim,
+        steps_per_frame=timeline.latent_rate / timeline.fps,
+        tail_steps=timeline.latent_frames - timeline.local_frames,
+    )
 
 
 def awakened(local_features: LocalFeatures, prior: float = 0.06) -> LocalFeatures:

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from stav2a.condition.in_time import fitted, stretched
+from stav2a.condition.patches import level_width
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
+from stav2a.models.defaults import DEFAULTS
 from stav2a.sound.mel import log_mel
 from stav2a.systems import find
-from stav2a.systems.base import Learning
+from stav2a.systems.base import Learning, System, Widths
 from stav2a.train.runtime.config import TrainConfig, checked_chance
+from stav2a.train.runtime.options import nearest
 from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.runtime.stage import uniform_for
 from stav2a.train.runtime.start import widened
@@ -34,6 +37,7 @@ from stav2a.train.stages.diffusion import T2AOptions, T2AStage
 @dataclass
 class SystemOptions(T2AOptions):
     drop_video: float = 0.1  # chance that the picture is dropped, and the caption where guidance drops both
+    sampling: dict | None = None  # defaults of the checkpoint (`models.defaults.DEFAULTS`), such as its paper's steps
     drop_both: float | None = None  # that both are dropped where guidance can drop each; null: 0.1 there, else 0
 
 
@@ -51,17 +55,28 @@ class SystemStage(T2AStage):
         options, kind = config.options, find(self.system_name)
         kept = Path(config.parts) / self.system_name
         found = (kept / "config.json").is_file()
-        self.system = kind.from_pretrained(kept) if found else kind.sized(config.model, options)
-        self.unet = widened(self.unet, kind.latent_channels)
+        self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
+        self.system = kind.from_pretrained(kept) if found else self.new_system(kind)
+        self.unet = widened(self.unet, self.system.extra_channels)
+        check_sampling(self.options.sampling or {})
         self.drop_video = checked_chance("drop_video", self.options.drop_video)
         both = self.options.drop_both
         self.drop_both = checked_chance("drop_both", (0.0 if kind.joint else 0.1) if both is None else both)
         for part in kind.resting(options):
             self.freeze(getattr(self.system, part))
-        self.video_encoder = self.freeze(trained(config.parts, "video_encoder"))
         self.clips = None
         if isinstance(self.worlds["train"], CachedClips):
             self.clips = SystemClips(self.worlds["train"], self.look, self.made_of(), self.options.concat)
+
+    def new_system(self, kind: type[System]) -> System:
+        """An untrained system as wide as the parts it joins."""
+        widths = Widths(
+            self.video_encoder.config.feature_dim,
+            level_width(self.video_encoder),
+            self.text_encoder.config.hidden_size,
+            self.unet.config.cross_attention_dim,
+        )
+        return kind.sized(self.config.model, self.config.options, widths)
 
     def others_options(self) -> tuple[type, ...]:
         return (find(self.system_name).Options,)
@@ -135,5 +150,14 @@ class SystemStage(T2AStage):
     def export(self, folder: Path) -> None:
         super().export(folder)
         self.system.save_pretrained(folder / self.system_name)
+        for name, value in (self.options.sampling or {}).items():
+            note_default(folder, name, value)
         if self.system.positional:  # positions beyond the training's stretches were never met
             note_default(folder, "window_steps", self.timeline.latent_length(self.config.crop_s))
+
+
+def check_sampling(given: dict) -> None:
+    """`ValueError` for a sampling default that there is not, with the nearest that there is."""
+    for name in given:
+        if name not in DEFAULTS:
+            raise ValueError(f"options.sampling has no {name}; {nearest(name, DEFAULTS)}")

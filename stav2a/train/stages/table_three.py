@@ -22,11 +22,10 @@ import torch
 from stav2a import presets
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.control import TemporalControlNet
-from stav2a.models.build import build
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.stages.diffusion import V2AOptions, V2AStage
-from stav2a.train.stages.onset import awakened
+from stav2a.train.stages.onset import awakened, local_features_for
 
 
 @dataclass
@@ -52,7 +51,7 @@ class VariedV2A(V2AStage):
                 raise ValueError("options.onset_loss_weight is the onset task's; onset=false has none.")
             self.learns_local = True
             self.frozen.remove(self.local_features)
-            self.local_features = awakened(build("local_features", config.model))
+            self.local_features = awakened(local_features_for(self.video_encoder, config))
             self.freeze(self.local_features.pre_onset.l2)  # the head: nothing asks it
             channels = presets.LOCAL_FEATURES[config.model]["local_dim"]
             self.controlnet = TemporalControlNet.from_unet(self.unet, conditioning_channels=channels)

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
-from stav2a.condition.layout import layout_of
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.stages.systems import SystemStage
@@ -32,7 +31,7 @@ class TiVALayoutStage(SystemStage):
         """t_a of the real sound and t_v of the picture: Tensor[B, M, C] each."""
         mel = log_mel(batch["waveform"], self.timeline)
         steps = mel.shape[1] // self.timeline.mel_per_latent
-        return layout_of(mel, steps), self.system.layout(self.features(batch, steps))
+        return self.system.kind.of(mel, steps), self.system.layout(self.features(batch, steps))
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         true, predicted = self.layouts(batch)

@@ -22,7 +22,6 @@ from torch.nn import functional
 
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.models.build import build
-from stav2a.presets import VIDEO_ENCODER
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import trained
@@ -63,7 +62,7 @@ class VideoStage(Stage):
         found = (Path(config.parts) / "video_encoder" / "config.json").is_file()
         self.video_encoder = trained(config.parts, "video_encoder") if found else build("video_encoder", config.model)
         self.video_encoder.train()
-        dim = VIDEO_ENCODER[config.model]["feature_dim"]
+        dim = self.video_encoder.config.feature_dim
         self.audio_encoder = MelEncoder(dim, self.options.audio_width, self.timeline.mel_per_latent)
         self.logit_scales = nn.Parameter(torch.full((2,), float(np.log(1 / 0.07))))  # semantic, temporal; as in CLIP
         self.worlds = clip_sources(config, self.options, self.timeline)

@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection, VivitModel, VJEPA2Model
-from transformers.models.x_clip.modeling_x_clip import XCLIPMultiframeIntegrationTransformer, XCLIPVisionModel
 
 States = tuple[Tensor, list[Tensor]]  # pooled Tensor[N, T_v, E] and, a layer asked for, Tensor[N, T_v, 1 + P, D]
 
@@ -25,6 +23,8 @@ class ImageTrunk(nn.Module):
     frames = 1  # frames that one pass sees together
 
     def __init__(self, config: Any) -> None:
+        from transformers import AutoModel, CLIPVisionModelWithProjection
+
         super().__init__()
         of_clip = config.model_type == "clip_vision_model"
         self.model = CLIPVisionModelWithProjection(config) if of_clip else AutoModel.from_config(config)
@@ -46,13 +46,16 @@ class XCLIPTrunk(nn.Module):
     """X-CLIP: frames exchange messages, and its integration transformer makes them features of a video."""
 
     def __init__(self, config: Any) -> None:
+        from transformers.models.x_clip.modeling_x_clip import XCLIPMultiframeIntegrationTransformer, XCLIPVisionModel
+
         super().__init__()
+        self.vision_model = XCLIPVisionModel(config)
         integration = copy(config)  # as XCLIPModel derives it
         for field in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"):
             setattr(integration, field, getattr(config, f"mit_{field}"))
-        self.vision_model = XCLIPVisionModel(config)
         self.visual_projection = nn.Linear(config.hidden_size, config.mit_hidden_size, bias=False)
         self.mit = XCLIPMultiframeIntegrationTransformer(integration)
+        nn.init.normal_(self.mit.position_embedding, std=config.initializer_range)  # the class leaves it as memory was
         self.width, self.pooled_width = config.hidden_size, config.mit_hidden_size
         self.layers, self.size, self.frames = config.num_hidden_layers, config.image_size, config.num_frames
 
@@ -71,6 +74,8 @@ class TubeletTrunk(nn.Module):
     """
 
     def __init__(self, config: Any) -> None:
+        from transformers import VivitModel, VJEPA2Model
+
         super().__init__()
         self.of_vivit = config.model_type == "vivit"
         if self.of_vivit:
@@ -114,6 +119,8 @@ TRUNKS = {
 
 def build_trunk(architecture: dict) -> Any:
     """An untrained network from transformers' configuration of it, as a dict with its `model_type`."""
+    from transformers import AutoConfig
+
     values = dict(architecture)
     kind = values.pop("model_type", None)
     if kind not in TRUNKS:

@@ -12,7 +12,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .hub_trunks import States, build_trunk
+from .trunks import States, build_trunk
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AT_ONCE = 32  # stretches that one call of the network takes where no gradient is kept
@@ -21,7 +21,7 @@ AT_ONCE = 32  # stretches that one call of the network takes where no gradient i
 class HubVideoEncoder(ModelMixin, ConfigMixin):
     """Frames -> a feature a frame (`cavp_features` of the pipeline), unit norm.
 
-    architecture: transformers' configuration as a dict with its `model_type` (`hub_trunks.TRUNKS`)
+    architecture: transformers' configuration as a dict with its `model_type` (`trunks.TRUNKS`)
     source: where the weights are from, for the model card
     layers: the CLS tokens of these layers, joined, are the feature; none: the network's own pooled output
     levels: layers whose CLS and patch tokens TiVA's layout predictor reads (§3.2.1)
@@ -73,7 +73,7 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
     def level_maps(self, frames: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Tensor[1, 3, T_v, H, W] -> a level's frame features Tensor[T_v, D] and patches Tensor[T_v, D, h, w]."""
         if not self.config.levels:
-            raise ValueError("This vision encoder was made without levels: give options.levels, such as [4, 8, 11].")
+            raise ValueError("This vision encoder has no levels: give options.encoder_levels, such as [4, 8, 11].")
         maps = []
         for state in self.states(frames, tuple(self.config.levels))[1]:
             side = round((state.shape[2] - 1) ** 0.5)

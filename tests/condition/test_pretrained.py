@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from stav2a.__main__ import main
-from stav2a.condition.hub_video import HubVideoEncoder
+from stav2a.condition.pretrained import HubVideoEncoder
 from stav2a.models import licences
 from stav2a.weights import reach, vision
 from stav2a.weights.errors import WeightsError

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
+from stav2a.__main__ import run
 from stav2a.ui.page import create_demo
-from stav2a.ui.serve.command import add_arguments, run
+from stav2a.ui.serve import command
 
 __all__ = ["create_demo"]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    sys.exit(run(parser.parse_args()))
+    command.add_arguments(parser)
+    sys.exit(run(command, parser.parse_args()))

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--results", action="store_true", help="print the results and end")
     group.add_argument("--export", type=Path, metavar="CSV", help="write all answers and end")
     group.add_argument("--import", type=Path, metavar="CSV", dest="import_", help="add answers and end")
-    group.add_argument("--delete-rater", metavar="ID", help="remove a listener's answers and end")
+    group.add_argument("--delete-rater", metavar="ID", help="remove the answers that go by this id and end")
     group.add_argument("--sync", metavar="REPO", help="write the answers to this dataset on the hub and end")
 
 
@@ -64,13 +64,24 @@ def run(given: argparse.Namespace) -> int:
     for name in left_out(given.folder, collection):
         print(f"left out, since a system lacks it: {name}", file=sys.stderr)
     from stav2a.listening.hub import sync_from_environment
+    from stav2a.ui.serve import machine
+    from stav2a.ui.serve.command import served
     from stav2a.ui.study_page import create_study, launch_options
 
-    sync_from_environment(store.path)
-    demo = create_study(collection, store, design, given.show_results)
+    machine.prepare()
+    sync = sync_from_environment(store.path)
+    demo = create_study(collection, store, design, given.show_results, sync)
     host = given.host or "127.0.0.1"
-    demo.launch(server_name=host, server_port=given.port, share=given.share, **launch_options())
+    options = {"server_name": host, "server_port": given.port, "share": given.share, **launch_options()}
+    served(demo, options, sync)
     return 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text; save it as CSV UTF-8.") from error
 
 
 def design_of(given: argparse.Namespace) -> Design:
@@ -99,9 +110,9 @@ def _maintenance(given: argparse.Namespace, store: RatingStore) -> bool:
     elif given.export:
         given.export.write_text(to_csv(store, name), encoding="utf-8")
     elif given.import_:
-        print(f"{from_csv(store, given.import_.read_text(encoding='utf-8'))} new trials")
+        print(f"{from_csv(store, _read(given.import_))} new trials")
     elif given.delete_rater:
-        print("deleted" if store.delete_rater(given.delete_rater) else "no such rater")
+        print("deleted" if store.delete_public(given.delete_rater) else "no such rater")
     elif given.sync:
         from stav2a.listening.hub import upload
 

@@ -11,23 +11,32 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
+import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import date
 from itertools import groupby
 from typing import Any
 
-from stav2a.listening.design import RATED, SCALE_KEYS, TESTS, Presented, Trial
-from stav2a.listening.store import RatingError, RatingStore
+from stav2a.listening.design import ANCHORS, RATED, REFERENCE, SCALE_KEYS, SYSTEM, TESTS, Presented, Trial
+from stav2a.listening.store import RatingError, RatingStore, deleted_mark
+
+log = logging.getLogger(__name__)
 
 CONTEXT = ("study", "session", "rater", "trial", "position", "repeat_of", "clip", "test", "seconds", "day")
 SOUND = ("system", "role", *SCALE_KEYS)
 CHOICE = ("first", "second", "answer", "correct")
 COLUMNS = (*CONTEXT, *SOUND, *CHOICE)
-TEXT = ("study", "clip", "system", "first", "second", "answer")
-# A spreadsheet runs a cell that begins like this as a formula. Names are data: they get a leading quote.
+TEXT = ("study", "session", "rater", "trial", "repeat_of", "clip", "test", "day", "system", "role", *CHOICE[:3])
 Rows = tuple[tuple[Presented, ...], str, list[tuple]]  # what a trial presents; statement and values of its answers
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+# A spreadsheet runs a cell that begins like this as a formula. Text is data: it gets a leading quote.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+LONGEST_CELL = 300  # characters; names of systems are settings in words
+MOST_SOUNDS = 32  # of a trial
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+ROLES = (SYSTEM, REFERENCE, *ANCHORS)
 
 
 def to_csv(store: RatingStore, study: str | None = None, rater: str | None = None) -> str:
@@ -41,40 +50,80 @@ def to_csv(store: RatingStore, study: str | None = None, rater: str | None = Non
     return out.getvalue()
 
 
-def from_csv(store: RatingStore, text: str) -> int:
-    """Add the answers of a CSV that `to_csv` wrote, all or nothing; returns how many trials were new."""
-    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
-    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+def from_csv(store: RatingStore, text: str, strict: bool = True) -> int:
+    """Add the answers of a CSV that `to_csv` wrote; returns how many trials were new.
+
+    All or nothing where `strict`; else a trial that cannot be read is noted and passed over. Answers of a rater who was
+    deleted here stay deleted.
+    """
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    try:
+        columns = reader.fieldnames or ()
+    except csv.Error as error:
+        raise RatingError(f"this is no CSV of answers: {error}") from error
+    missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise RatingError(f"this CSV lacks the column {missing[0]!r}; export one to see the form")
     new = 0
     with store.transaction() as connection:
-        for _, group in groupby(enumerate(rows, start=2), key=lambda each: each[1]["trial"]):
-            new += _add_trial(connection, list(group))
+        for _, group in groupby(_rows(reader, strict), key=lambda each: each[1]["trial"]):
+            connection.execute("SAVEPOINT trial")
+            try:
+                new += _add_trial(connection, list(group))
+            except RatingError as error:
+                if strict:
+                    raise
+                connection.execute("ROLLBACK TO trial")
+                log.warning("a trial of a kept CSV is passed over: %s", error)
+            connection.execute("RELEASE trial")
     return new
 
 
-def raters_of(text: str, study: str) -> set[str]:
-    """Whose answers a CSV holds; all of them must belong to `study`."""
-    rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
-    others = {row.get("study") for row in rows} - {study}
-    if others:
-        raise RatingError(f"this CSV holds answers of another test: {str(others.pop())[:60]!r}")
-    return {row.get("rater") or "" for row in rows}
+def _rows(reader: csv.DictReader, strict: bool) -> Iterator[tuple[int, dict]]:
+    """Numbered rows; what is no row of CSV is an error, or noted and passed over."""
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if strict:
+                raise RatingError(f"line {reader.line_num}: {error}") from error
+            log.warning("a line of a kept CSV is passed over: %s", error)
+        else:
+            yield reader.line_num, row
 
 
 def _add_trial(connection: sqlite3.Connection, numbered: list[tuple[int, dict]]) -> bool:
     line, head = numbered[0]
+    if len(numbered) > MOST_SOUNDS:
+        raise RatingError(f"line {line}: a trial has {len(numbered)} sounds; at most {MOST_SOUNDS} are read")
     head = {name: _plain(name, head[name] or "") for name in COLUMNS}
+    for number, row in numbered:
+        for name in COLUMNS:
+            if len(row[name] or "") > LONGEST_CELL:
+                raise RatingError(f"line {number}: {name} is longer than {LONGEST_CELL} characters")
     if head["test"] not in TESTS:
         raise RatingError(f"line {line}: test is {head['test']!r}, known are {', '.join(TESTS)}")
     for name in ("study", "session", "rater", "trial", "clip", "day"):
         if not head[name]:
             raise RatingError(f"line {line}: {name} is empty")
+    for name in ("session", "rater", "trial", "repeat_of"):
+        if head[name] and not ID.fullmatch(head[name]):
+            raise RatingError(f"line {line}: {name} is {head[name]!r}, no id of ours")
+    try:
+        date.fromisoformat(head["day"])
+    except ValueError:
+        raise RatingError(f"line {line}: day is {head['day']!r}, not a date like 2026-01-31") from None
     position = int(_number(line, "position", head["position"], 0, 1_000_000))
     seconds = _number(line, "seconds", head["seconds"] or "0", 0, 86_400)
     if connection.execute("SELECT 1 FROM trial WHERE id = ?", (head["trial"],)).fetchone():
         return False
+    if connection.execute("SELECT 1 FROM deleted WHERE mark = ?", (deleted_mark(head["rater"]),)).fetchone():
+        return False
+    owner = connection.execute("SELECT rater, study FROM session WHERE id = ?", (head["session"],)).fetchone()
+    if owner not in (None, (head["rater"], head["study"])):
+        raise RatingError(f"line {line}: the session is another listener's, or of another study")
     connection.execute("INSERT OR IGNORE INTO rater VALUES (?)", (head["rater"],))
     connection.execute(
         "INSERT OR IGNORE INTO session VALUES (?, ?, ?)", (head["session"], head["rater"], head["study"])
@@ -99,9 +148,12 @@ def _rating_rows(head: dict, numbered: Iterable[tuple[int, dict]]) -> Rows:
     presented, answers = [], []
     for number, (line, row) in enumerate(numbered):
         # The CSV has no ids of the page that was rated.
-        sound = Presented(f"{head['trial']}-{number}", _plain("system", row["system"] or ""), row["role"] or "")
-        if not sound.system or not sound.role:
-            raise RatingError(f"line {line}: system or role is empty")
+        role = _plain("role", row["role"] or "")
+        sound = Presented(f"{head['trial']}-{number}", _plain("system", row["system"] or ""), role)
+        if not sound.system:
+            raise RatingError(f"line {line}: system is empty")
+        if role not in ROLES:
+            raise RatingError(f"line {line}: role is {role!r}, known are {', '.join(ROLES)}")
         presented.append(sound)
         for scale in SCALE_KEYS:
             score = _number(line, scale, row[scale] or "", 1, RATED[head["test"]])

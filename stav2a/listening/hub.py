@@ -12,7 +12,8 @@ from stav2a.listening.export import from_csv, to_csv
 from stav2a.listening.store import RatingStore
 
 log = logging.getLogger(__name__)
-EVERY_S = 600.0
+EVERY_S = 30.0  # the hub takes 128 writes an hour to one repository
+LAST_S = 20.0  # for what is left when the page ends
 
 
 def upload(store: RatingStore, repo: str, study: str | None = None, api: Any = None) -> str:
@@ -29,25 +30,29 @@ def upload(store: RatingStore, repo: str, study: str | None = None, api: Any = N
 
 
 def restore(store: RatingStore, repo: str, study: str | None = None, api: Any = None) -> int:
-    """Add what the dataset holds and the store does not; returns the number of new trials."""
+    """Add what the dataset holds and the store does not; returns the number of new trials.
+
+    One trial that cannot be read must not keep back all others: it is noted and passed over.
+    """
     api = api or _hub()
     if not api.file_exists(repo, _file(study), repo_type="dataset"):
         return 0
     path = api.hf_hub_download(repo, _file(study), repo_type="dataset")
-    return from_csv(store, Path(path).read_bytes().decode())
+    return from_csv(store, Path(path).read_bytes().decode(), strict=False)
 
 
 class Sync:
-    """Takes in what the dataset holds, then uploads from time to time while there is something new.
+    """Takes in what the dataset holds, then uploads within `every_s` of an answer, and once more at the end.
 
     Until the dataset was read nothing is written: a machine that begins with an empty file would else replace the
     answers of the one before it. A failure is logged and tried again.
     """
 
-    def __init__(self, store: RatingStore, repo: str, every_s: float = EVERY_S, api: Any = None):
+    def __init__(self, store: RatingStore, repo: str, every_s: float = EVERY_S, api: Any = None) -> None:
         self.store, self.repo, self.every_s, self.api = store, repo, every_s, api
         self._restored = False
-        self._last: str | None = None
+        self._kept: tuple[int, int, int] | None = None  # the version of the store that the dataset holds
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="stav2a-ratings-sync")
 
@@ -56,29 +61,43 @@ class Sync:
         return self
 
     def stop(self) -> None:
+        """Upload what is new and end; returns after `LAST_S` at the latest."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(LAST_S)
 
     def once(self) -> bool:
         """Upload if anything changed since the last time."""
-        if not self._restored:
-            restore(self.store, self.repo, api=self.api)
-            self._restored = True
-        now = to_csv(self.store)
-        if now == self._last:
+        with self._lock:
+            if not self._restored:
+                restore(self.store, self.repo, api=self.api)
+                self._restored = True
+            now = self.store.version()
+            if now == self._kept:
+                return False
+            upload(self.store, self.repo, api=self.api)
+            self._kept = now
+            return True
+
+    def forget(self, rater: str) -> tuple[bool, bool]:
+        """Delete a rater here and in the dataset at once: (whether there was one, whether the dataset follows)."""
+        gone = self.store.delete_rater(rater)
+        return gone, not gone or self._tried()
+
+    def _tried(self) -> bool:
+        try:
+            self.once()
+        except Exception:
+            log.exception("ratings could not be kept in %s; next try in %.0f s", self.repo, self.every_s)
             return False
-        upload(self.store, self.repo, api=self.api)
-        self._last = now
         return True
 
     def _run(self) -> None:
         while True:
-            try:
-                self.once()
-            except Exception:
-                log.exception("ratings could not be kept in %s; next try in %.0f s", self.repo, self.every_s)
-            if self._stop.wait(self.every_s):
+            ending = self._stop.is_set()
+            self._tried()
+            if ending:
                 return
+            self._stop.wait(self.every_s)
 
 
 def sync_from_environment(ratings: Path) -> Sync | None:

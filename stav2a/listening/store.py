@@ -5,8 +5,10 @@ is one transaction, and a writer waits for the one before it. `synchronous=FULL`
 acknowledged survive a crash of the process and of the machine. (WAL needs a local disk: do not put the file
 on a network share.)
 
-What is kept of a person is a random id, the answers, how long each took, and the day. `delete_rater` removes
-all of it, from the bytes of the file as well.
+What is kept of a person is the hash of a random id, the answers, how long each took, and the day. The id itself is
+with the person alone: it opens and deletes the answers, so neither the file nor an export may tell it.
+`delete_rater` removes all of it, from the bytes of the file as well. A hash of the hash stays, so that no copy brings
+the answers back.
 
     rater ─< session ─< trial ─< rating   one row per sound and scale
                               └─ choice   one row per ab or abx trial
@@ -14,6 +16,7 @@ all of it, from the bytes of the file as well.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,11 +67,27 @@ MIGRATIONS = (
         correct INTEGER
     );
     """,
+    """
+    PRAGMA defer_foreign_keys = ON;
+    UPDATE session SET rater = public_id(rater);
+    UPDATE rater SET id = public_id(id);
+    CREATE TABLE deleted (mark TEXT PRIMARY KEY);
+    """,
 )
 
 
 class RatingError(ValueError):
     """An answer or a file that cannot be used, in one plain sentence."""
+
+
+def public_id(rater: str) -> str:
+    """What others may know a rater by. Nobody finds the 128 random bits of the id from it."""
+    return hashlib.sha256(f"stav2a rater {rater}".encode()).hexdigest()[:32]
+
+
+def deleted_mark(public: str) -> str:
+    """What stays of a rater who was deleted."""
+    return hashlib.sha256(f"stav2a deleted {public}".encode()).hexdigest()[:32]
 
 
 class RatingStore:
@@ -77,9 +96,13 @@ class RatingStore:
     def __init__(self, path: str | Path, wait_s: float = 30.0) -> None:
         self.path = Path(path)
         self.wait_s = wait_s  # how long a writer waits for the others
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._connect()) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect()) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RatingError(f"answers cannot be kept in {self.path}: {reason.lower()}") from error
         with self.transaction() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(MIGRATIONS):
@@ -95,12 +118,12 @@ class RatingStore:
     def new_rater(self) -> str:
         rater = opaque_id()
         with self.transaction() as connection:
-            connection.execute("INSERT INTO rater VALUES (?)", (rater,))
+            connection.execute("INSERT INTO rater VALUES (?)", (public_id(rater),))
         return rater
 
     def has_rater(self, rater: str) -> bool:
         with self._read() as connection:
-            return connection.execute("SELECT 1 FROM rater WHERE id = ?", (rater,)).fetchone() is not None
+            return connection.execute("SELECT 1 FROM rater WHERE id = ?", (public_id(rater),)).fetchone() is not None
 
     def start_session(self, rater: str, study: str, trials: Sequence[Trial]) -> str:
         """Keep a plan for `rater`; from now on the session can be left and taken up again."""
@@ -108,8 +131,8 @@ class RatingStore:
             raise RatingError("a session needs at least one trial")
         session = opaque_id()
         with self.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO rater VALUES (?)", (rater,))
-            connection.execute("INSERT INTO session VALUES (?, ?, ?)", (session, rater, study))
+            connection.execute("INSERT OR IGNORE INTO rater VALUES (?)", (public_id(rater),))
+            connection.execute("INSERT INTO session VALUES (?, ?, ?)", (session, public_id(rater), study))
             connection.executemany(
                 "INSERT INTO trial (id, session, position, test, clip, repeat_of, plan)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -127,7 +150,7 @@ class RatingStore:
             row = connection.execute(
                 "SELECT session.id FROM session JOIN trial ON trial.session = session.id"
                 " WHERE rater = ? AND study = ? AND day IS NULL ORDER BY session.rowid DESC LIMIT 1",
-                (rater, study),
+                (public_id(rater), study),
             ).fetchone()
         return row and row[0]
 
@@ -203,8 +226,14 @@ class RatingStore:
 
     def delete_rater(self, rater: str) -> bool:
         """Remove a rater and every answer of theirs, also from the file's free pages. False when unknown."""
+        return self.delete_public(public_id(rater))
+
+    def delete_public(self, public: str) -> bool:
+        """`delete_rater` by what an export names: for whoever keeps the file."""
         with self.transaction() as connection:
-            gone = connection.execute("DELETE FROM rater WHERE id = ?", (rater,)).rowcount > 0
+            gone = connection.execute("DELETE FROM rater WHERE id = ?", (public,)).rowcount > 0
+            if gone:
+                connection.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (deleted_mark(public),))
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return gone
@@ -230,6 +259,13 @@ class RatingStore:
             study, rater,
         )  # fmt: skip
 
+    def version(self) -> tuple[int, int, int]:
+        """Differs whenever answers were given or deleted; costs next to nothing."""
+        with self._read() as connection:
+            counts = "(SELECT COUNT(day) FROM trial), (SELECT COUNT(*) FROM rater), (SELECT COUNT(*) FROM deleted)"
+            answers, raters, deleted = connection.execute(f"SELECT {counts}").fetchone()
+        return answers, raters, deleted
+
     def studies(self) -> list[str]:
         with self._read() as connection:
             return [row[0] for row in connection.execute("SELECT DISTINCT study FROM session ORDER BY study")]
@@ -237,7 +273,7 @@ class RatingStore:
     # inside
 
     def _frame(self, query: str, study: str | None, rater: str | None) -> pd.DataFrame:
-        wanted = {"study": study, "rater": rater}
+        wanted = {"study": study, "rater": rater and public_id(rater)}
         where = " AND ".join(f"{name} = :{name}" for name, value in wanted.items() if value is not None)
         with self._read() as connection:
             return pd.read_sql_query(query.format(where=f"WHERE {where}" if where else ""), connection, params=wanted)
@@ -264,6 +300,7 @@ class RatingStore:
         # isolation_level=None: transactions are the explicit BEGIN IMMEDIATE below. A deferred one that
         # starts by reading would fail at once, without waiting, when another writer came in between.
         connection = sqlite3.connect(self.path, timeout=self.wait_s, isolation_level=None)
+        connection.create_function("public_id", 1, public_id, deterministic=True)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")

@@ -7,11 +7,12 @@ unless its name is asked for, and offline each says so in one sentence (`Unavail
     ast    Audio Spectrogram Transformer, transformers, hub
     panns  Cnn14, package panns_inference; the paper's FD, KL and IS use it
     passt  PaSST, package hear21passt
-    vggish VGGish, hub of torch: embeddings only, for FAD
+    vggish VGGish, from a folder with its code: embeddings only, for FAD
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -149,11 +150,14 @@ def _passt(source: str | None) -> Tagger:
 def _vggish(source: str | None) -> Tagger:
     import torch
 
-    repo = source or "harritaylor/torchvggish"
-    kept = Path(repo) if source else Path(torch.hub.get_dir(), "harritaylor_torchvggish_master")
-    model = from_hub(
-        lambda name: torch.hub.load(name, "vggish", trust_repo=True), repo, kept, "https://github.com"
-    ).eval()
+    # Its package is code on GitHub of no fixed version: it runs from a folder that the person has, or not at all.
+    folder = source or os.environ.get("STAV2A_VGGISH", "")
+    if not folder or not Path(folder, "hubconf.py").is_file():
+        raise Unavailable(
+            "VGGish runs code of its own: clone github.com/harritaylor/torchvggish, look at it, and name the folder in "
+            "STAV2A_VGGISH"
+        )
+    model = from_hub(lambda name: torch.hub.load(name, "vggish", source="local"), folder, Path(folder)).eval()
     model.postprocess = False  # FAD takes the raw embeddings
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a.listening.hub import Sync
 from stav2a.media.limits import Limits
 from stav2a.ui import endpoints
 from stav2a.ui.compare import endpoint as compare_endpoint
@@ -46,11 +47,12 @@ def create_demo(
     root: Path | None = None,
     ratings: Path | None = None,
     jobs: Jobs | None = None,
+    sync: Sync | None = None,
 ) -> gr.Blocks:
     """The whole page over one engine. Results live under `root`, a fresh temporary folder by default.
 
     `ratings` is the SQLite file of the blind tests, by default what `STAV2A_RATINGS` names. `jobs`: the line of runs
-    with its places and deadline, for strangers by default.
+    with its places and deadline, for strangers by default. `sync` keeps a copy of the answers elsewhere.
     """
     history = History(root or temporary_folder("stav2a-")).claim()
     with Page(title="STA-V2A: video to audio", delete_cache=(1800, 7200)) as demo:
@@ -67,7 +69,7 @@ def create_demo(
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 tab = generate.build(shared)
-            shared = replace(shared, tabs=tabs, form=tab, ratings=ratings or ratings_path())
+            shared = replace(shared, tabs=tabs, form=tab, ratings=ratings or ratings_path(), sync=sync)
             with gr.Tab("Compare", id="compare"):
                 after = compare.build(shared)
             with gr.Tab("Explore", id="explore"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from stav2a.listening.hub import Sync
 from stav2a.media.limits import Limits
 from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
@@ -40,4 +41,5 @@ class Shared:
     tabs: gr.Tabs | None = None
     form: Tab | None = None  # Generate's components: clip and caption are the same in all tabs
     listens: Allowance = field(default_factory=lambda: Allowance(60, 600))  # of a visit: each writes files of sound
+    sync: Sync | None = None  # keeps a copy of the answers elsewhere
     ratings: Path | None = None  # SQLite file of the blind tests

@@ -6,15 +6,17 @@ reloaded page goes on with the trial at hand, also after the server was restarte
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
+from starlette.middleware import Middleware
 
 from stav2a.listening.collection import Collection
 from stav2a.listening.design import Design
-from stav2a.listening.store import RatingStore
+from stav2a.listening.hub import Sync
+from stav2a.listening.store import RatingStore, public_id
 from stav2a.media.limits import InputError
+from stav2a.ui.compare.blind_tests import forgotten
 from stav2a.ui.compare.results import results_html, reveal_html
+from stav2a.ui.serve.gate import Gate
 from stav2a.ui.theme import theme
 from stav2a.ui.upload import Page
 from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
@@ -30,7 +32,9 @@ CSS = """
 """
 
 
-def create_study(collection: Collection, store: RatingStore, design: Design, show_results: bool = False) -> gr.Blocks:
+def create_study(
+    collection: Collection, store: RatingStore, design: Design, show_results: bool = False, sync: Sync | None = None
+) -> gr.Blocks:
     trials = len(collection.plan(design))
     with Page(title="Listening test", delete_cache=(3600, KEEP_FILES_S), analytics_enabled=False) as demo:
         known = gr.BrowserState("", storage_key="stav2a-rater", secret=SECRET)
@@ -85,8 +89,7 @@ def create_study(collection: Collection, store: RatingStore, design: Design, sho
                 return {intro: gr.update(visible=False), panel: message(str(error))}
 
         def delete(rater: object) -> dict:
-            gone = isinstance(rater, str) and store.delete_rater(rater)
-            sentence = "Your answers are deleted." if gone else "There are no answers of yours."
+            sentence = forgotten(store, rater if isinstance(rater, str) else "", sync)
             return {
                 known: "", panel: message(sentence), about: _about(""), forget: gr.update(visible=True),
                 really: gr.update(visible=False), results: gr.update(visible=False),
@@ -103,7 +106,14 @@ def create_study(collection: Collection, store: RatingStore, design: Design, sho
 
 
 def launch_options() -> dict:
-    return {"theme": theme(), "css": CSS, "show_error": False, "footer_links": [], "ssr_mode": False}
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "show_error": False,
+        "footer_links": [],
+        "ssr_mode": False,
+        "app_kwargs": {"middleware": [Middleware(Gate)]},
+    }
 
 
 def _introduction(design: Design, trials: int) -> str:
@@ -120,5 +130,5 @@ def _introduction(design: Design, trials: int) -> str:
 
 
 def _about(rater: str) -> str:
-    kept = "Kept are a random id, your answers, how long each one took, and the day; nothing else."
-    return f"{kept} Your id: `{escape(rater)}`" if rater else kept
+    kept = "Kept are the hash of a random id, your answers, how long each one took, and the day; nothing else."
+    return f"{kept} Your answers go by: `{public_id(rater)}`" if rater else kept

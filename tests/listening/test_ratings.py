@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +19,7 @@ import pytest
 from stav2a.listening import statistics
 from stav2a.listening.design import SCALE_KEYS, Design, plan_trials
 from stav2a.listening.export import from_csv, to_csv
-from stav2a.listening.store import MIGRATIONS, RatingError, RatingStore
+from stav2a.listening.store import MIGRATIONS, RatingError, RatingStore, public_id
 from stav2a.ui.compare.results import results_html
 
 CLIPS = [("dog", ["ours", "theirs"], True), ("drum", ["ours", "theirs"], True)]
@@ -90,7 +93,7 @@ def test_a_session_is_resumed_where_it_was_left(tmp_path):
     assert reopened.next_trial(session) is None
     assert reopened.progress(session) == (4, 4)
     frame = reopened.ratings("s")
-    assert len(frame) == 4 * 3 and set(frame.rater) == {rater}
+    assert len(frame) == 4 * 3 and set(frame.rater) == {public_id(rater)}
     assert frame.query("system == 'ours' and clip == 'dog'").AQ.tolist() == [55, 55]
     assert frame.repeat_of.notna().sum() == 2 * 3
 
@@ -227,11 +230,11 @@ def test_deleting_a_rater_leaves_no_trace(store):
     trials_of_goes = set(store.ratings(rater=goes).trial)
     assert store.delete_rater(goes)
     assert not store.delete_rater(goes) and not store.has_rater(goes)
-    assert set(store.ratings().rater) == set(store.choices().rater) == {stays}
+    assert set(store.ratings().rater) == set(store.choices().rater) == {public_id(stays)}
     files = b"".join(path.read_bytes() for path in store.path.parent.iterdir())
-    for gone in (goes, *trials_of_goes):
+    for gone in (goes, public_id(goes), *trials_of_goes):
         assert gone.encode() not in files
-    assert stays.encode() in files
+    assert public_id(stays).encode() in files and stays.encode() not in files
 
 
 def test_the_schema_holds_no_personal_data(store):
@@ -253,6 +256,7 @@ def test_the_schema_holds_no_personal_data(store):
             "day",
         ),
         *("trial", "stimulus", "system", "role", "scale", "score", "first", "second", "answer", "correct"),
+        "mark",
     }
 
 
@@ -300,3 +304,102 @@ def test_a_newer_file_is_refused_and_left_alone(store):
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     with pytest.raises(RatingError, match="schema"):
         RatingStore(store.path)
+
+
+# ---- hostile or damaged files of answers
+
+
+def exported(store) -> str:
+    answer_all(store, store.start_session(store.new_rater(), "s", plan_trials(CLIPS, Design(repeats=1))))
+    return to_csv(store)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\n=1", "'=1"])
+def test_no_column_of_text_leaves_as_a_formula(store, cell):
+    exported(store)
+    with store.transaction() as connection:  # as if it had come in some way
+        connection.execute("PRAGMA defer_foreign_keys = ON")
+        for table, column in [
+            ("rater", "id"),
+            ("session", "rater"),
+            ("session", "study"),
+            ("trial", "clip"),
+            ("trial", "day"),
+            ("trial", "repeat_of"),
+            ("rating", "role"),
+            ("rating", "system"),
+        ]:
+            connection.execute(f"UPDATE {table} SET {column} = ?", (cell,))
+    for row in csv.DictReader(io.StringIO(to_csv(store))):
+        assert [name for name, value in row.items() if value.startswith(tuple("=+-@\t\r\n"))] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text.replace(",ours,", f",{'x' * 131_072},"), "line"),
+        (lambda text: text.replace(",ours,", f",{'x' * 1000},"), "system is longer"),
+        (lambda text: text.replace(",theirs,system,", ",theirs,boss,"), "role is 'boss'"),
+        (lambda text: re.sub(r",20\d\d-\d\d-\d\d,", ",=NOW(),", text), "not a date"),
+        (lambda text: re.sub(r"^s,[0-9a-f]{32},", "s,../../x,", text, flags=re.M), "no id of ours"),
+        (lambda text: "\n".join([*text.split("\n")[:2], *text.split("\n")[1:2] * 40]), "sounds; at most"),
+    ],
+)  # fmt: skip
+def test_a_hostile_csv_adds_nothing_and_holds_nothing_up(store, tmp_path, change, sentence):
+    text = change(exported(store))
+    other = RatingStore(tmp_path / "other.sqlite")
+    with pytest.raises(RatingError, match=sentence):
+        from_csv(other, text)
+    assert other.ratings().empty
+    good = exported(RatingStore(tmp_path / "third.sqlite")).split("\n", 1)[1]
+    mixed = f"{text.rstrip()}\n{good}"
+    assert from_csv(other, mixed, strict=False) >= 4, "what is sound in the same file is read"
+    assert from_csv(RatingStore(tmp_path / "fourth.sqlite"), to_csv(other)) >= 4, (
+        "what was read can be written and read"
+    )
+
+
+def test_an_export_opens_nothing(store):
+    rater = store.new_rater()
+    answer_all(store, store.start_session(rater, "s", plan_trials(CLIPS, Design())))
+    text = to_csv(store)
+    assert rater not in text and public_id(rater) in text
+    assert not store.has_rater(public_id(rater)) and not store.delete_rater(public_id(rater))
+    assert store.has_rater(rater)
+
+
+def test_an_import_cannot_add_to_the_session_of_another(store):
+    text = exported(store)
+    session = text.split("\n")[1].split(",")[1]
+    forged = re.sub(r"^s,[0-9a-f]{32},[0-9a-f]{32},[0-9a-f]", f"s,{session},{'a' * 32},0", text, flags=re.M)
+    with pytest.raises(RatingError, match="another listener's"):
+        from_csv(store, forged.replace(",0,,", ",90,,"))
+
+
+def test_who_is_deleted_comes_back_from_no_copy(store):
+    rater = store.new_rater()
+    answer_all(store, store.start_session(rater, "s", plan_trials(CLIPS, Design())))
+    copy = to_csv(store)
+    store.delete_rater(rater)
+    assert from_csv(store, copy) == 0 and store.ratings().empty and not store.has_rater(rater)
+
+
+def test_ids_of_an_older_file_are_hashed_in_place(tmp_path):
+    path, rater = tmp_path / "old.sqlite", "c" * 32
+    with sqlite3.connect(path) as connection:
+        connection.executescript(MIGRATIONS[0])
+        connection.execute("INSERT INTO rater VALUES (?)", (rater,))
+        connection.execute("INSERT INTO session VALUES ('e', ?, 's')", (rater,))
+        connection.execute("PRAGMA user_version = 1")
+    store = RatingStore(path)
+    assert store.has_rater(rater)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT rater FROM session").fetchall() == [(public_id(rater),)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert rater.encode() not in path.read_bytes()
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RatingError, match="cannot be kept"):
+        RatingStore(tmp_path / "file" / "ratings.sqlite")

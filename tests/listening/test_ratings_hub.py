@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from stav2a.listening import hub as ratings_hub
 from stav2a.listening.design import SCALE_KEYS, Design, plan_trials
 from stav2a.listening.export import to_csv
 from stav2a.listening.hub import Sync, restore, sync_from_environment, upload
-from stav2a.listening.store import RatingStore
+from stav2a.listening.store import RatingStore, public_id
 
 REPO = "somebody/answers"
 
@@ -90,7 +91,7 @@ def test_who_is_deleted_is_gone_from_the_newest_version(hub, tmp_path):
     store, rater = answered(tmp_path / "a.sqlite")
     sync = Sync(store, REPO, api=hub)
     assert sync.once() and store.delete_rater(rater) and sync.once()
-    assert rater not in (hub.folder / "ratings.csv").read_text(encoding="utf-8")
+    assert public_id(rater) not in (hub.folder / "ratings.csv").read_text(encoding="utf-8")
 
 
 def test_a_failure_is_noted_and_tried_again(hub, tmp_path, caplog):
@@ -119,3 +120,47 @@ def test_it_is_asked_for_by_the_environment(hub, tmp_path, monkeypatch):
         sync._stop.wait(0.02)
     sync.stop()
     assert (hub.folder / "ratings.csv").read_bytes().decode() == to_csv(store)
+
+
+def test_the_last_answers_are_kept_when_the_page_ends(hub, tmp_path):
+    """A Space that restarts sends a signal; what was answered since the last upload must not be lost."""
+    store = RatingStore(tmp_path / "a.sqlite")
+    sync = Sync(store, REPO, every_s=3600, api=hub).start()
+    while not hub.uploads:
+        time.sleep(0.01)
+    answered(tmp_path / "a.sqlite")
+    sync.stop()
+    fresh = RatingStore(tmp_path / "fresh.sqlite")
+    assert restore(fresh, REPO, api=hub) == 2
+
+
+def test_a_listener_is_known_again_on_a_new_machine(hub, tmp_path):
+    store, rater = answered(tmp_path / "a.sqlite")
+    assert Sync(store, REPO, api=hub).once()
+    fresh = RatingStore(tmp_path / "fresh.sqlite")
+    restore(fresh, REPO, api=hub)
+    assert fresh.has_rater(rater) and len(fresh.ratings(rater=rater)) == 6
+
+
+def test_a_deletion_reaches_the_copy_at_once_or_says_so(hub, tmp_path):
+    store, rater = answered(tmp_path / "a.sqlite")
+    sync = Sync(store, REPO, api=hub)
+    sync.once()
+    assert sync.forget(rater) == (True, True)
+    assert restore(RatingStore(tmp_path / "fresh.sqlite"), REPO, api=hub) == 0
+    again = answered(tmp_path / "a.sqlite")[1]
+    sync.once()
+    hub.fails = 1
+    assert sync.forget(again) == (True, False)
+    assert sync.once() and restore(store, REPO, api=hub) == 0
+    assert sync.forget("nobody") == (False, True)
+
+
+def test_a_poisoned_copy_blocks_nothing(hub, tmp_path, caplog):
+    store, _ = answered(tmp_path / "a.sqlite")
+    poison = to_csv(store).replace(",ours,", f",{'x' * 200_000},")
+    (hub.folder / "ratings.csv").write_text(poison, encoding="utf-8")
+    fresh, _ = answered(tmp_path / "fresh.sqlite")
+    assert Sync(fresh, REPO, api=hub).once()
+    assert "passed over" in caplog.text
+    assert restore(RatingStore(tmp_path / "third.sqlite"), REPO, api=hub) >= 2

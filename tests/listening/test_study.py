@@ -10,7 +10,7 @@ import soundfile
 from stav2a.__main__ import main
 from stav2a.listening.collection import read_folder
 from stav2a.listening.design import SCALE_KEYS, Design
-from stav2a.listening.store import RatingStore
+from stav2a.listening.store import RatingStore, public_id
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def launched(monkeypatch):
     """Options of every launch instead of a server that would run on."""
     seen = []
     monkeypatch.setattr(gr.Blocks, "launch", lambda demo, **options: seen.append(options))
+    monkeypatch.setattr(gr.Blocks, "block_thread", lambda demo: None)
     return seen
 
 
@@ -60,7 +61,7 @@ def test_results_export_import_and_deletion(folder, launched, tmp_path, capsys):
     assert main(["study", str(folder), "--export", str(csv)]) == 0
     assert main(["study", str(folder), "--ratings", str(tmp_path / "b.sqlite"), "--import", str(csv)]) == 0
     assert "10 new trials" in capsys.readouterr().out
-    assert main(["study", str(folder), "--delete-rater", raters[0]]) == 0
+    assert main(["study", str(folder), "--delete-rater", public_id(raters[0])]) == 0
     assert store.ratings().rater.nunique() == 4 and RatingStore(tmp_path / "b.sqlite").ratings().rater.nunique() == 5
     assert launched == [], "nothing is served for these"
 

@@ -123,3 +123,19 @@ def test_pam_arithmetic():
     assert [part.tolist() for part in parts] == [[0, 1, 2], [3, 4, 3]]
     with pytest.raises(ValueError, match="samples"):
         segments(np.zeros(0), 3)
+
+
+def test_code_of_no_fixed_version_is_never_fetched_and_run(tmp_path, monkeypatch):
+    import torch
+
+    fetched = []
+    monkeypatch.setattr(torch.hub, "load", lambda *given, **options: fetched.append((given, options)))
+    monkeypatch.delenv("STAV2A_VGGISH", raising=False)
+    for source in (None, str(tmp_path), "harritaylor/torchvggish"):
+        with pytest.raises(Unavailable, match="code of its own"):
+            load_tagger("vggish", source)
+    assert fetched == []
+    (tmp_path / "hubconf.py").write_text("")
+    with pytest.raises(AttributeError):  # what the stand-in returns is no network
+        load_tagger("vggish", str(tmp_path))
+    assert fetched == [((str(tmp_path), "vggish"), {"source": "local"})]

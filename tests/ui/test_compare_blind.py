@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from stav2a.listening.design import LOW_PASS, REFERENCE, SCALE_KEYS, SHIFTED, Design
-from stav2a.listening.store import RatingError
 from stav2a.media.limits import InputError
 from stav2a.ui.compare.blind_tests import STUDY, BlindTests
 from stav2a.ui.history import History
@@ -118,19 +117,34 @@ def test_equal_names_are_told_apart(made):
 # ---- a listener's own file
 
 
-def test_own_answers_travel_as_csv(made, tests, tmp_path):
-    from stav2a.listening.export import from_csv, raters_of, to_csv
+def test_own_answers_leave_as_csv_and_are_deleted_for_good(made, tests):
+    from stav2a.listening.export import from_csv, to_csv
+    from stav2a.listening.store import public_id
+    from stav2a.ui.compare.blind_tests import DELETED, NOTHING_KEPT
 
     _, visit, first = made
     raters = [tests.rater("") for _ in range(2)]
     for score, rater in zip((20, 70), raters, strict=True):
         rate(tests, visit, tests.begin(visit, rater, first, Design()), score)
     text = to_csv(tests.store, STUDY, raters[0])
-    assert raters_of(text, STUDY) == {raters[0]} and raters[1] not in text
-    assert raters_of(to_csv(tests.store, STUDY), STUDY) == set(raters)
-    with pytest.raises(RatingError, match="another test"):
-        raters_of(text, "other")
-    assert tests.store.delete_rater(raters[0])
-    assert set(tests.store.ratings(STUDY).rater) == {raters[1]}
-    assert from_csv(tests.store, text) == 1
-    assert set(tests.store.ratings(STUDY).rater) == set(raters)
+    assert public_id(raters[0]) in text and public_id(raters[1]) not in text
+    assert not any(rater in to_csv(tests.store) for rater in raters), "an export must open nobody's answers"
+    assert tests.forget(public_id(raters[0])) == NOTHING_KEPT and tests.forget(raters[0]) == DELETED
+    assert set(tests.store.ratings(STUDY).rater) == {public_id(raters[1])}
+    assert from_csv(tests.store, text) == 0
+    assert tests.forget(None) == NOTHING_KEPT
+
+
+def test_many_systems_of_strangers_cost_the_page_no_more(tests):
+    from stav2a.listening.design import plan_trials
+    from stav2a.ui.compare.results import MOST_SYSTEMS, results_html
+
+    store = tests.store
+    for number in range(60):
+        systems = ["often heard", f"system {number}"]
+        session = store.start_session(store.new_rater(), STUDY, plan_trials([(f"c{number}", systems, False)], Design()))
+        trial = store.next_trial(session)
+        store.rate(session, trial.id, {each.id: dict.fromkeys(SCALE_KEYS, 50) for each in trial.presented})
+    shown = results_html(store, STUDY)
+    assert "often heard" in shown and f"{61 - MOST_SYSTEMS} more were rated" in shown
+    assert sum(f"system {number}<" in shown for number in range(60)) == MOST_SYSTEMS - 1

@@ -52,7 +52,7 @@ class Blind:
 
 
 def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.HTML) -> Blind:
-    tests = BlindTests(shared.history, shared.ratings)
+    tests = BlindTests(shared.history, shared.ratings, shared.sync)
     rater = gr.BrowserState("", storage_key="stav2a-listener", secret=SECRET)
     with gr.Row(visible=False, elem_id="blind-waiting", equal_height=True) as waiting:
         gr.HTML(status.note("A blind test of yours is not finished."), padding=False)

@@ -19,6 +19,7 @@ import soundfile
 
 from stav2a.listening.collection import Collection, ListeningClip
 from stav2a.listening.design import Design
+from stav2a.listening.hub import Sync
 from stav2a.listening.store import RatingStore
 from stav2a.media.limits import InputError
 from stav2a.ui.compare.entries import Entry, every
@@ -27,6 +28,8 @@ from stav2a.ui.own_folder import write_whole
 
 STUDY = "compare"
 SESSION = re.compile(r"[0-9a-f]{32}")
+NOTHING_KEPT = "There are no answers of yours."
+DELETED = "Your answers are deleted."
 KEPT = 64  # collections in memory; others are read again
 GONE = "The sounds of this test are not kept any more; begin a new one."
 
@@ -42,8 +45,8 @@ def ratings_path() -> Path:
 class BlindTests:
     """Tests of all visits of one server; thread-safe. The file at `path` is made with the first test."""
 
-    def __init__(self, history: History, path: Path):
-        self.history, self.path = history, Path(path)
+    def __init__(self, history: History, path: Path, sync: Sync | None = None):
+        self.history, self.path, self.sync = history, Path(path), sync
         self._collections: OrderedDict[str, Collection] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -57,6 +60,12 @@ class BlindTests:
 
     def is_rater(self, known: object) -> bool:
         return isinstance(known, str) and bool(SESSION.fullmatch(known)) and self.store.has_rater(known)
+
+    def forget(self, known: object) -> str:
+        """Delete this listener's answers; a sentence about it."""
+        if not (self.path.exists() and self.is_rater(known)):
+            return NOTHING_KEPT
+        return forgotten(self.store, str(known), self.sync)
 
     def begin(self, visit: str, rater: str, picked: Sequence[Entry], design: Design) -> str:
         """A new session over these sounds."""
@@ -103,6 +112,14 @@ class BlindTests:
             self._collections[session] = collection
             while len(self._collections) > KEPT:
                 self._collections.popitem(last=False)
+
+
+def forgotten(store: RatingStore, rater: str, sync: Sync | None) -> str:
+    """Delete a rater here, and in the dataset that holds a copy; a sentence about it."""
+    gone, copied = sync.forget(rater) if sync else (store.delete_rater(rater), True)
+    if not gone:
+        return NOTHING_KEPT
+    return DELETED if copied else f"{DELETED} A copy of them elsewhere cannot be reached now and follows later."
 
 
 def collection_of(picked: Sequence[Entry]) -> Collection:

@@ -37,6 +37,7 @@ STYLE = """
 """
 BLUE, INK, MUTED, RULE = "#0072B2", "#1f2933", "#5b6673", "#d9dee4"
 MOST_TESTS = 24
+MOST_SYSTEMS = 16  # every pair of them is tested: the page must not grow with what strangers compare
 
 
 def results_html(store: RatingStore, study: str | None, rater: str | None = None) -> str:
@@ -44,7 +45,10 @@ def results_html(store: RatingStore, study: str | None, rater: str | None = None
     ratings, choices = store.ratings(study, rater), store.choices(study, rater)
     if ratings.empty and choices.empty:
         return f'{STYLE}<div class="lr"><p>No answers yet.</p></div>'
+    ratings, left_out = most_heard(ratings)
     parts = []
+    if left_out:
+        parts.append(f"<p>Shown are the {MOST_SYSTEMS} systems with the most answers; {left_out} more were rated.</p>")
     for test in RATED:
         if (ratings.test == test).any():
             parts += _rating_parts(ratings[ratings.test == test], RATED[test])
@@ -53,6 +57,13 @@ def results_html(store: RatingStore, study: str | None, rater: str | None = None
     if (choices.test == "ab").any():
         parts += [_ab_part(listening_stats.ab_table(choices))]
     return f'{STYLE}<div class="lr">{"".join(parts)}</div>'
+
+
+def most_heard(ratings: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The ratings of the `MOST_SYSTEMS` with the most answers, and how many systems that leaves out."""
+    answers = ratings.system.value_counts(sort=False).sort_values(ascending=False, kind="stable")
+    kept = answers.index[:MOST_SYSTEMS]
+    return ratings[ratings.system.isin(kept)], len(answers) - len(kept)
 
 
 def reveal_html(store: RatingStore, session: str) -> str:
@@ -155,7 +166,7 @@ def _abx_part(table: pd.DataFrame) -> str:
     rows = [
         [f"{escape(row['first'])} / {escape(row['second'])}", f"{row.correct} of {row.n}",
          f"{100 * row.share:.0f} % <small>({100 * row.low:.0f}–{100 * row.high:.0f})</small>", _p(row.p)]
-        for _, row in table.iterrows()
+        for _, row in table.nlargest(MOST_TESTS, "n").iterrows()
     ]  # fmt: skip
     note = "p: the chance of as many right answers by guessing (binomial, one-sided)."
     return f"<h3>ABX: can they be told apart?</h3>{_table(['Pair', 'Right', 'Share', 'p'], rows)}<p>{note}</p>"

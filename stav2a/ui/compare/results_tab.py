@@ -5,21 +5,16 @@ A listener's id opens their answers, so the page writes it into no file but thei
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
-from stav2a.listening.export import from_csv, raters_of, to_csv
-from stav2a.listening.store import RatingError
+from stav2a.listening.export import to_csv
 from stav2a.ui import status
 from stav2a.ui.compare.blind_tab import Blind
-from stav2a.ui.compare.blind_tests import SESSION, STUDY
+from stav2a.ui.compare.blind_tests import STUDY
 from stav2a.ui.compare.results import results_html, reveal_html
 from stav2a.ui.recipe import QUICK
 from stav2a.ui.shared import Shared
 from stav2a.ui.widgets.player import public_folder
-
-LARGEST_CSV = 1_000_000  # bytes
 
 
 def build(shared: Shared, blind: Blind) -> None:
@@ -32,9 +27,6 @@ def build(shared: Shared, blind: Blind) -> None:
             export = gr.DownloadButton(
                 "Export my answers (CSV)", size="md", elem_id="results-export", min_width=150, interactive=False
             )
-            import_ = gr.UploadButton(
-                "Import my answers", size="md", file_types=[".csv"], elem_id="results-import", min_width=150
-            )
             forget = gr.Button("Delete my answers", size="md", elem_id="results-forget", min_width=150)
             really = gr.Button(
                 "Yes, delete them for good", size="md", variant="stop", visible=False, elem_id="results-really",
@@ -42,7 +34,7 @@ def build(shared: Shared, blind: Blind) -> None:
             )  # fmt: skip
         line = gr.HTML("", elem_id="results-line", padding=False)
         gr.Markdown(
-            "Kept are a random id, your answers, how long each took, and the day. No caption and no file name.",
+            "Kept are the hash of a random id, your answers, how long each took, and the day. No caption or file name.",
             elem_classes="note",
         )
 
@@ -66,30 +58,8 @@ def build(shared: Shared, blind: Blind) -> None:
         path.write_text(to_csv(tests.store, STUDY, known), encoding="utf-8")
         return str(path)
 
-    def load(path: str, whose: str, known: str) -> tuple:
-        try:
-            owner, new = _import(path)
-        except RatingError as refusal:
-            return known, gr.skip(), gr.skip(), status.error(f"{str(refusal)[0].upper()}{str(refusal)[1:]}.")
-        return owner, *table(whose, owner), status.note(f"{new} new trial{'' if new == 1 else 's'} read.")
-
-    def _import(path: str) -> tuple[str, int]:
-        """(listener, new trials) of a CSV of one listener's answers to this test."""
-        file = Path(path)
-        if file.stat().st_size > LARGEST_CSV:
-            raise RatingError(f"the file has {file.stat().st_size:,} bytes; at most {LARGEST_CSV:,} are read")
-        try:
-            text = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise RatingError("this is no CSV file") from None
-        owners = raters_of(text, STUDY)
-        if len(owners) != 1 or not SESSION.fullmatch(next(iter(owners))):
-            raise RatingError("only a file of one listener's answers is read here, as this page exports it")
-        return owners.pop(), from_csv(tests.store, text)
-
     def delete(known: str, whose: str) -> tuple:
-        gone = tests.path.exists() and tests.is_rater(known) and tests.store.delete_rater(known)
-        said = status.note("Your answers are deleted." if gone else "There were no answers of yours.")
+        said = status.note(tests.forget(known))
         return "", *table(whose, ""), said, gr.update(visible=True), gr.update(visible=False)
 
     no_file = gr.update(value=None, interactive=False)
@@ -98,6 +68,5 @@ def build(shared: Shared, blind: Blind) -> None:
     whose.change(table, [whose, rater], views, **QUICK)
     box.expand(table, [whose, rater], views, **QUICK)
     blind.answered.then(finished, [blind.last, rater], [box, told, *views], **QUICK)
-    import_.upload(load, [import_, whose, rater], [rater, *views, line], **QUICK)
     forget.click(ask, None, [forget, really], **QUICK)
     really.click(delete, [rater, whose], [rater, *views, line, forget, really], **QUICK)

@@ -9,11 +9,16 @@ import ipaddress
 import math
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
+import gradio as gr
 from starlette.middleware import Middleware
 
+from stav2a.listening.hub import Sync, sync_from_environment
+from stav2a.listening.store import RatingError
 from stav2a.media.limits import InputError, Limits
+from stav2a.ui.compare.blind_tests import ratings_path
 from stav2a.ui.generate import examples
 from stav2a.ui.jobs import Jobs
 from stav2a.ui.page import LIMITS, create_demo, zero_gpu
@@ -45,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     from stav2a.generation.engine import Engine
-    from stav2a.listening.hub import sync_from_environment
 
     bounded_heap()
     machine.prepare()
@@ -57,19 +61,29 @@ def run(given: argparse.Namespace) -> int:
         engine.warm().join()
     mine = is_loopback(host) and not given.share and not given.root_path
     jobs = Jobs(deadline_s=math.inf) if mine else Jobs()
-    demo = create_demo(engine, root=given.results, ratings=given.ratings, jobs=jobs)
-    sync = sync_from_environment(demo.stav2a.ratings)
-    options = {**launch_options(), "share": given.share, "auth": auth, "root_path": given.root_path}
+    ratings = given.ratings or ratings_path()
     try:
-        demo.launch(server_name=host, server_port=given.port, inbrowser=given.open, prevent_thread_lock=True, **options)
-        engine.warm()
+        sync = sync_from_environment(ratings)
+    except RatingError as error:
+        raise InputError(f"The page cannot be served: {error}.") from error
+    demo = create_demo(engine, root=given.results, ratings=ratings, jobs=jobs, sync=sync)
+    options = {**launch_options(), "share": given.share, "auth": auth, "root_path": given.root_path}
+    options |= {"server_name": host, "server_port": given.port, "inbrowser": given.open}
+    served(demo, options, sync, then=engine.warm)
+    return 0
+
+
+def served(demo: gr.Blocks, options: dict, sync: Sync | None, then: Callable[[], object] = lambda: None) -> None:
+    """Serve until the process is stopped; `then` is called once the page answers. Answers are kept at the end."""
+    try:
+        demo.launch(prevent_thread_lock=True, **options)
+        then()
         demo.block_thread()
     except OSError as error:
-        raise InputError(not_served(error, host, given.port)) from error
+        raise InputError(not_served(error, options["server_name"], options["server_port"])) from error
     finally:
         if sync is not None:
             sync.stop()
-    return 0
 
 
 def launch_options(limits: Limits = LIMITS) -> dict:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from dataclasses import asdict
 
 import gradio as gr
 
 from stav2a.generation.settings import BUILT_IN, LOUDNESS_LUFS
 from stav2a.ui.generate import controls
-from stav2a.ui.jobs import explain
-from stav2a.ui.shared import MODEL, Shared
+from stav2a.ui.jobs import explain, outcome_of
+from stav2a.ui.shared import PROGRAM, Shared
+from stav2a.ui.shares import sender_of
 from stav2a.ui.upload import Video, need
 from stav2a.ui.widgets.onset_editor import onsets_of
 from stav2a.ui.work import generation, prediction
@@ -23,10 +23,10 @@ VISIT = "endpoints"
 def build(shared: Shared) -> None:
     """Register `/generate` and `/predict_onsets` on the open Blocks."""
 
-    def generate(
+    async def generate(
         video, prompt, negative_prompt, model, guidance_scale, video_guidance_scale, steps, sampler, seed,
         takes, control_scale, start_s, length_s, original_audio, original_gain_db, loudness_lufs, onsets_s,
-        describe,
+        describe, request: gr.Request,
     ):  # fmt: skip
         """Generate sound for a video clip: it fits what is seen and happens when it is seen.
 
@@ -66,13 +66,13 @@ def build(shared: Shared) -> None:
             onsets = onsets_of({"onsets_s": onsets_s}) if onsets_s else None
             settings = controls.settings_of(values, onsets)
             work = generation(shared.engine, shared.history, VISIT, need(video), settings, shared.limits)
-            run = _last(work(lambda: False))
+            run = await outcome_of(shared.jobs, work, "generate", sender_of(request))
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
         files = [file for take in run.takes for file in (take.video, take.audio)]
         return run.takes[0].video, run.takes[0].audio, facts(run), files
 
-    def predict_onsets(video, model, start_s, length_s):
+    async def predict_onsets(video, model, start_s, length_s, request: gr.Request):
         """Find the onsets of a video clip, the moments when things sound, from its pictures alone.
 
         Args:
@@ -86,7 +86,8 @@ def build(shared: Shared) -> None:
         """
         try:
             settings = controls.settings_of({"model": model, "start_s": start_s, "length_s": length_s})
-            found = _last(prediction(shared.engine, need(video), settings, shared.limits)(lambda: False))
+            work = prediction(shared.engine, need(video), settings, shared.limits)
+            found = await outcome_of(shared.jobs, work, "onsets", sender_of(request))
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
         return asdict(found)
@@ -119,13 +120,13 @@ def build(shared: Shared) -> None:
         ]
         outputs = [Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
         outputs.append(gr.File(label="files", file_count="multiple"))
-        gr.Button().click(generate, inputs, outputs, api_name="generate", **MODEL)
+        gr.Button().click(generate, inputs, outputs, api_name="generate", **PROGRAM)
         gr.Button().click(
             predict_onsets,
             [video, model, start, length],
             gr.JSON(label="onsets"),
             api_name="predict_onsets",
-            **MODEL,
+            **PROGRAM,
         )
 
 
@@ -145,7 +146,3 @@ def facts(run) -> dict:
         for key in ("video", "audio", "figure"):
             take.pop(key)
     return json.loads(json.dumps(data))
-
-
-def _last(stream):
-    return deque(stream, maxlen=1).pop()

@@ -14,6 +14,7 @@ import contextvars
 import logging
 import math
 import re
+import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -120,7 +121,7 @@ class Job:
         try:
             stream = self._work(self.stopped)
             for item in stream:
-                if self.cancelled or (self.late and hasattr(item, "stage")):
+                if self.cancelled or (self.late and isinstance(item, Progress)):
                     raise Cancelled
                 self._note(item)
         except Cancelled:
@@ -227,6 +228,20 @@ async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:
         yield job
         await asyncio.sleep(every_s)
     yield job
+
+
+async def outcome_of(jobs: Jobs, work: Callable, kind: str, sender: str | None):
+    """The outcome of work that a program asked for, done in the line of all; it ends where the program goes away."""
+    name = f"program/{secrets.token_hex(8)}"
+    job = jobs.start(name, work, kind, sender=sender)
+    try:
+        async for _ in watch(job):
+            pass
+    finally:
+        jobs.cancel(name)
+    if job.error is not None:
+        raise InputError(job.error)
+    return job.outcome
 
 
 def explain(error: BaseException) -> str:

@@ -3,8 +3,8 @@
 `visit` holds the visitor's token and `runs` their finished runs (`list[Run]`, oldest first); both are
 `gr.State`. A tab that makes a run appends to `runs`; a tab that shows runs listens to `runs.change`. A tab
 that sends sounds to Compare puts their ids (see `entries.py`) into `picked` and selects it in `tabs`.
-Events that use the model themselves are given `**MODEL`, so that one runs at a time. Those that only watch a
-job are given `**WATCHING`: the job stands in its own line (see `jobs.py`), its watchers in none.
+Work for the model is a job, whoever asks: jobs stand in one line (see `jobs.py`), those that watch them in none.
+Events of the page are given `**WATCHING`, the endpoints `**PROGRAM`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
     from stav2a.ui.generate.tab import Tab
 
-MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
+PROGRAM = {"concurrency_limit": None}
 WATCHING = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 

@@ -399,3 +399,16 @@ def test_addresses_are_not_fetched_for_the_browser_either(page, stranger):
         assert httpx.get(f"{url}gradio_api/{path}").status_code == 403, path
     assert httpx.post(f"{url}gradio_api/queue/join", content=b" " * 9_000_000).status_code == 413
     assert asked == []
+
+
+def test_a_program_stands_in_the_same_line_and_has_a_deadline(page, clip, monkeypatch):
+    url, demo, root = page
+    jobs = demo.stav2a.jobs
+    before = sorted(root.rglob("*"))
+    monkeypatch.setattr(jobs, "deadline_s", 0.0)
+    with pytest.raises(Exception, match="longer than"):
+        Client(url, verbose=False).predict(video=handle_file(clip), model="tiny", steps=200, api_name="/generate")
+    assert sorted(root.rglob("*")) == before and jobs._line == []
+    monkeypatch.setattr(jobs, "waiting", -1)
+    with pytest.raises(Exception, match="queue is full"):
+        Client(url, verbose=False).predict(video=handle_file(clip), model="tiny", api_name="/predict_onsets")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import asdict
 
 import gradio as gr
@@ -10,17 +9,18 @@ import gradio as gr
 from stav2a.ui.compare import entries
 from stav2a.ui.compare.fresh import variants_of
 from stav2a.ui.generate import controls
-from stav2a.ui.jobs import explain
-from stav2a.ui.shared import MODEL, Shared
+from stav2a.ui.jobs import explain, outcome_of
+from stav2a.ui.shared import PROGRAM, Shared
+from stav2a.ui.shares import sender_of
 from stav2a.ui.upload import Video, need
 
 
 def build(shared: Shared) -> None:
     """Register `/compare` on the open Blocks."""
 
-    def compare(
+    async def compare(
         video, axis, values, prompt, negative_prompt, model, guidance_scale, steps, sampler, seed, control_scale,
-        start_s, length_s,
+        start_s, length_s, request: gr.Request,
     ):  # fmt: skip
         """Generate two to four sounds for a video clip that differ along one axis only, from the same noise.
 
@@ -53,7 +53,7 @@ def build(shared: Shared) -> None:
             options = [value.strip() for value in str(values).split(",")]
             asked = variants_of(controls.settings_of(base), axis, str(values), options)
             work = entries.rendering(shared.engine, shared.history, visit, need(video), asked, shared.limits)
-            folder = deque(work(lambda: False), maxlen=1).pop()
+            folder = await outcome_of(shared.jobs, work, "compare", sender_of(request))
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
         made = entries.of_folder(folder)
@@ -86,4 +86,4 @@ def build(shared: Shared) -> None:
             gr.Number(0, label="length_s"),
         ]
         outputs = [gr.File(label="sounds", file_count="multiple"), gr.JSON(label="facts")]
-        gr.Button().click(compare, inputs, outputs, api_name="compare", **MODEL)
+        gr.Button().click(compare, inputs, outputs, api_name="compare", **PROGRAM)

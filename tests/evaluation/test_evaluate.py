@@ -15,6 +15,7 @@ from clips import black, run_ffmpeg
 from stav2a.evaluation.folders import evaluate as evaluation
 from stav2a.evaluation.folders import pool
 from stav2a.evaluation.folders.align_acc import AlignAcc
+from stav2a.evaluation.folders.cavp_score import CAVPScore
 from stav2a.evaluation.folders.pairs import find_pairs, read_captions, read_sound
 from stav2a.evaluation.folders.store import identity
 from stav2a.evaluation.folders.summary import markdown, summarise
@@ -22,7 +23,10 @@ from stav2a.evaluation.folders.work import Plan, Record, measure_pair, settings_
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.classifier import Tagger, Unavailable
 from stav2a.metrics.onsets import detect_onsets
+from stav2a.models.build import build
+from stav2a.sound.audio_encoder import MelEncoder
 from stav2a.weights import reach
+from stav2a.weights.digest import digest
 
 RATE = 16_000
 
@@ -232,6 +236,25 @@ def test_align_acc_judges_windows_and_stands_beside_its_chance(tmp_path):
     assert not torch.equal(asked[0][0], asked[1][0])
     with pytest.raises(Unavailable, match="compact has no alignment classifier"):
         AlignAcc("compact")
+
+
+def test_the_cavp_score_is_that_of_two_encoders_that_belong_together(tmp_path):
+    """On a clip whose features are known: sound and picture of one moment are alike, of others they are not."""
+    torch.manual_seed(0)
+    encoder = build("video_encoder", "tiny").eval()
+    encoder.save_pretrained(tmp_path / "parts" / "video_encoder")
+    with pytest.raises(Unavailable, match="has no audio_encoder; `train video` makes it"):
+        CAVPScore(str(tmp_path / "parts"), "tiny")
+    audio = MelEncoder(16, 4, seen_with=digest(encoder))
+    audio.save_pretrained(tmp_path / "parts" / "audio_encoder")
+    model = CAVPScore(str(tmp_path / "parts"), "tiny")
+    times = torch.eye(16)[torch.arange(64) // 8 % 8 + 8 * (torch.arange(64) // 64)][None]
+    model.audio_encoder.forward = lambda mel: times
+    whole, moments, rolled = model(times, np.zeros(round(2.56 * 16_000), np.float32), 5, 0)
+    assert whole == pytest.approx(1.0) and moments == pytest.approx(1.0) and (rolled < 0.1).all() and len(rolled) == 5
+    build("video_encoder", "tiny").save_pretrained(tmp_path / "parts" / "video_encoder")
+    with pytest.raises(Unavailable, match="was trained on since"):
+        CAVPScore(str(tmp_path / "parts"), "tiny")
 
 
 def test_new_weights_of_the_classifier_make_stored_results_old(folders, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from stav2a.evaluation.folders.shuffled import shuffled
 from stav2a.evaluation.folders.summary import markdown, summarise, write_csv
 from stav2a.evaluation.folders.work import Plan, Record, prepare
 from stav2a.metrics.classifier import LOADERS, Unavailable
+from stav2a.presets import NAMES
 
 CHANCES = ("shifted", "shuffled")  # in time; among clips
 
@@ -87,7 +88,8 @@ def available_plan(plan: Plan) -> tuple[Plan, list[str]]:
     networks = tuple(name for name in plan.networks if works(networks=(name,)))
     clap, pam = plan.clap and works(clap=True), plan.pam and works(pam=True)
     align = plan.align if plan.align and works(align=plan.align) else ""
-    return dataclasses.replace(plan, networks=networks, clap=clap, pam=pam, align=align), sentences
+    cavp = plan.cavp if plan.cavp and works(cavp=plan.cavp, cavp_model=plan.cavp_model) else ""
+    return dataclasses.replace(plan, networks=networks, clap=clap, pam=pam, align=align, cavp=cavp), sentences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--align", nargs="?", const="ta-v2a", default="", metavar="MODEL",
         help="Align Acc, by the classifier of this model (default: ta-v2a); needs --videos",
     )  # fmt: skip
+    parser.add_argument("--cavp", default="", metavar="PARTS", help="CAVP score, by the encoders of `train video`")
+    parser.add_argument("--cavp-model", choices=NAMES, default="compact", help="the size that they were trained as")
     parser.add_argument(
         "--seconds", type=float, help="score the first seconds of every clip alone, as 4 and 8 in Table I"
     )
@@ -121,7 +125,18 @@ def plan_of(args: argparse.Namespace, cache: Path) -> Plan:
         raise ValueError(f"--trials must be at least 1, not {args.trials}")
     if args.seconds is not None and not 0.1 <= args.seconds <= 3600:
         raise ValueError(f"--seconds must lie between 0.1 and 3600, not {args.seconds:g}")
-    plan = Plan(tuple(args.networks), args.clap, args.pam, args.align, args.seconds, args.trials, args.seed, str(cache))
+    plan = Plan(
+        tuple(args.networks),
+        args.clap,
+        args.pam,
+        args.align,
+        args.cavp,
+        args.cavp_model,
+        args.seconds,
+        args.trials,
+        args.seed,
+        str(cache),
+    )
     plan, sentences = available_plan(plan)
     for sentence in sentences:
         print(f"left out: {sentence}", file=sys.stderr)

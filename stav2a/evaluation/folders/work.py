@@ -25,6 +25,10 @@ class Plan:
     clap: bool = False
     pam: bool = False
     align: str = ""  # checkpoint with the classifier of Align Acc; empty: not asked
+    cavp: str = ""  # folder of parts with CAVP's two encoders; empty: not asked
+    cavp_model: str = "compact"  # the size whose rates they were trained at
+    cavp: str = ""  # folder of parts with CAVP's two encoders; empty: not asked
+    cavp_model: str = "compact"  # the size whose rates they were trained at
     seconds: float | None = None  # of every clip, from its beginning; None: all of it
     trials: int = 20
     seed: int = 0
@@ -68,6 +72,14 @@ def prepare(plan: Plan) -> None:
         from stav2a.evaluation.folders.align_acc import AlignAcc
 
         _models["align"] = AlignAcc(plan.align)
+    if plan.cavp:
+        from stav2a.evaluation.folders.cavp_score import CAVPScore
+
+        _models["cavp"] = CAVPScore(plan.cavp, plan.cavp_model)
+    if plan.cavp:
+        from stav2a.evaluation.folders.cavp_score import CAVPScore
+
+        _models["cavp"] = CAVPScore(plan.cavp, plan.cavp_model)
 
 
 def measure_pair(pair: Pair, plan: Plan) -> Record:
@@ -125,6 +137,10 @@ def _measure(pair: Pair, plan: Plan) -> Record:
         _tried(record, "pam", lambda: _judge(record, "pam", sounds))
     if plan.align and pair.video:
         _tried(record, "align", lambda: _align(record, pair.video, sounds, plan))
+    if plan.cavp and pair.video:
+        _tried(record, "cavp", lambda: _cavp(record, pair.video, sounds, plan))
+    if plan.cavp and pair.video:
+        _tried(record, "cavp", lambda: _cavp(record, pair.video, sounds, plan))
     return record
 
 
@@ -185,6 +201,34 @@ def _align(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]
         record.scores[f"align_acc{ending}"] = own
         if not ending:
             record.inside["align_acc"], record.trials["align_acc"] = own, rolled.tolist()
+
+
+def _cavp(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:
+    """CAVP scores of both sounds; the generated one's moments beside those of its rolls."""
+    model = _models["cavp"]
+    waveform, rate = sounds["generated"]
+    seen = model.see(video, len(waveform) / rate)
+    for side, ending in (("generated", ""), ("reference", "_reference")):
+        waveform, rate = sounds[side]
+        trials = 0 if ending else plan.trials
+        whole, moments, rolled = model(seen, resample(waveform, rate, model.sample_rate), trials, plan.seed)
+        record.scores |= {f"cavp{ending}": whole, f"cavp_moments{ending}": moments}
+        if not ending:
+            record.inside["cavp_moments"], record.trials["cavp_moments"] = moments, rolled.tolist()
+
+
+def _cavp(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:
+    """CAVP scores of both sounds; the generated one's moments beside those of its rolls."""
+    model = _models["cavp"]
+    waveform, rate = sounds["generated"]
+    seen = model.see(video, len(waveform) / rate)
+    for side, ending in (("generated", ""), ("reference", "_reference")):
+        waveform, rate = sounds[side]
+        trials = 0 if ending else plan.trials
+        whole, moments, rolled = model(seen, resample(waveform, rate, model.sample_rate), trials, plan.seed)
+        record.scores |= {f"cavp{ending}": whole, f"cavp_moments{ending}": moments}
+        if not ending:
+            record.inside["cavp_moments"], record.trials["cavp_moments"] = moments, rolled.tolist()
 
 
 def _caption_control(record: Record, cls: str) -> None:

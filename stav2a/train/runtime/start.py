@@ -19,7 +19,7 @@ from stav2a.weights import vision
 from stav2a.weights.sources import TEXT, VISION
 
 # what only one system uses, and the text encoder, which is large and read where it lies
-NOT_TAKEN = ("attentive_pool", "eye_pool", "controlnet", "text_encoder", *systems.names())
+NOT_TAKEN = ("attentive_pool", "audio_encoder", "eye_pool", "controlnet", "text_encoder", *systems.names())
 
 
 @dataclass

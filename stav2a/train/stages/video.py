@@ -22,13 +22,14 @@ from torch.nn import functional
 
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.models.build import build
+from stav2a.sound.audio_encoder import MelEncoder, at_moments
 from stav2a.sound.mel import log_mel
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import trained
 from stav2a.train.runtime.stage import Stage, seed_of
 from stav2a.train.sources.clip_source import ClipOptions, clip_sources
 from stav2a.train.sources.clips import varied
-from stav2a.train.stages.audio_encoder import MelEncoder, at_moments
+from stav2a.weights.digest import digest
 
 COLDEST = 100.0  # bound of the inverse temperature, as in CLIP
 
@@ -119,6 +120,8 @@ class VideoStage(Stage):
 
     def export(self, folder: Path) -> None:
         self.video_encoder.save_pretrained(folder / "video_encoder")
+        self.audio_encoder.register_to_config(seen_with=digest(self.video_encoder))
+        self.audio_encoder.save_pretrained(folder / "audio_encoder")
 
 
 def unit(features: Tensor) -> Tensor:

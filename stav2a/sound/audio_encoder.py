@@ -1,8 +1,10 @@
-"""The sound's side of the contrastive training: log-mel -> one feature a latent step. It is not needed afterwards."""
+"""The sound's side of the contrastive training: log-mel -> one feature a latent step. The CAVP score asks it again."""
 
 from __future__ import annotations
 
 import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,14 +30,16 @@ class MelBlock(nn.Module):
         return functional.avg_pool2d(self.convs(x), self.pool)
 
 
-class MelEncoder(nn.Module):
+class MelEncoder(ModelMixin, ConfigMixin):
     """Log-mel Tensor[B, M, mel_bins] -> Tensor[B, T, feature_dim], T = M / mel_per_latent, not normalised.
 
     Time is halved until a step is a latent step (40 ms) and no further: temporal contrast needs to tell
-    neighbouring moments apart. The receptive field is about 0.6 s.
+    neighbouring moments apart. The receptive field is about 0.6 s. `seen_with`: digest of the video encoder that it was
+    trained beside, once it is written.
     """
 
-    def __init__(self, feature_dim: int, width: int = 32, mel_per_latent: int = 4):
+    @register_to_config
+    def __init__(self, feature_dim: int, width: int = 32, mel_per_latent: int = 4, seen_with: str = ""):
         super().__init__()
         halvings = mel_per_latent.bit_length() - 1
         assert 2**halvings == mel_per_latent and halvings <= 4, f"{mel_per_latent=}"

@@ -86,7 +86,7 @@ class STAV2AOutput:
 class Stopwatch:
     """`seconds` by stage, added up over all calls. What happens while a generator is suspended does not count."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from copy import copy
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from torch import Tensor
 
 # diffusers takes a checkpoint's parts only from modules that have been imported, hence these three
@@ -40,7 +40,7 @@ DECODE_HALO = 8  # latent frames of context on either side of a chunk of sound
 BATCH_SIZE = 8  # takes in one pass of the network, where more are asked for; guidance doubles or triples them
 
 
-class STAV2APipeline(Pretrained, DiffusionPipeline):
+class STAV2APipeline(Pretrained):
     """Video-to-audio with semantic and temporal alignment (STA-V2A).
 
     `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults, `provenance` what
@@ -56,7 +56,7 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
     _optional_components = ["local_features", "attentive_pool", "controlnet", "system", "eye_pool"]
     _mode: dict = {}  # settings that win over the checkpoint's own
 
-    def __init__(
+    def __init__(  # type: ignore[no-untyped-def]  # diffusers reads the annotations of parts and warns of most
         self,
         video_encoder,
         local_features,
@@ -158,8 +158,8 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
         onsets_s = pick_onsets(curve, timeline.step_s, self.defaults["onset_threshold"])
         onset = OnsetPrediction(curve, onsets_s, timeline.step_s)
         seen = self.frame_features(frames, features[0, : len(frames)])[None]
-        layout = self.conditioner.layout(seen)
-        layout = None if layout is None else layout[0].float().cpu().numpy()
+        expected = self.conditioner.layout(seen)
+        layout = None if expected is None else expected[0].float().cpu().numpy()
         eyed = self.eye_features(frames)
         return VideoFeatures(features, local, onset, len(frames) / timeline.fps, seen, layout, eyed)
 
@@ -439,7 +439,7 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
         """
         switches = {"use_control": use_control, "use_onsets": use_onsets, "use_global_tokens": use_global_tokens}
         own = {name: value for name, value in switches.items() if value is not None}
-        shared = {
+        shared: dict[str, Any] = {
             "video_guidance_scale": video_guidance_scale,
             "negative_guidance_scale": negative_guidance_scale,
             "alignment_guidance_scale": alignment_guidance_scale,
@@ -450,7 +450,12 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
             "onsets_s": onsets_s,
             "layout": layout,
         }
-        each = {"prompt": prompt, "negative_prompt": negative_prompt, "guidance_scale": guidance_scale, "seed": seed}
+        each: dict[str, Any] = {
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "guidance_scale": guidance_scale,
+            "seed": seed,
+        }
         clips = frames if isinstance(frames, list) else [frames]
         requests = [
             Request(clip, Dials(**shared, **{name: _of(value, k) for name, value in each.items()}), own, generator)
@@ -458,6 +463,7 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
         ]
 
         def on_step(step: int, timestep: Tensor, latents: Tensor) -> Tensor:
+            assert callback_on_step_end is not None
             return (callback_on_step_end(self, step, timestep, {"latents": latents}) or {}).get("latents", latents)
 
         stream = self.in_mode(mode).stream(requests, on_step=on_step if callback_on_step_end is not None else None)
@@ -479,6 +485,6 @@ class STAV2APipeline(Pretrained, DiffusionPipeline):
                 part.compile(backend=backend, mode=mode)
 
 
-def _of(value, index: int):
+def _of(value: Any, index: int) -> Any:
     """What a clip of a batch is given: its own item of a list, or what all share."""
     return value[index] if isinstance(value, list) else value

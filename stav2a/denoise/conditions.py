@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,11 +34,11 @@ class Conditions:
     def __len__(self) -> int:
         return len(self.text_tokens)
 
-    def _map(self, change) -> Conditions:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Conditions:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: change(v) for name, v in values.items() if isinstance(v, Tensor)})
 
-    def to(self, device, dtype=None) -> Conditions:
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Conditions:
         return self._map(lambda v: v.to(device, dtype if v.is_floating_point() else None))
 
     def repeat(self, times: int) -> Conditions:
@@ -59,7 +61,8 @@ class Conditions:
             return None if v is None else v[:, start:stop]
 
         in_time = ("local_features", "onset_curve", "layout")
-        return replace(self, **{name: cut(getattr(self, name)) for name in in_time})
+        changes: dict[str, Any] = {name: cut(getattr(self, name)) for name in in_time}
+        return replace(self, **changes)
 
     def null_text(self) -> Conditions:
         """φ of eq. 7: the text dropped, the video kept."""
@@ -112,7 +115,7 @@ def concatenated(parts: list[Conditions]) -> Conditions:
     length = max(p.text_tokens.shape[1] for p in parts)
     null_length = max(p.null_text_tokens.shape[1] for p in parts)
 
-    def joined(name: str):
+    def joined(name: str) -> Any:
         values = [getattr(p, name) for p in parts]
         if any(v is None for v in values):
             return None

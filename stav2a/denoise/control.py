@@ -6,8 +6,11 @@ Axes: B items, C control channels, T latent steps, F latent frequency bins, L co
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import torch
 from diffusers import ControlNetModel
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (see TemporalControlNet)
 from torch import Tensor, nn
@@ -23,8 +26,8 @@ class ControlEmbedding(nn.Module):
     def __init__(self, features: int, channels: int):
         super().__init__()
         self.conv_out = nn.Conv2d(features, channels, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, control: Tensor) -> Tensor:
         return self.conv_out(control)
@@ -39,8 +42,8 @@ class TemporalControlNet(ControlNetModel):
     """
 
     # `wraps` shows diffusers the parent's argument names, without which `from_pretrained` loses the config
-    @functools.wraps(ControlNetModel.__init__)
-    def __init__(self, *args, **kwargs):
+    @functools.wraps(ControlNetModel.__init__)  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.controlnet_cond_embedding = ControlEmbedding(
             self.config.conditioning_channels, self.config.block_out_channels[0]
@@ -54,8 +57,8 @@ class TemporalControlNet(ControlNetModel):
         controlnet_cond: Tensor,
         conditioning_scale: float = 1.0,
         encoder_attention_mask: Tensor | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> Any:
         """sample: Tensor[B, 8, T, F], controlnet_cond: Tensor[B, T, C] -> diffusers' `ControlNetOutput`.
 
         `encoder_attention_mask`, Tensor[B, L], hides the context's padding, so that a result does not depend
@@ -68,14 +71,14 @@ class TemporalControlNet(ControlNetModel):
             return super().forward(sample, timestep, encoder_hidden_states, control, conditioning_scale, **kwargs)
 
     @contextmanager
-    def _context_masked(self, mask: Tensor | None, dtype):
+    def _context_masked(self, mask: Tensor | None, dtype: torch.dtype) -> Iterator[None]:
         """Give the mask to the blocks, which take one; diffusers' ControlNet passes none on to them."""
         if mask is None:
             yield
             return
         bias = ((1 - mask.to(dtype)) * -10000.0)[:, None]
 
-        def add_mask(block, args, kwargs):
+        def add_mask(block: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
             return args, {**kwargs, "encoder_attention_mask": bias}
 
         hooks = [

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from diffusers import SchedulerMixin
 from torch import Tensor
 
 
-def signal_to_noise(scheduler, timesteps: Tensor) -> Tensor:
+def signal_to_noise(scheduler: SchedulerMixin, timesteps: Tensor) -> Tensor:
     """ᾱ_t / (1 - ᾱ_t): Tensor[B]."""
     alphas = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
     return alphas / (1 - alphas)
 
 
-def target(scheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+def target(scheduler: SchedulerMixin, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
     """What the network predicts: ε, or v = √ᾱ ε - √(1-ᾱ) z_0. Tensor[B, C, T, F]."""
     kind = scheduler.config.prediction_type
     if kind == "epsilon":
@@ -21,7 +22,9 @@ def target(scheduler, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tens
     raise ValueError(f"prediction_type is {kind!r}; the loss knows epsilon and v_prediction.")
 
 
-def diffusion_loss(scheduler, prediction: Tensor, wanted: Tensor, timesteps: Tensor, snr_gamma: float | None) -> Tensor:
+def diffusion_loss(
+    scheduler: SchedulerMixin, prediction: Tensor, wanted: Tensor, timesteps: Tensor, snr_gamma: float | None
+) -> Tensor:
     """Mean squared error, each sample weighted by min(snr, γ) / snr where γ is given (the authors' form).
 
     prediction, wanted: Tensor[B, C, T, F]; timesteps: int64 Tensor[B]. Returns a scalar.

@@ -10,12 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    SchedulerMixin,
+    UNet2DConditionModel,
+    UniPCMultistepScheduler,
+)
 from torch import Tensor
 
 from .conditions import Conditions, concatenated
+from .control import TemporalControlNet
 
-SAMPLERS = {
+SAMPLERS: dict[str, tuple[type[SchedulerMixin], dict]] = {
     "dpm++2m": (
         DPMSolverMultistepScheduler,
         {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "trailing"},
@@ -26,7 +34,7 @@ SAMPLERS = {
 }
 
 
-def make_sampler(name: str, scheduler):
+def make_sampler(name: str, scheduler: SchedulerMixin) -> SchedulerMixin:
     """The named sampler with the checkpoint's noise schedule."""
     if name not in SAMPLERS:
         raise ValueError(f"The sampler is {name!r}; there are {', '.join(SAMPLERS)}.")
@@ -36,7 +44,7 @@ def make_sampler(name: str, scheduler):
     return kind.from_config(config, **extra)
 
 
-def set_steps(sampler, steps: int, device, power: float = 1.0) -> None:
+def set_steps(sampler: SchedulerMixin, steps: int, device: torch.device | str, power: float = 1.0) -> None:
     """Choose the timesteps: as the sampler spaces them, or for DPM-Solver++ at T (1 - i / steps)^power.
 
     Even spacing jumps from a tenth of the noise straight to none, which averages fine texture away: of a detail
@@ -107,7 +115,7 @@ class Guidance:
         ratio = conditioned.std(axes, keepdim=True) / combined.std(axes, keepdim=True).clamp(min=1e-6)
         return combined * (1 + self.rescale * (ratio - 1))
 
-    def corrected(self, prediction: Tensor, latents: Tensor, timestep, conditions: Conditions) -> Tensor:
+    def corrected(self, prediction: Tensor, latents: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
         """A last word on the combined prediction, for guidance by more than the U-Net."""
         return prediction
 
@@ -119,7 +127,14 @@ class Guidance:
         return replace(self, text=1.0, video=1.0)
 
 
-def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance) -> Tensor:
+def predict(
+    unet: UNet2DConditionModel,
+    controlnet: TemporalControlNet | None,
+    latents: Tensor,
+    timestep: Tensor,
+    conditions: Conditions,
+    guidance: Guidance,
+) -> Tensor:
     """One network evaluation: Tensor[B, C, T, F]."""
     context, mask, residuals = conditions.context(), conditions.context_mask(), {}
     # a U-Net of the compact kind hears the caption's mean beside the time step as well, as AudioLDM's does
@@ -150,7 +165,14 @@ def predict(unet, controlnet, latents: Tensor, timestep, conditions: Conditions,
     )[0]
 
 
-def guided(unet, controlnet, latents: Tensor, timestep, conditions: Conditions, guidance: Guidance) -> Tensor:
+def guided(
+    unet: UNet2DConditionModel,
+    controlnet: TemporalControlNet | None,
+    latents: Tensor,
+    timestep: Tensor,
+    conditions: Conditions,
+    guidance: Guidance,
+) -> Tensor:
     """All branches of the guidance in one batch, the least conditioned first, then combined."""
     branches = guidance.branches(conditions)
     batch = latents.repeat(len(branches), 1, 1, 1)
@@ -178,9 +200,9 @@ def ramp(span: tuple[int, int], length: int, overlap: int) -> Tensor:
 
 
 def denoise(
-    unet,
-    controlnet,
-    sampler,
+    unet: UNet2DConditionModel,
+    controlnet: TemporalControlNet | None,
+    sampler: SchedulerMixin,
     latents: Tensor,
     conditions: Conditions,
     guidance: Guidance,
@@ -209,8 +231,8 @@ def denoise(
         else:
             prediction, total = torch.zeros_like(latents), torch.zeros_like(latents[0, 0])
             for (start, stop), weight in zip(spans, weights, strict=True):
-                part = conditions.window(start, stop)
-                part = guided(unet, controlnet, seen[:, :, start:stop], timestep, part, dials)
+                inside = conditions.window(start, stop)
+                part = guided(unet, controlnet, seen[:, :, start:stop], timestep, inside, dials)
                 prediction[:, :, start:stop] += part * weight
                 total[start:stop] += weight
             prediction = prediction / total

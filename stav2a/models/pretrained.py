@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from diffusers import DiffusionPipeline
 
 from stav2a.condition import text
 from stav2a.models.checkpoints import checkpoint_folder
 from stav2a.models.lean import base_of, open_lean
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 UPLOAD_OPTIONS = ("repo_id", "token", "private", "commit_message", "create_pr")
 
 
-class Pretrained:
-    """What `STAV2APipeline` adds to diffusers' `from_pretrained` and `save_pretrained`; stands before its class."""
+class Pretrained(DiffusionPipeline):
+    """What `STAV2APipeline` adds to diffusers' `from_pretrained` and `save_pretrained`."""
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "compact", **options):
+    def from_pretrained(cls, name: str | Path = "compact", **options: Any) -> Self:
         """Open "compact", "paper", "tiny", a system by its name, a folder, or a repository of the hub.
 
         "paper" is fetched and converted on first use (`python -m stav2a weights`). A folder without a text
@@ -32,7 +37,7 @@ class Pretrained:
             options["dtype"] = torch.float32  # files may hold fp16 to be small; transformers would keep it
         folder = checkpoint_folder(name, cls, **{key: options.pop(key) for key in HUB_OPTIONS if key in options})
         if (base := base_of(folder)) is not None:
-            options = {**open_lean(folder, base, options.get("dtype", dtype)), **options}
+            options = {**open_lean(folder, base, options.get("dtype", dtype) or torch.float32), **options}
         if options.get("variant") is None:  # the libraries fill what is missing with noise
             from stav2a.weights.check import check_folder
 
@@ -43,7 +48,9 @@ class Pretrained:
             options.setdefault("text_encoder", text_encoder)
         return super().from_pretrained(str(folder), **options)
 
-    def save_pretrained(self, save_directory: str | Path, *args, push_to_hub: bool = False, **options) -> None:
+    def save_pretrained(
+        self, save_directory: str | Path, *args: Any, push_to_hub: bool = False, **options: Any
+    ) -> None:
         """A folder of safetensors and its model card, which `from_pretrained` opens; a written card is kept."""
         from stav2a.models.card import upload, write_card
 
@@ -55,7 +62,7 @@ class Pretrained:
         if push_to_hub:
             upload(save_directory, hub.pop("repo_id", Path(save_directory).name), **hub)
 
-    def push_to_hub(self, repo_id: str, **options) -> str:
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """The same folder as a repository of the hub; returns its address. `options`: token, private, …."""
         from tempfile import TemporaryDirectory
 
@@ -67,7 +74,7 @@ class Pretrained:
             return upload(folder, repo_id, **hub)
 
     @classmethod
-    def _tiny(cls, dtype: torch.dtype | None):
+    def _tiny(cls, dtype: torch.dtype | None) -> Self:
         from stav2a.models.tiny import tiny_components
 
         pipe = cls(**tiny_components())

@@ -26,7 +26,7 @@ class Steering:
     """
 
     onsets_s: Sequence[float] | None = None
-    layout: np.ndarray | None = None
+    layout: np.ndarray | Sequence[Sequence[float]] | None = None
     use_control: bool = True
     use_onsets: bool = True
     use_global_tokens: bool = True

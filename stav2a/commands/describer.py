@@ -12,14 +12,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, nargs="+", help="real clips with their own sound, and a manifest.csv")
     parser.add_argument("--split", help="only clips of this split of the manifest (default: all)")
     parser.add_argument("--sound", metavar="MODEL", help="also generate with this model, with and without captions")
+    parser.add_argument("--seconds", type=float, help="generate for the beginning of each clip only")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     from stav2a.evaluation.models import captioned, naming
     from stav2a.evaluation.models.report import markdown
+    from stav2a.generation.engine import Engine
     from stav2a.media.limits import InputError
-    from stav2a.pipeline import STAV2APipeline
 
     def counted(what: str, function, *given) -> list:
         found = []
@@ -34,9 +35,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         tables = {"Named": naming.table(counted("named", naming.namings))}
         if args.sound:
-            pipe = STAV2APipeline.from_pretrained(args.sound)
-            pipe.set_progress_bar_config(disable=True)
-            tables[f"Sound of {args.sound}"] = captioned.table(counted("generated", captioned.hear, pipe))
+            pipe = Engine(args.sound).pipeline()
+            heard = counted("generated", captioned.hear, pipe, args.seconds)
+            tables[f"Sound of {args.sound}"] = captioned.table(heard)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     print(json.dumps(tables) if args.json else markdown(tables))

@@ -52,6 +52,12 @@ def look(
     return describe(clip.frames, clip.fps)
 
 
+def warm() -> None:
+    """Read the eyes' weights, where they are installed, before the first clip asks for them."""
+    if network.unavailable() is None:
+        network.shared_eyes()
+
+
 def caption_of(
     path: str | Path,
     settings: Settings,

@@ -72,11 +72,14 @@ class Engine:
         return model_defaults(name)
 
     def warm(self) -> threading.Thread:
-        """Load the default model beside the serving, so that the first visitor does not wait for it."""
+        """Load the default model and the describer beside the serving, so that the first visitor waits for neither."""
 
         def load() -> None:
+            from stav2a.generation.describe import warm
+
             try:
                 self.pipeline()
+                warm()
             except InputError as missing:  # every run that asks for it says so, too
                 log.warning("%s", missing)
 

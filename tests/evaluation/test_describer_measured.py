@@ -104,7 +104,7 @@ def folder(tmp_path):
 def test_the_command_measures_names_and_sound(folder, monkeypatch, capsys):
     for module in (naming, captioned):
         monkeypatch.setattr(module, "look", lambda path: [LION] if path.name == next(iter(known_sounds())) else [])
-    assert main(["describer", str(folder), "--split", "val", "--sound", "tiny", "--json"]) == 0
+    assert main(["describer", str(folder), "--split", "val", "--sound", "tiny", "--seconds", "1", "--json"]) == 0
     tables = json.loads(capsys.readouterr().out)
     assert tables["Named"]["all: share named"]["value"] == 0.5
     assert tables["Sound of tiny"]["all, describer's caption: KL_bank"]["n"] == 2

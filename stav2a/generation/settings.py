@@ -12,7 +12,7 @@ from stav2a.media.limits import InputError
 
 SAMPLERS = ("dpm++2m", "unipc", "ddim", "ddpm")
 ORIGINAL_AUDIO = ("replace", "mix", "reference")
-LOUDNESS_LUFS = -23.0  # of the new sound unless told otherwise: EBU R 128
+LOUDNESS_LUFS = -18.0  # of the new sound unless told otherwise: about that of real clips (docs/describer.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
 MAX_PROMPT = 500  # characters
 MAX_ONSETS = 2000

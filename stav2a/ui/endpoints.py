@@ -46,7 +46,7 @@ def build(shared: Shared) -> None:
             length_s: how long the part is in seconds; 0 is to the end.
             original_audio: "replace", "mix" or "reference".
             original_gain_db: gain of the original audio when it is mixed in.
-            loudness_lufs: loudness to reach, -23 by default; 0 leaves it as it is.
+            loudness_lufs: loudness to reach, -18 by default; 0 leaves it as it is.
             onsets_s: list of onset times in seconds to follow; empty, they are predicted.
             describe: "built-in" captions a clip without a prompt by what is seen in it, "off" leaves it without.
 

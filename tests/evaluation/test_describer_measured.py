@@ -15,6 +15,7 @@ from stav2a.evaluation.models import captioned, naming
 from stav2a.evaluation.models.captioned import CONDITIONS, Heard, levels
 from stav2a.evaluation.models.kinds import known_kinds
 from stav2a.evaluation.models.naming import Naming, fits, known_sounds, share
+from stav2a.generation.settings import LOUDNESS_LUFS
 
 LION = Suggestion("a lion roars", "wild_animal", 0.9)
 FAN = Suggestion("an electric fan whirs", "machine_hum", 0.8)
@@ -87,7 +88,7 @@ def test_the_table_of_sounds_ranks_the_own_one():
     assert rows["all, no caption: rank of the own sound"]["value"] > 0.3
     assert rows["all, manifest's caption: KL_bank"]["value"] == pytest.approx(0, abs=1e-4)
     assert rows["all, no caption: level as made, dB, median"]["value"] == -21
-    assert rows["named, no caption: level at -23 LUFS, dB, quietest tenth"]["n"] == 2
+    assert rows[f"named, no caption: level at {LOUDNESS_LUFS:g} LUFS, dB, quietest tenth"]["n"] == 2
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from stav2a.condition.eyes import Suggestion, network
 from stav2a.generation import describe
 from stav2a.generation.describe import caption_of, look, suggest
 from stav2a.generation.generate import generate
-from stav2a.generation.settings import Settings
+from stav2a.generation.settings import LOUDNESS_LUFS, Settings
 from stav2a.media import InputError
 from stav2a.models import hub_describer
 from stav2a.weights.errors import WeightsError
@@ -62,12 +62,18 @@ def test_a_caption_that_is_given_wins_and_off_is_off(engine, clip, tmp_path, lio
 
 
 def test_variants_without_a_caption_get_it_too(engine, clip, lion, monkeypatch):
-    from stav2a.generation.variants import along, render
+    from stav2a.generation.generate import render
+    from stav2a.generation.variants import along
 
     told = []
     pipeline = engine.pipeline("tiny")
-    words = pipeline.words
-    monkeypatch.setattr(type(pipeline), "words", lambda self, *texts: told.append(texts[0]) or words(*texts))
+    stream = type(pipeline).stream
+
+    def listened(self, requests, **options):
+        told.extend(request.dials.prompt for request in requests)
+        return stream(self, requests, **options)
+
+    monkeypatch.setattr(type(pipeline), "stream", listened)
     for settings in (FAST, replace(FAST, describe="off"), replace(FAST, prompt="rain falls")):
         list(render(engine, clip, along("seed", settings, [0])))
     assert told == ["a lion roars", "", "rain falls"]
@@ -159,7 +165,7 @@ def test_the_command_line_names_what_it_sees(clip, tmp_path, lion, capsys):
 def test_the_command_line_levels_as_the_page_does(clip, tmp_path, lion, capsys):
     run = ["generate", str(clip), "--model", "tiny", "--steps", "1", "--json", "--out"]
     assert main([*run, str(tmp_path / "a")]) == 0
-    assert json.loads(capsys.readouterr().out)["settings"]["loudness_lufs"] == -23.0
+    assert json.loads(capsys.readouterr().out)["settings"]["loudness_lufs"] == LOUDNESS_LUFS
     assert main([*run, str(tmp_path / "b"), "--loudness", "off"]) == 0
     assert json.loads(capsys.readouterr().out)["settings"]["loudness_lufs"] is None
     assert main([*run, str(tmp_path / "c"), "--loudness", "-30"]) == 0

@@ -171,7 +171,7 @@ def sound() -> dict[str, gr.components.Component]:
     level = gr.Checkbox(True, label="Set the loudness", elem_id="level")
     lufs = gr.Slider(
         -40, -8, value=LOUDNESS_LUFS, step=0.5, label="Loudness (LUFS)", elem_id="lufs",
-        info="−23 is broadcast level, −14 that of streaming services.",
+        info="−18 is about the level of clips on the web, −23 of broadcasts, −14 of streaming services.",
     )  # fmt: skip
     quiet = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     original.change(lambda mode: gr.update(visible=mode == "mix"), original, gain, **quiet)

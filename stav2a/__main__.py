@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(module, args: argparse.Namespace) -> int:
-    from stav2a.media.limits import InputError
+    from stav2a.media.limits import InputError, disk_trouble
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: clean up as for Ctrl-C
     try:
@@ -70,12 +70,17 @@ def run(module, args: argparse.Namespace) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as in `... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        if (sentence := disk_trouble(error)) is None:
+            raise
+        print(sentence, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from stav2a.commands.captions import captions_of
 from stav2a.generation.batch import Outcome, Task, run_batch
 from stav2a.generation.processes import Processes
 from stav2a.generation.settings import (
@@ -88,14 +88,17 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.batch <= 64:
         raise InputError(f"A batch holds 1 to 64 clips, not {args.batch}.")
     clips = collect(args.clips, args.out)
-    names, captions = folder_names(clips), captions_of(args.captions)
-    told = {clip: _captioned(settings, captions, clip) for clip in clips}
+    names, (captions, notes) = folder_names(clips), captions_of(args.captions, clips)
+    told = {clip: replace(settings, prompt=captions.get(clip, settings.prompt)).validated() for clip in clips}
+    print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
     tasks = [Task(clip, told[clip], args.out / names[clip]) for clip in clips]
 
     processes = Processes()
     from stav2a.generation.engine import Engine
 
     engine = Engine(settings.model, args.device or processes.device, args.dtype, args.compile)
+    if args.device:
+        engine.check_device()
     live = sys.stderr.isatty() and not args.json and processes.count == 1
     failed = 0
     mine = processes.share(tasks)
@@ -129,21 +132,6 @@ def onsets_of(path: Path) -> tuple[float, ...]:
     if isinstance(data, dict):
         data = data.get("onsets_s")
     return check_onsets(data)
-
-
-def captions_of(path: Path | None) -> dict[str, str]:
-    """Caption by the clip's path as given, or by its file name."""
-    if path is None:
-        return {}
-    rows = csv.DictReader(_read(path).splitlines())
-    if not {"clip", "caption"} <= set(rows.fieldnames or ()):
-        raise InputError(f"{shown(path)} needs the columns clip and caption.")
-    return {row["clip"]: row["caption"] or "" for row in rows}
-
-
-def _captioned(settings: Settings, captions: dict[str, str], clip: Path) -> Settings:
-    caption = captions.get(str(clip), captions.get(clip.name))
-    return settings if caption is None else replace(settings, prompt=caption).validated()
 
 
 def _loudness(text: str) -> float | str:

@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
 
     settings = Settings(model=args.model, start_s=args.start, length_s=args.length).validated()
     engine = Engine(settings.model, args.device)
+    if args.device:
+        engine.check_device()
     failed = 0
     for clip in collect(args.clips):
         try:

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from stav2a.media.clip_files import SUFFIXES
+from stav2a.media.clip_files import SUFFIXES, files_in
 from stav2a.media.sound_files import SOUND_SUFFIXES
 
 from .tables import FILE, IDENTITY, SPLITS, read_rows
@@ -51,7 +51,7 @@ def list_sources(
     given = Path(given)
     if given.is_dir():
         wanted = {*SUFFIXES, *SOUND_SUFFIXES}
-        found = sorted(p for p in given.rglob("*") if p.suffix.lower() in wanted and p.is_file())
+        found = files_in(given, wanted)
         if not found:
             raise ValueError(f"There are no video or sound files in {given}.")
         return [_of_file(path, given) for path in found]

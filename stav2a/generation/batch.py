@@ -19,6 +19,7 @@ from stav2a.generation.result import Result
 from stav2a.generation.settings import Settings
 from stav2a.generation.write import write
 from stav2a.media import Cancelled, InputError, probe
+from stav2a.media.limits import disk_trouble
 from stav2a.output import Progress, STAV2AOutput
 
 log = logging.getLogger(__name__)
@@ -171,6 +172,8 @@ def _attempt(task: Task, work: Callable):
     except Cancelled:
         return Outcome(task, error="Stopped.")
     except Exception as error:
+        if (sentence := disk_trouble(error)) is not None:
+            return Outcome(task, error=sentence)
         log.exception("clip %s", task.clip)
         short = out_of_memory(error)
         what = "There was not enough memory for this clip" if short else f"This clip failed ({type(error).__name__})"

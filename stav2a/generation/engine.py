@@ -39,6 +39,18 @@ class Engine:
         self._loading = threading.Lock()
         self._pipelines: dict[str, object] = {}
 
+    def check_device(self) -> None:
+        """`InputError` where the device asked for is not there."""
+        import torch
+
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            raise InputError(f"There is no kind of device {self.device!r}; it is cpu, cuda, cuda:1 or mps.") from None
+        count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+        if (device.index or 0) >= count.get(device.type, 0):
+            raise InputError(f"There is no device {self.device} here; leave --device out to use the best there is.")
+
     @property
     def device(self) -> str:
         """The device asked for, else CUDA, Apple's MPS or the CPU, whichever is there."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
-from stav2a.media.limits import InputError
+from stav2a.media.limits import InputError, refuse_address
 
 SUFFIXES = {f".{name}" for name in (
     "mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "mts", "m2ts",
@@ -15,21 +17,41 @@ SUFFIXES = {f".{name}" for name in (
 )}  # fmt: skip
 
 
+OF_SYSTEMS = {"__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found", "#recycle"}
+
+
 def collect(given: list[str], out_dir: Path | None = None) -> list[Path]:
     """Files as given, and the video files in given folders, in order of name, without what lies in `out_dir`."""
     clips: list[Path] = []
     results = None if out_dir is None else out_dir.resolve()
     for name in given:
+        refuse_address(name)
         path = Path(name)
         if not path.is_dir():
             clips.append(path)
             continue
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        found = files_in(path, SUFFIXES)
         found = [p for p in found if results is None or results not in p.resolve().parents]
         if not found:
             raise InputError(f"There are no video files in {shown(path)}.")
         clips += found
     return list(dict.fromkeys(clips))
+
+
+def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files with these suffixes in a folder and below, in order of name, without hidden ones and those of systems.
+
+    macOS puts a `._NAME.mov` beside every file that it copies to a foreign disk, and network drives keep thumbnails.
+    """
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _hidden(name)]
+        found += [Path(place, name) for name in names if not _hidden(name) and Path(name).suffix.lower() in suffixes]
+    return sorted(path for path in found if path.is_file())
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in OF_SYSTEMS
 
 
 def folder_names(clips: list[Path]) -> dict[Path, str]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from stav2a.media.limits import Cancelled, InputError, Limits
+from stav2a.media.limits import Cancelled, InputError, Limits, refuse_address
 
 VIDEO_CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,gif,mxf"
 AUDIO_CONTAINERS = VIDEO_CONTAINERS + ",wav,mp3,flac,aac,aiff,caf,w64"
@@ -54,6 +54,7 @@ class Source:
 @contextlib.contextmanager
 def open_source(path: str | Path, limits: Limits) -> Iterator[Source]:
     """The file at `path`, checked to be a real file of acceptable size."""
+    refuse_address(path)
     path = Path(path)
     try:
         # O_NONBLOCK: a named pipe in place of a file must not hang the request

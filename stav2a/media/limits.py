@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +24,29 @@ def never() -> bool:
 def stop_if(cancelled: Callable[[], bool]) -> None:
     if cancelled():
         raise Cancelled
+
+
+ADDRESS = re.compile(r"(https?|ftps?|sftp|s3|gs|hf|rtmps?|rtsp|file):/", re.IGNORECASE)
+FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk's quota is used up", errno.EFBIG: "it is too large"}
+CLOSED = {errno.EACCES: "it may not be written", errno.EPERM: "it may not be written", errno.EROFS: "it is read-only"}
+
+
+def refuse_address(path: object) -> None:
+    """`InputError` for an address in place of a file: nothing is fetched."""
+    if ADDRESS.match(str(path)):
+        raise InputError("This is an address, and only files are read: download it first, then give the file.")
+
+
+def disk_trouble(error: BaseException) -> str | None:
+    """A sentence for a disk that is full or may not be written, or None for another error."""
+    if not isinstance(error, OSError):
+        return None
+    where = f" {error.filename}" if error.filename else ""
+    if said := FULL.get(error.errno or 0):
+        return f"A file{where} could not be written: {said}."
+    if said := CLOSED.get(error.errno or 0):
+        return f"A file or folder{where} cannot be used: {said}."
+    return None
 
 
 @dataclass(frozen=True)

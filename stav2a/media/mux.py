@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Callable
@@ -128,7 +129,10 @@ def _write(
     data = np.ascontiguousarray(sound, np.float32).tobytes()
     with ffmpeg.start(arguments, fds=source.fds, feed=data, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         run.stdout.close()
-        return run.finish() == 0
+        status = run.finish()
+        if status and "No space left on device" in run.messages:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out.parent))
+        return status == 0
 
 
 def _encoder(info: ClipInfo, lead_s: float) -> list[str]:

@@ -20,8 +20,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from stav2a.generation.engine import free_memory, out_of_memory
+from stav2a.media.limits import FULL as FULL_DISK
 from stav2a.media.limits import Cancelled, InputError
 from stav2a.output import Progress
+from stav2a.ui.shares import NO_ROOM
 
 log = logging.getLogger(__name__)
 
@@ -254,6 +256,9 @@ def explain(error: BaseException) -> str:
     if out_of_memory(error):
         free_memory()
         return NO_MEMORY
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        log.error("the disk is full", exc_info=error)
+        return NO_ROOM
     if isinstance(error, FileNotFoundError) or type(error).__name__ in {"WeightsError", "MissingWeights"}:
         log.error("weights or a file are missing", exc_info=error)
         return NO_WEIGHTS

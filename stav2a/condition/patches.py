@@ -34,7 +34,7 @@ def multi_level(video_encoder: Any, frames: Tensor, grid: int) -> Tensor:
     """
     pixels = frames.permute(3, 0, 1, 2)[None].to(video_encoder.device, video_encoder.dtype) / 255
     hub = isinstance(video_encoder, HubVideoEncoder)
-    maps = video_encoder.level_maps(pixels) if hub else cavp_levels(video_encoder, pixels)
+    maps = video_encoder(pixels, maps=True) if hub else cavp_levels(video_encoder, pixels)
     whole = [frame[:, None] for frame, _ in maps]
     patches = [functional.adaptive_avg_pool2d(patch, grid).flatten(2).transpose(1, 2) for _, patch in maps]
     rows = []

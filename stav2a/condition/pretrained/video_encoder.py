@@ -59,11 +59,15 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
         """Channels of all `levels` together."""
         return len(self.config.levels) * self.trunk.width
 
-    def forward(self, frames: Tensor, normalize: bool = True) -> Tensor:
+    def forward(
+        self, frames: Tensor, normalize: bool = True, maps: bool = False
+    ) -> Tensor | list[tuple[Tensor, Tensor]]:
         """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> Tensor[B, T_v, feature_dim].
 
-        `normalize=False` leaves out the unit norm.
+        `normalize=False` leaves out the unit norm; `maps=True` gives what `level_maps` gives instead.
         """
+        if maps:
+            return self.level_maps(frames)
         pooled, states = self.states(frames, tuple(self.config.layers))
         features = torch.cat([state[:, :, 0] for state in states], -1) if states else pooled
         if self.project is not None:

@@ -44,6 +44,7 @@ class VideoFeatures:
     """What the video says: computed once, reused for every setting.
 
     cavp_features: Tensor[1, T_v, D]   local_features: Tensor[1, T, C]   onset: the prediction
+    motion: mean change of a pixel before each frame, float32 [T_v]; None where there is no picture at all
     features: Tensor[1, T, C'], what the system itself sees, where the model is of another system than STA-V2A
     layout: float32 [rows, bands], the predicted audio layout, where the system has one
     eye_features: Tensor[1, N, 1280] of the pretrained eyes' looks, where the model has such eyes
@@ -56,6 +57,7 @@ class VideoFeatures:
     features: Tensor | None = None
     layout: np.ndarray | None = None
     eye_features: Tensor | None = None
+    motion: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

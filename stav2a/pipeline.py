@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,12 @@ from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.models.defaults import DEFAULTS
 from stav2a.models.pretrained import Pretrained
 from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, Stopwatch, VideoFeatures
+from stav2a.recordings.compose import motion_of
+from stav2a.recordings.start import FromRecordings
 from stav2a.request import Dials, Prepared, Request, passes
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
+from stav2a.sound.mel import N_FFT, log_mel
 from stav2a.sound.vocoder import vocode
 from stav2a.systems.base import Steering, System
 from stav2a.systems.sta_v2a import STAV2A
@@ -40,7 +45,7 @@ DECODE_HALO = 8  # latent frames of context on either side of a chunk of sound
 BATCH_SIZE = 8  # takes in one pass of the network, where more are asked for; guidance doubles or triples them
 
 
-class STAV2APipeline(Pretrained):
+class STAV2APipeline(FromRecordings, Pretrained):
     """Video-to-audio with semantic and temporal alignment (STA-V2A).
 
     `timeline` is the checkpoint's `Timeline` as a dict, `defaults` its own sampling defaults, `provenance` what
@@ -53,7 +58,17 @@ class STAV2APipeline(Pretrained):
 
     # some of its convolutions run as 2-D ones on the weight itself, past the hooks that fetch offloaded weights
     _exclude_from_cpu_offload = ["video_encoder", "system"]
-    _optional_components = ["local_features", "attentive_pool", "controlnet", "system", "eye_pool"]
+    _optional_components = [
+        "local_features",
+        "attentive_pool",
+        "controlnet",
+        "system",
+        "eye_pool",
+        "unet",
+        "vae",
+        "vocoder",
+        "scheduler",
+    ]
     _mode: dict = {}  # settings that win over the checkpoint's own
 
     def __init__(  # type: ignore[no-untyped-def]  # diffusers reads the annotations of parts and warns of most
@@ -160,8 +175,9 @@ class STAV2APipeline(Pretrained):
         seen = self.frame_features(frames, features[0, : len(frames)])[None]
         expected = self.conditioner.layout(seen)
         layout = None if expected is None else expected[0].float().cpu().numpy()
+        motion = motion_of(frames.numpy())
         eyed = self.eye_features(frames)
-        return VideoFeatures(features, local, onset, len(frames) / timeline.fps, seen, layout, eyed)
+        return VideoFeatures(features, local, onset, len(frames) / timeline.fps, seen, layout, eyed, motion)
 
     def eye_features(self, frames: Tensor) -> Tensor | None:
         """What the pretrained eyes see: uint8 Tensor[T_v, H, W, 3] -> Tensor[1, N, 1280], where the model has them."""
@@ -183,6 +199,14 @@ class STAV2APipeline(Pretrained):
         steps += timeline.latent_frames - timeline.local_frames
         none = cavp_features.new_tensor([NEVER, -NEVER])
         return cavp_features.new_zeros(1, steps, 0), none.expand(1, steps, 2)
+
+    def encode_nothing(self, duration_s: float) -> VideoFeatures:
+        """Features of no picture at all, for a caption alone: those of black, no onsets, no motion."""
+        timeline = self.timeline
+        shape = (max(1, math.ceil(duration_s * timeline.fps)), timeline.frame_size, timeline.frame_size, 3)
+        black = self.encode_video(torch.zeros(shape, dtype=torch.uint8))
+        nothing = OnsetPrediction(np.zeros_like(black.onset.curve), [], black.onset.step_s)
+        return replace(black, onset=nothing, motion=None, duration_s=float(duration_s))
 
     def frame_features(self, frames: Tensor, cavp_features: Tensor) -> Tensor:
         """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T, C], a row a latent frame."""
@@ -233,6 +257,8 @@ class STAV2APipeline(Pretrained):
         switches = (own["use_control"], own["use_onsets"], own["use_global_tokens"])
         steering = Steering(dials.onsets_s, dials.layout, *switches)
         made = self.conditioner.conditions(video, text_tokens, self.padded_length(video), steering)
+        if video.motion is None:  # no picture: as where training dropped it
+            made = made.null_video()
         return made.to(self._execution_device, self.unet.dtype)
 
     def padded_length(self, video: VideoFeatures) -> int:
@@ -240,7 +266,7 @@ class STAV2APipeline(Pretrained):
         multiple = 2 ** (len(self.unet.config.block_out_channels) - 1)
         return -(-video.local_features.shape[1] // multiple) * multiple
 
-    # ---- 3. noise -> latents ----------------------------------------------------------------------
+    # ---- 3. recordings and noise -> latents -------------------------------------------------------
 
     @torch.no_grad()
     def denoise(self, group: Sequence[Prepared], on_step: Callable | None = None) -> Iterator[Tensor]:
@@ -253,6 +279,9 @@ class STAV2APipeline(Pretrained):
         length = self.padded_length(first.video)
         shape = (timeline.latent_channels, length, timeline.latent_bins)
         noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        start = None
+        if first.strength < 1:
+            start = self.encode_sound(np.concatenate([item.recording for item in group]), length).to(self.unet.dtype)
         yield from denoise(
             self.unet,
             self.controlnet,
@@ -265,6 +294,8 @@ class STAV2APipeline(Pretrained):
             generators,
             first.own["timestep_power"],
             on_step,
+            start,
+            first.strength,
         )
 
     def guidance(self, group: Sequence[Prepared]) -> Guidance:
@@ -321,14 +352,18 @@ class STAV2APipeline(Pretrained):
         pass of the network, up to `batch_size` takes of them; passes of few steps come first. `STAV2AOutput.index` says
         which request a result belongs to.
         """
-        groups = passes((yield from self.prepare(requests)), batch_size)
-        done, total = 0, sum(group[0].steps for group in groups)
+        prepared = yield from self.prepare(requests)
+        for item in prepared:
+            if item.strength == 0:
+                yield self._placed(item)
+        groups = passes([item for item in prepared if item.strength > 0], batch_size)
+        done, total = 0, sum(group[0].passes_of_network for group in groups)
         for group in groups:
             watch = Stopwatch()
             yield Progress("denoise", done, total)
             for step, latents in enumerate(watch.each("denoise", self.denoise(group, on_step)), done + 1):
                 yield Progress("denoise", step, total, latents)
-            done += group[0].steps
+            done += group[0].passes_of_network
             yield Progress("decode")
             yield from self._decoded(group, latents, watch.seconds["denoise"])
 
@@ -339,17 +374,33 @@ class STAV2APipeline(Pretrained):
             watch, own = Stopwatch(), {**self.defaults, **request.defaults}
             yield Progress("video", index, len(requests))
             with watch.stage("video"):
-                if id(request.frames) not in features:
-                    features[id(request.frames)] = self.encode_video(request.frames)
-                video = features[id(request.frames)]
+                if request.clip_key not in features:
+                    nothing = request.frames is None
+                    features[request.clip_key] = (
+                        self.encode_nothing(request.duration_s) if nothing else self.encode_video(request.frames)
+                    )
+                video = features[request.clip_key]
             yield Progress("text", index, len(requests))
             with watch.stage("text"):
                 captions = self.caption(video, request.dials.prompt), request.dials.negative_prompt
-                if captions not in texts:
-                    texts[captions] = self.encode_prompt(*captions)
-                conditions = self.conditions(video, texts[captions], request.dials, own)
-            prepared.append(Prepared(index, request, own, video, captions[0], conditions, watch.seconds))
+                strength, conditions = self.strength(request, own), None
+                if strength > 0:
+                    if captions not in texts:
+                        texts[captions] = self.encode_prompt(*captions)
+                    conditions = self.conditions(video, texts[captions], request.dials, own)
+            recording = None
+            if strength < 1:
+                yield Progress("recordings", index, len(requests))
+                with watch.stage("recordings"):
+                    recording = self.place_recordings(video, captions[0], request.dials, request.reference)
+            encoded = (video, captions[0], conditions, watch.seconds, strength, recording)
+            prepared.append(Prepared(index, request, own, *encoded))
         return prepared
+
+    def _placed(self, item: Prepared) -> STAV2AOutput:
+        """The result of a request of strength 0: the recording as it is placed."""
+        mels = log_mel(torch.from_numpy(np.pad(item.recording, ((0, 0), (0, N_FFT)))), self.timeline).numpy()
+        return self._output(item, item.recording, mels, item.seconds)
 
     def _decoded(self, group: list[Prepared], latents: Tensor, denoise_s: float) -> Iterator[STAV2AOutput]:
         """The results of a pass; on a CPU, where a batch is no faster, each when it is ready."""
@@ -379,7 +430,7 @@ class STAV2APipeline(Pretrained):
             seeds=[generator.initial_seed() for generator in item.generators],
             duration_s=video.duration_s,
             settings=item.settings(),
-            dtype=str(self.unet.dtype).removeprefix("torch."),
+            dtype=str(self.dtype).removeprefix("torch."),
             layout=video.layout if dials.layout is None else np.asarray(dials.layout, np.float32),
             predicted_layout=video.layout,
             index=item.index,
@@ -388,7 +439,7 @@ class STAV2APipeline(Pretrained):
 
     def __call__(
         self,
-        frames: np.ndarray | Tensor | VideoFeatures | list,
+        frames: np.ndarray | Tensor | VideoFeatures | list | None,
         prompt: str | list[str] = "",
         negative_prompt: str | list[str] = "",
         *,
@@ -404,6 +455,9 @@ class STAV2APipeline(Pretrained):
         generator: torch.Generator | list[torch.Generator] | None = None,
         onsets_s: Sequence[float] | None = None,
         layout: np.ndarray | None = None,
+        strength: float | None = None,
+        reference: np.ndarray | None = None,
+        duration_s: float | None = None,
         use_control: bool | None = None,
         use_onsets: bool | None = None,
         use_global_tokens: bool | None = None,
@@ -429,6 +483,10 @@ class STAV2APipeline(Pretrained):
             takes: sounds of one clip, K.
             generator: in place of the seeds: one on the CPU, or one a take.
             onsets_s: times in seconds that replace the predicted ones, where the model has an onset channel.
+            strength: 0 gives recordings found by caption, placed at the onsets; 1 begins with noise; between them the
+                recording, with noise added, is where denoising begins.
+            reference: a sound of one's own in place of the recordings, float32 [S] at the timeline's sample rate.
+            duration_s: of the sound where `frames` is None: it is made of the caption alone.
             layout: float32 [rows, bands] in [0, 1] in place of the predicted audio layout (TiVA).
             use_control, use_onsets, use_global_tokens: leave out the ControlNet, the onset curve or the global tokens
                 (rows of the paper's Table III).
@@ -449,7 +507,9 @@ class STAV2APipeline(Pretrained):
             "control_scale": controlnet_conditioning_scale,
             "onsets_s": onsets_s,
             "layout": layout,
+            "strength": strength,
         }
+        beside: dict[str, Any] = {"reference": reference, "duration_s": duration_s}
         each: dict[str, Any] = {
             "prompt": prompt,
             "negative_prompt": negative_prompt,
@@ -457,10 +517,10 @@ class STAV2APipeline(Pretrained):
             "seed": seed,
         }
         clips = frames if isinstance(frames, list) else [frames]
-        requests = [
-            Request(clip, Dials(**shared, **{name: _of(value, k) for name, value in each.items()}), own, generator)
-            for k, clip in enumerate(clips)
-        ]
+        requests = []
+        for k, clip in enumerate(clips):
+            dials = Dials(**shared, **{name: _of(value, k) for name, value in each.items()})
+            requests.append(Request(clip, dials, own, generator, **beside))
 
         def on_step(step: int, timestep: Tensor, latents: Tensor) -> Tensor:
             assert callback_on_step_end is not None
@@ -480,7 +540,7 @@ class STAV2APipeline(Pretrained):
 
         mode: torch's, such as "reduce-overhead", which runs the steps as CUDA graphs.
         """
-        for part in (self.unet, self.controlnet, self.vae.decoder):
+        for part in (self.unet, self.controlnet, self.vae and self.vae.decoder):
             if part is not None:
                 part.compile(backend=backend, mode=mode)
 

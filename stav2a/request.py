@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stav2a.denoise.strength import steps_from
 from stav2a.output import VideoFeatures
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Dials:
 
     `onsets_s`, in seconds from the start of the used part, replace the predicted ones. `layout` holds rows of values
     in [0, 1], a painted audio layout in place of the predicted one (TiVA). Take `k` uses the seed `seed + k`. The
-    scales of the negative caption and of alignment are TA-V2A's.
+    scales of the negative caption and of alignment are TA-V2A's. `strength` is how much of the way from a recording to
+    a new sound is gone: 0 the recording as it is placed, 1 from noise alone.
     """
 
     prompt: str = ""
@@ -40,6 +42,7 @@ class Dials:
     control_scale: float = 1.0
     onsets_s: tuple[float, ...] | None = None
     layout: tuple[tuple[float, ...], ...] | None = None
+    strength: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,23 @@ class Request:
     """One clip, and what is asked for it.
 
     frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size, or their features; requests that hold the same
-    object are encoded once
+    object are encoded once. None: there is no picture, and the sound lasts `duration_s` seconds
+    reference: a person's own sound, float32 [S] at the timeline's sample rate, in place of a recording of the shelf
     defaults: in place of the checkpoint's own (`stav2a.models.defaults.DEFAULTS`), such as the switches of an ablation
     generators: on the CPU, one or one a take, in place of those that the seeds make
     """
 
-    frames: np.ndarray | Tensor | VideoFeatures
+    frames: np.ndarray | Tensor | VideoFeatures | None
     dials: Dials = Dials()
     defaults: Mapping = field(default_factory=dict)
     generators: torch.Generator | Sequence[torch.Generator] | None = None
+    reference: np.ndarray | None = None
+    duration_s: float | None = None
+
+    @property
+    def clip_key(self) -> tuple:
+        """Requests of one key see the same."""
+        return (id(self.frames), self.duration_s if self.frames is None else None)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,8 @@ class Prepared:
     """A request whose clip and caption are encoded.
 
     own: the defaults it is sampled with; prompt: the caption that was used; seconds: by stage
+    strength: how much of the way from the recording is gone; below 1 `recording` holds it, float32 [K, S], a take a
+    row. At 0 nothing is denoised, and there are no conditions.
     """
 
     index: int
@@ -70,8 +83,10 @@ class Prepared:
     own: Mapping
     video: VideoFeatures
     prompt: str
-    conditions: Conditions
+    conditions: Conditions | None
     seconds: dict[str, float] = field(default_factory=dict)
+    strength: float = 1.0
+    recording: np.ndarray | None = None
 
     @property
     def takes(self) -> int:
@@ -80,6 +95,11 @@ class Prepared:
     @property
     def steps(self) -> int:
         return self.request.dials.steps or self.own["steps"]
+
+    @property
+    def passes_of_network(self) -> int:
+        """Steps that are gone: a part of all from a recording on, none at strength 0."""
+        return steps_from(self.steps, self.strength)
 
     @property
     def sampler(self) -> str:
@@ -118,6 +138,7 @@ class Prepared:
             "guidance_scale": self.text_scale,
             "video_guidance_scale": self.video_scale,
             "sampler": self.sampler,
+            "strength": self.strength,
         }
 
     def pass_key(self) -> tuple:
@@ -130,6 +151,7 @@ class Prepared:
         own = tuple(sorted((name, value) for name, value in self.own.items() if name != "guidance_scale"))
         return (
             self.steps,
+            self.strength,
             self.video.local_features.shape[1],
             self.sampler,
             self.video_scale,
@@ -149,4 +171,4 @@ def passes(prepared: Sequence[Prepared], most: int) -> list[list[Prepared]]:
         if own[-1] and sum(other.takes for other in own[-1]) + item.takes > most:
             own.append([])
         own[-1].append(item)
-    return sorted((group for parts in groups.values() for group in parts), key=lambda group: group[0].steps)
+    return sorted((group for parts in groups.values() for group in parts), key=lambda group: group[0].passes_of_network)

@@ -12,7 +12,10 @@ from stav2a.commands.captions import captions_of
 from stav2a.generation.batch import Outcome, Task, run_batch
 from stav2a.generation.processes import Processes
 from stav2a.generation.settings import (
+    AUDIO_FORMATS,
+    AUDIO_RATES,
     BUILT_IN,
+    EXPORTS,
     LOUDNESS_LUFS,
     OFF,
     ORIGINAL_AUDIO,
@@ -22,8 +25,10 @@ from stav2a.generation.settings import (
 )
 from stav2a.media.clip_files import collect, folder_names, number, shown
 from stav2a.media.limits import InputError
+from stav2a.media.markers import KINDS
 from stav2a.models import precision
 
+ONSET_FILES = "JSON, or markers of Audacity (.txt), Reaper (.csv), MIDI (.mid) or an EDL"
 FLAGS = {  # flag: (field of Settings, type, help)
     "--prompt": ("prompt", str, "caption: what should be heard"),
     "--negative-prompt": ("negative_prompt", str, "what should not be heard"),
@@ -41,6 +46,12 @@ FLAGS = {  # flag: (field of Settings, type, help)
     "--seed": ("seed", number, "take k uses seed + k"),
     "--takes": ("takes", number, "variants, 1 to 4"),
     "--control": ("control_scale", number, "how strongly the onsets time the sound, 0 to 2"),
+    "--strength": (
+        "strength",
+        number,
+        "0 plays recordings found by the caption, 1 makes the sound of noise alone, between: of the recordings",
+    ),
+    "--reference": ("reference", str, "sound file whose sound is played or made more like, in place of recordings"),
     "--start": ("start_s", number, "where the used part begins, in seconds"),
     "--length": ("length_s", number, "its length in seconds; without: to the end"),
     "--original": ("original_audio", str, f"the clip's own sound: {', '.join(ORIGINAL_AUDIO)}"),
@@ -54,7 +65,8 @@ FLAGS = {  # flag: (field of Settings, type, help)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("clips", nargs="+", metavar="CLIP", help="video file, or a folder of them")
+    parser.add_argument("clips", nargs="*", metavar="CLIP", help="video file, picture, or a folder of videos")
+    parser.add_argument("--no-clip", action="store_true", help="a sound of the caption alone, --length seconds long")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder a clip is made in it")
     for flag, (field, kind, what) in FLAGS.items():
         optional = {"nargs": "?", "const": BUILT_IN} if field == "describe" else {}
@@ -65,7 +77,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LUFS",
         help=f"level of the new sound in LUFS, {LOUDNESS_LUFS:g} by default; off: as the model made it",
     )
-    parser.add_argument("--onsets", type=Path, metavar="FILE", help="JSON with the onset times the sound shall follow")
+    parser.add_argument(
+        "--onsets", type=Path, metavar="FILE", help=f"onset times the sound shall follow: {ONSET_FILES}"
+    )
+    parser.add_argument(
+        "--export",
+        nargs="+",
+        choices=EXPORTS,
+        metavar="KIND",
+        help=f"files for other programs, markers at the onsets and single hits: {', '.join(EXPORTS)}",
+    )
+    parser.add_argument("--audio-format", choices=AUDIO_FORMATS, help="of the sound files (default: wav)")
+    parser.add_argument("--audio-rate", type=int, choices=AUDIO_RATES, help="of the sound files, Hz (default: 16000)")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings.json of a run; other flags win over it")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="CSV with the columns clip and caption")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; without: the best there is")
@@ -87,6 +110,10 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     if not 1 <= args.batch <= 64:
         raise InputError(f"A batch holds 1 to 64 clips, not {args.batch}.")
+    if args.no_clip == bool(args.clips):
+        raise InputError("Give clips, or --no-clip and a caption.")
+    if args.no_clip:
+        return _without_clip(args, settings)
     clips = collect(args.clips, args.out)
     names, (captions, notes) = folder_names(clips), captions_of(args.captions, clips)
     told = {clip: replace(settings, prompt=captions.get(clip, settings.prompt)).validated() for clip in clips}
@@ -112,19 +139,39 @@ def run(args: argparse.Namespace) -> int:
     return 2 if total_failed else 0
 
 
+def _without_clip(args: argparse.Namespace, settings: Settings) -> int:
+    from stav2a.generation.engine import Engine
+    from stav2a.generation.generate import generate
+
+    engine = Engine(settings.model, args.device, args.dtype, args.compile)
+    *_, result = generate(engine, None, settings, args.out)
+    if args.json:
+        print(json.dumps(result.to_json()), flush=True)
+    else:
+        print(f"{shown(result.takes[0].audio)} ({result.seconds:.1f} s)", flush=True)
+    return 0
+
+
 def settings_of(args: argparse.Namespace) -> Settings:
     settings = Settings() if args.settings is None else Settings.from_json(_read(args.settings))
     given = {field: getattr(args, field) for field, _, _ in FLAGS.values()}
     changes = {field: value for field, value in given.items() if value is not None}
     if args.loudness is not None:
         changes["loudness_lufs"] = None if args.loudness == OFF else args.loudness
+    beside = {"exports": args.export and tuple(args.export)}
+    beside |= {"audio_format": args.audio_format, "audio_rate": args.audio_rate}
+    changes |= {field: value for field, value in beside.items() if value is not None}
     if args.onsets is not None:
         changes["onsets_s"] = onsets_of(args.onsets)
     return replace(settings, **changes).validated()
 
 
 def onsets_of(path: Path) -> tuple[float, ...]:
-    """Times from a JSON list, or from an object that holds them as `onsets_s`."""
+    """Times from a JSON list, from an object that holds them as `onsets_s`, or from a marker file by its suffix."""
+    if path.suffix.lower() in {suffix for kind in KINDS.values() for suffix in kind.suffixes}:
+        from stav2a.generation.export import onsets_from_markers
+
+        return check_onsets(onsets_from_markers(path))
     try:
         data = json.loads(_read(path))
     except (ValueError, RecursionError) as error:

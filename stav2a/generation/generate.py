@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 def generate(
     engine: Engine,
-    clip_path: str | Path,
+    clip_path: str | Path | None,
     settings: Settings,
     out_dir: str | Path,
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Progress | Result]:
     """Generate sound for a clip and write everything into `out_dir`; the last item is the `Result`.
+
+    A picture is a clip that stands still; without a clip (None) the caption alone gives a sound of `length_s` seconds,
+    and no video is written.
 
     Raises `InputError` with one sentence for unusable input and `Cancelled` once `cancelled()` is true; in
     both cases, and when the generator is closed, nothing of this run stays in `out_dir`.

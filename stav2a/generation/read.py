@@ -6,15 +6,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stav2a.generation.describe import Caption, caption_of
 from stav2a.generation.settings import OFF, Settings, check_onsets, check_system
-from stav2a.media import Clip, Limits, read_audio, read_for_model
+from stav2a.media import Clip, InputError, Limits, read_audio, read_for_model
 from stav2a.media.limits import DEFAULT_LIMITS, never
+from stav2a.media.sounds import read_sound
+from stav2a.media.still import LENGTH_S as STILL_S
+from stav2a.media.still import is_picture, still_clip
 from stav2a.output import Stopwatch
+from stav2a.recordings.reference import reference_voice
 from stav2a.request import Request
 
 if TYPE_CHECKING:
@@ -23,20 +28,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClipInput:
-    """What was read of a clip. original: its own sound, float32 [S], where it is asked for and there.
+    """What was read of a clip, or what is known of a sound without one (`path` and `clip` are None).
+
+    original: the clip's own sound, float32 [S], where it is asked for and there.
+    reference: a person's sound, float32 [S], where one is given.
 
     `settings` hold the caption that is used, `caption` says where it comes from.
     """
 
-    path: Path
+    path: Path | None
     settings: Settings
-    clip: Clip
+    clip: Clip | None
     caption: Caption
     original: np.ndarray | None = None
+    reference: np.ndarray | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
+    picture: Path | None = None
+    scratch: TemporaryDirectory | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return self.settings.length_s if self.clip is None else self.clip.duration_s
+
+    @property
+    def name(self) -> Path:
+        """What files are named after: the clip, the picture, or the caption."""
+        return self.picture or self.path or Path(self.settings.prompt.replace("/", " ")[:60])
 
     def request(self) -> Request:
-        return Request(self.clip.frames, self.settings)
+        if self.clip is None:
+            return Request(None, self.settings, reference=self.reference, duration_s=self.duration_s)
+        return Request(self.clip.frames, self.settings, reference=self.reference)
 
     def captioned(self, settings: Settings) -> Settings:
         """Other settings for the same clip, with the caption that was found for it where they have none."""
@@ -46,17 +68,25 @@ class ClipInput:
 
 
 def read(
-    path: str | Path,
+    path: str | Path | None,
     settings: Settings,
     pipeline: STAV2APipeline,
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ClipInput:
-    """Read the used part of a clip, and caption it where that is asked for.
+    """Read the used part of a clip, and caption it where that is asked for. A picture is a clip that stands still for
+    `length_s` seconds (STILL_S by default); None is a sound without a clip.
 
     `InputError` for a clip or settings that the model cannot follow.
     """
     check_system(settings, pipeline.system)
+    if path is None:
+        return _without_clip(settings, pipeline, cancelled, limits)
+    picture, scratch = None, None
+    if is_picture(path):
+        picture, scratch = Path(path), TemporaryDirectory(prefix="stav2a-")
+        path = still_clip(picture, Path(scratch.name) / "still.mp4", settings.length_s or STILL_S, limits, cancelled)
+        settings = replace(settings, start_s=0.0, length_s=None)
     told = settings if pipeline.conditioner.hears_caption else replace(settings, describe=OFF)
     watch = Stopwatch()
     with watch.stage("read"), ThreadPoolExecutor(1) as beside:
@@ -64,9 +94,39 @@ def read(
         clip = read_for_model(path, pipeline.timeline, settings.start_s, settings.length_s, limits, cancelled)
         if settings.onsets_s is not None:
             check_onsets(settings.onsets_s, clip.duration_s)
+        reference = _reference(settings, pipeline, cancelled, limits)
         original = None
         if settings.original_audio != "replace":
             rate, part = pipeline.timeline.sample_rate, (settings.start_s, clip.duration_s)
             original = read_audio(path, rate, *part, limits=limits, cancelled=cancelled)
         caption = captioning.result()
-    return ClipInput(Path(path), replace(settings, prompt=caption.text), clip, caption, original, watch)
+    settings = replace(settings, prompt=caption.text)
+    return ClipInput(Path(path), settings, clip, caption, original, reference, watch, picture, scratch)
+
+
+def _without_clip(settings: Settings, pipeline: STAV2APipeline, cancelled, limits: Limits) -> ClipInput:
+    """A sound of the caption alone, `length_s` seconds long, STILL_S by default."""
+    if not settings.prompt.strip():
+        raise InputError("Without a clip a caption is needed: say what should be heard.")
+    if settings.original_audio == "mix":
+        raise InputError("Without a clip there is no original audio to be mixed in.")
+    if not pipeline.conditioner.hears_caption:
+        raise InputError(f"The model {settings.model} hears no caption, so it needs a clip.")
+    length_s = STILL_S if settings.length_s is None else settings.length_s
+    limits.check_duration(length_s)
+    if settings.onsets_s is not None:
+        check_onsets(settings.onsets_s, length_s)
+    settings = replace(settings, start_s=0.0, length_s=length_s, original_audio="replace")
+    watch = Stopwatch()
+    with watch.stage("read"):
+        reference = _reference(settings, pipeline, cancelled, limits)
+    return ClipInput(None, settings, None, Caption(settings.prompt, "given"), None, reference, watch)
+
+
+def _reference(settings: Settings, pipeline: STAV2APipeline, cancelled, limits: Limits) -> np.ndarray | None:
+    if settings.reference is None:
+        return None
+    rate = pipeline.timeline.sample_rate
+    reference = read_sound(settings.reference, rate, limits, cancelled)
+    reference_voice(reference, rate)  # refuses silence before the device is taken
+    return reference

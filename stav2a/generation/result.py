@@ -31,7 +31,7 @@ class Take:
     """One variant. waveform: float32 [S]; mel: natural-log mel [M, bins]; onsets heard in it, in seconds."""
 
     seed: int
-    video: Path
+    video: Path | None
     audio: Path
     waveform: np.ndarray
     mel: np.ndarray
@@ -50,7 +50,7 @@ class Result:
     caption in `settings` comes from (`describe.Caption`), `seen` what else the built-in describer saw.
     """
 
-    clip: Path
+    clip: Path | None
     settings: Settings
     seed: int
     takes: list[Take]
@@ -78,7 +78,7 @@ class Result:
         takes = [
             {
                 "seed": take.seed,
-                "video": str(take.video),
+                "video": None if take.video is None else str(take.video),
                 "audio": str(take.audio),
                 "figure": None if take.figure is None else str(take.figure),
                 "generated_onsets_s": rounded(take.onsets_s),
@@ -87,7 +87,7 @@ class Result:
             for take, measures in zip(self.takes, self.measures, strict=True)
         ]
         return {
-            "clip": str(self.clip),
+            "clip": None if self.clip is None else str(self.clip),
             "out_video": takes[0]["video"],
             "out_audio": takes[0]["audio"],
             "duration_s": round(self.duration_s, 6),

@@ -9,11 +9,16 @@ from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 
 from stav2a.media.limits import InputError
+from stav2a.media.markers import KINDS
 
 SAMPLERS = ("dpm++2m", "unipc", "ddim", "ddpm")
 ORIGINAL_AUDIO = ("replace", "mix", "reference")
 LOUDNESS_LUFS = -18.0  # of the new sound unless told otherwise: about that of real clips (docs/describer.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
+STEMS = "stems"
+EXPORTS = (*KINDS, STEMS)
+AUDIO_FORMATS = ("wav", "flac")
+AUDIO_RATES = (16_000, 44_100, 48_000)
 MAX_PROMPT = 500  # characters
 MAX_ONSETS = 2000
 
@@ -30,6 +35,7 @@ RANGES = {  # field: (name in sentences, lowest, highest, whole numbers only)
     "length_s": ("The length", 0.1, 86_400.0, False),
     "original_gain_db": ("The gain of the original audio", -60.0, 20.0, False),
     "loudness_lufs": ("The loudness target", -60.0, -5.0, False),
+    "strength": ("The strength", 0.0, 1.0, False),
 }
 OPTIONAL = {
     "guidance_scale",
@@ -39,6 +45,7 @@ OPTIONAL = {
     "steps",
     "length_s",
     "loudness_lufs",
+    "strength",
 }
 LAYOUT_BANDS = 5
 MOST_ROWS = 8000  # of an audio layout: more than ten minutes
@@ -53,7 +60,10 @@ class Settings:
     `loudness_lufs` is the level of the new sound. Without a `prompt` the clip is captioned by what `describe` names:
     "built-in" (the pretrained eyes, silent when unsure), "off", or a vision-language model of the hub. `layout` holds
     rows of LAYOUT_BANDS values in [0, 1], a painted audio layout in place of the predicted one (TiVA); the scales of
-    the negative caption and of alignment are TA-V2A's.
+    the negative caption and of alignment are TA-V2A's. `strength` is how much of the way from a recording to a new
+    sound is gone: 0 the recording as it is placed, 1 from noise alone. `reference` is a file with a sound of one's own
+    in place of the recordings of the shelf. `exports` are files for other programs: markers at the onsets, and single
+    hits (EXPORTS); `audio_format` and `audio_rate` (Hz; None: the model's) those of the sound files.
     """
 
     prompt: str = ""
@@ -76,6 +86,11 @@ class Settings:
     describe: str = BUILT_IN
     onsets_s: tuple[float, ...] | None = None
     layout: tuple[tuple[float, ...], ...] | None = None
+    strength: float | None = None
+    reference: str | None = None
+    exports: tuple[str, ...] = ()
+    audio_format: str = "wav"
+    audio_rate: int | None = None
 
     def validated(self) -> Settings:
         """These settings with plain numbers; `InputError` names what lies outside its range, and the range."""
@@ -89,6 +104,15 @@ class Settings:
         for value, name in ((self.model, "model"), (self.describe, "describer")):
             if not isinstance(value, str) or not value.strip() or len(value) > 4096:
                 raise InputError(f"The {name} must be a name, a folder or a repository.")
+        if self.reference is not None and (not isinstance(self.reference, str) or not 0 < len(self.reference) <= 4096):
+            raise InputError("The reference sound must be the name of a file.")
+        if self.reference is not None and self.strength == 1:
+            raise InputError("At strength 1 the reference sound is not heard; choose less.")
+        for kind in _names(self.exports):
+            _choice(kind, "An export", EXPORTS)
+        _choice(self.audio_format, "The audio format", AUDIO_FORMATS)
+        if self.audio_rate not in (None, *AUDIO_RATES):
+            raise InputError(f"The rate of the sound files must be one of {', '.join(map(str, AUDIO_RATES))} Hz.")
         _choice(self.original_audio, "The original audio", ORIGINAL_AUDIO)
         if self.sampler is not None:
             _choice(self.sampler, "The sampler", SAMPLERS)
@@ -115,6 +139,8 @@ class Settings:
             raise InputError(f"The settings hold unknown fields: {', '.join(unknown)[:200]}.")
         if isinstance(values.get("onsets_s"), list):
             values = {**values, "onsets_s": tuple(values["onsets_s"])}
+        if isinstance(values.get("exports"), list):
+            values = {**values, "exports": tuple(values["exports"])}
         return cls(**values).validated()
 
 
@@ -152,7 +178,9 @@ def check_system(settings: Settings, system) -> None:
             raise InputError(f"The model {model} has no scale for the {dial}; ta-v2a has.")
     if system is None:
         return
-    if settings.onsets_s is not None:
+    if not system.generates and settings.strength not in (None, 0.0):
+        raise InputError(f"The model {model} plays recordings as they are; its strength is 0.")
+    if settings.onsets_s is not None and not system.follows_onsets:
         raise InputError(f"The sound of {model} cannot be moved by onsets; that of compact can.")
     if settings.video_guidance_scale not in (None, 1.0) and not system.video_dial:
         raise InputError(f"The picture has no scale of its own with {model}; leave its guidance out.")
@@ -178,6 +206,12 @@ def _text(value, name: str) -> str:
         raise InputError(f"The {name} has {len(value)} characters; at most {MAX_PROMPT} are accepted.")
     # lone surrogates cannot be written to a file or fed to a tokenizer
     return value.encode("utf-8", "replace").decode().replace("\0", " ")
+
+
+def _names(value) -> tuple:
+    if not isinstance(value, tuple) or len(value) > 20:
+        raise InputError("The exports must be a list of names.")
+    return value
 
 
 def _choice(value, name: str, allowed: tuple[str, ...]) -> None:

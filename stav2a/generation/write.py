@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stav2a.generation.describe import Caption
+from stav2a.generation.export import export
 from stav2a.generation.read import ClipInput
 from stav2a.generation.result import Result, Take, measure, usable, write_bundle, written_together
-from stav2a.media import Limits, fit_loudness, mux, write_wav
+from stav2a.media import Limits, fit_loudness, mux
 from stav2a.media.clip_files import safe_stem
 from stav2a.media.limits import DEFAULT_LIMITS, never, stop_if
+from stav2a.media.sounds import write_sound
 from stav2a.output import Progress, Stopwatch
 
 if TYPE_CHECKING:
@@ -50,7 +52,9 @@ def write(
                 for take in result.takes:
                     put_sound(take)
 
-        muxing = background.submit(put_sounds)  # ffmpeg works beside the measuring and drawing
+        muxing = background.submit(
+            put_sounds if source.path is not None else list
+        )  # ffmpeg works beside the measuring and drawing
         try:
             yield Progress("measure")
             with watch.stage("measure"):
@@ -58,7 +62,7 @@ def write(
             stop_if(cancelled)
             yield Progress("figure")
             with watch.stage("figure"):
-                _write_files(result, folder)
+                _write_files(result, folder, timeline.fps if source.clip is None else source.clip.info.fps)
         finally:
             muxing.result()
         stop_if(cancelled)
@@ -73,20 +77,22 @@ def write(
 
 def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
     """The run as far as the model has made it, sound brought to length and level."""
-    duration_s, rate = source.clip.duration_s, output.sample_rate
+    duration_s, rate = source.duration_s, output.sample_rate
     samples = round(duration_s * rate)
-    stem = safe_stem(source.path) + "_sound"
+    stem = safe_stem(source.name) + "_sound"
     takes = []
     for k, (seed, waveform, mel) in enumerate(zip(output.seeds, output.waveforms, output.mels, strict=True), 1):
         waveform = usable(np.pad(waveform[:samples], (0, max(0, samples - len(waveform)))))
         name = stem if len(output.seeds) == 1 else f"{stem}_{k}"
         leveled = fit_loudness(waveform, rate, source.settings.loudness_lufs)
-        takes.append(Take(seed, out_dir / f"{name}.mp4", out_dir / f"{name}.wav", leveled, mel, []))
+        video = None if source.path is None else out_dir / f"{name}.mp4"
+        audio = out_dir / f"{name}.{source.settings.audio_format}"
+        takes.append(Take(seed, video, audio, leveled, mel, []))
     used = output.settings
     prompt = used["prompt"]  # a system may find or reword the caption
     caption = Caption(prompt, "model") if prompt and source.caption.source == "none" else source.caption
     return Result(
-        clip=source.path,
+        clip=source.picture or source.path,
         settings=replace(
             source.settings,
             prompt=prompt,
@@ -94,6 +100,7 @@ def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) ->
             guidance_scale=used["guidance_scale"],
             video_guidance_scale=used["video_guidance_scale"],
             sampler=used["sampler"],
+            strength=used["strength"],
         ),
         seed=source.settings.seed,
         takes=takes,
@@ -118,12 +125,14 @@ def _measured(result: Result, source: ClipInput, timeline) -> Result:
     from stav2a.metrics.flow import flow_magnitude, flow_peaks
     from stav2a.metrics.onsets import detect_onsets
 
-    peaks = flow_peaks(flow_magnitude(source.clip.frames), timeline.fps)
+    peaks = None
+    if source.clip is not None:
+        peaks = flow_peaks(flow_magnitude(source.clip.frames), timeline.fps)
     rate, original = result.sample_rate, source.original
     takes, measures = [], []
     for take in result.takes:
         heard = detect_onsets(take.waveform, rate)
-        figure = take.video.with_name("figure.png" if not takes else f"figure_{len(takes) + 1}.png")
+        figure = take.audio.with_name("figure.png" if not takes else f"figure_{len(takes) + 1}.png")
         takes.append(replace(take, onsets_s=[float(t) for t in heard], figure=figure))
         sound = (take.waveform, rate, heard, result.onsets_s, result.duration_s)
         measures.append(measure(*sound, original, peaks, timeline.fps))
@@ -131,12 +140,16 @@ def _measured(result: Result, source: ClipInput, timeline) -> Result:
     return replace(result, takes=takes, measures=measures, original_onsets_s=own)
 
 
-def _write_files(result: Result, folder: Path) -> None:
+def _write_files(result: Result, folder: Path, fps: float) -> None:
     """Everything but the videos."""
     from stav2a.generation.figure import clip_figure, to_png
 
     for k, take in enumerate(result.takes):
-        write_wav(folder / take.audio.name, take.waveform, result.sample_rate)
+        write_sound(folder / take.audio.name, take.waveform, result.sample_rate, result.settings.audio_rate)
         (folder / take.figure.name).write_bytes(to_png(clip_figure(result, k)))
+        export(
+            folder, take.audio.stem, take.waveform, result.sample_rate, result.onsets_s or take.onsets_s,
+            result.settings.exports, fps, result.settings.audio_format, result.settings.audio_rate,
+        )  # fmt: skip
     (folder / "settings.json").write_text(result.settings.to_json() + "\n", encoding="utf-8")
     (folder / "onsets.json").write_text(result.onsets_json() + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ DEFAULTS = {
     "guided_share": 1.0,  # share of the steps, the noisiest first, that guidance is paid for
     "guidance_rescale": 0.0,  # towards the deviation of the conditioned prediction, which keeps levels
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
+    "strength": 1.0,  # from a recording, 0, to noise alone, 1 (`stav2a.request.Dials`)
     "prompt_prefix": "",
     "use_control": True,  # the ControlNet, the onset curve, the global tokens: rows of the paper's Table III
     "use_onsets": True,

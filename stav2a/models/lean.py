@@ -110,7 +110,8 @@ def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
             if issubclass(kind, torch.nn.Module):
                 options["torch_dtype" if hasattr(kind, "load_config") else "dtype"] = dtype
             found[part] = kind.from_pretrained(place / part, **options)
-    found["unet"] = open_unet(folder, bool(base.get("shared_unet")), dtype)
+    if index["unet"][0] is not None:  # `recorded` has none
+        found["unet"] = open_unet(folder, bool(base.get("shared_unet")), dtype)
     return found
 
 

@@ -13,9 +13,15 @@ _COUNT = re.compile(
 )
 _LEAD = re.compile(r"^(?:the|a) sounds? of (?:an? |the )?", re.IGNORECASE)
 _BETWEEN = re.compile(
-    r"\s*(?:,\s*(?:and|while|with|then)\s+|[,;]\s*|\s+(?:while|as|then|followed by)\s+|\s+and\s+(?=an?\s))"
+    r"\s*(?:,\s*(?:and|while|with|then)\s+|[,;]\s*|\s+(?:while|as|then|followed by)\s+"
+    r"|\s+and\s+(?=an?\s)|\s+and\s+then\s+)"
 )
 SILENCE = re.compile(r"^(?:complete |total |just |only )?(?:silence|no sounds?|nothing|quiet|silent)$", re.IGNORECASE)
+
+
+SPEECH = re.compile(
+    r"\b(?:speak|talk|say|narrat|whisper|sing|announc)\w*\b|\b(?:speech|voices?|conversation)\b", re.IGNORECASE
+)
 
 
 def bare(caption: str) -> str:
@@ -25,9 +31,17 @@ def bare(caption: str) -> str:
 
 
 def phrases(prompt: str, most: int = 4) -> list[str]:
-    """The parts of a prompt, what is named first coming first; none for silence and for an empty prompt."""
+    """The parts of a prompt, what is named first coming first; none for silence and for an empty prompt.
+
+    Speech is left out where something else is named: no recording can say what was said.
+    """
     parts = [bare(part) for part in _BETWEEN.split(" ".join(prompt.split()))]
-    return [part for part in parts if part and not SILENCE.match(part)][:most]
+    parts = [part for part in parts if part and not SILENCE.match(part)]
+    return ([part for part in parts if not _speech(part)] or parts)[:most]
+
+
+def _speech(part: str) -> bool:
+    return bool(SPEECH.search(part)) and not re.search(r"\bbirds?\b", part)
 
 
 def asks_for_silence(prompt: str) -> bool:

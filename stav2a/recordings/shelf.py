@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.assets import ASSETS
+
 SAMPLE_RATE = 16_000
-ASSETS = Path(__file__).parents[2] / "assets" / "shelf"
+SHELF = ASSETS / "shelf"
 KINDS = ("oneshot", "multi", "texture")
 
 
@@ -70,7 +72,7 @@ class Shelf:
     embeddings: float32 [N, 384], unit length, of each recording's caption.
     """
 
-    def __init__(self, folder: str | Path = ASSETS):
+    def __init__(self, folder: str | Path = SHELF):
         from safetensors.numpy import load_file
 
         self.folder = Path(folder)

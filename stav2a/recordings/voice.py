@@ -13,6 +13,7 @@ from stav2a.recordings.shelf import Recording, Shelf
 PRE_S = 0.03  # before an attack, what belongs to it
 CUT_S = 0.015  # a piece ends that much before the next attack
 SHORTEST_S = 0.08
+PAUSE_DB = 10.0  # an event ends where the level falls by this much; what swells on is one event
 MOST_HITS = 8
 LEVEL = 0.25  # RMS of the loudest 50 ms of a hit
 TEXTURE_LEVEL = 0.08  # RMS of a texture
@@ -54,6 +55,7 @@ def cut_hits(waveform: np.ndarray, attacks_s: Sequence[float], rate: int) -> lis
     """One hit an attack, each up to the next one, all at LEVEL; the whole where no attack is known."""
     if not len(attacks_s):
         return [Hit(at_level(waveform, rate), 0)]
+    attacks_s = separate(waveform, attacks_s, rate)
     ends = [*attacks_s[1:], len(waveform) / rate + CUT_S]
     hits = []
     for attack, end in zip(attacks_s, ends, strict=True):
@@ -63,6 +65,17 @@ def cut_hits(waveform: np.ndarray, attacks_s: Sequence[float], rate: int) -> lis
             piece = faded(waveform[first:last], round(EDGE_S * rate), round(CUT_S * rate))
             hits.append(Hit(at_level(piece, rate), round(attack * rate) - first))
     return hits or [Hit(at_level(waveform, rate), round(attacks_s[0] * rate))]
+
+
+def separate(waveform: np.ndarray, attacks_s: Sequence[float], rate: int) -> list[float]:
+    """Attacks before which the level has fallen by PAUSE_DB from the event's loudest; a howl that swells is one."""
+    kept = [attacks_s[0]]
+    for attack in attacks_s[1:]:
+        start, at = round(kept[-1] * rate), round(attack * rate)
+        levels = [rms(block) for block in np.array_split(waveform[start:at], max(1, (at - start) * 50 // rate))]
+        if min(levels[-3:]) <= max(levels) * 10 ** (-PAUSE_DB / 20):
+            kept.append(attack)
+    return kept
 
 
 def at_level(waveform: np.ndarray, rate: int) -> np.ndarray:

@@ -72,7 +72,9 @@ def about(name: str) -> str:
         told.append("It hears no caption.")
     if own.get("latent_channels", 0):
         told.append("Its audio layout can be painted after the first run.")
-    if name != OWN:
+    if not own.get("generates", True):
+        told.append("It has no steps and no guidance.")
+    elif not own.get("follows_onsets", False):
         told.append("Onsets and temporal control do not move its sound.")
     return " ".join(told)
 
@@ -83,7 +85,8 @@ def declared(name: str) -> dict:
 
     The page tells it before anybody has chosen a model; importing a system takes torch with it, and seconds.
     """
-    source = Path(__path__[0], f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    files = [Path(folder, f"{name.replace('-', '_')}.py") for folder in __path__]
+    source = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
     body = ast.parse(source).body
     assigned = {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign)}
     kind = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == assigned["SYSTEM"].id)

@@ -86,6 +86,8 @@ class System(ModelMixin, ConfigMixin):
     video_dial: ClassVar[bool] = False  # guidance by the picture has a scale of its own
     joint: ClassVar[bool] = False  # training drops caption and picture together
     positional: ClassVar[bool] = False  # tokens carry positions: windows must be as long as in training
+    generates: ClassVar[bool] = True  # by a network; else it plays recordings alone
+    follows_onsets: ClassVar[bool] = False  # onsets that a person edits move its sound
     latent_channels: ClassVar[int] = 0  # channels beside the latents
     uses_encoder: ClassVar[bool] = True  # what it sees comes from the checkpoint's video encoder
     sampling: ClassVar[dict] = {"guidance_scale": 3.0, "video_guidance_scale": 1.0}  # the paper's own

@@ -20,6 +20,7 @@ FAITHFUL = {
     "timestep_power": 1.0,
     "null_text": "empty",  # the encoded empty string, although their training drops captions to zeros
     "equaliser_rounds": 0,
+    "strength": 1.0,
 }
 MODES = {"faithful": FAITHFUL}
 

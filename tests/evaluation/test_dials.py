@@ -10,20 +10,22 @@ import pytest
 from tone_bank import write_bank
 
 from stav2a.__main__ import main
-from stav2a.evaluation.models.dials import Dials, combinations
+from stav2a.evaluation.models.dials import Row, combinations
 from stav2a.evaluation.models.dials_figure import figure
 
 
 def asked(**changes) -> argparse.Namespace:
-    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power", "rescale"))
+    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power", "rescale", "strength"))
     return argparse.Namespace(**{**own, **changes})
 
 
 def test_passes_count_every_branch():
-    assert Dials(8, 3, 3, 1.0, 1.0).evaluations() == 16
-    assert Dials(8, 3, 2, 1.0, 1.0).evaluations() == 24
-    assert Dials(8, 3, 3, 0.5, 1.0).evaluations() == 12
-    assert Dials(8, 1, 1, 1.0, 1.0).evaluations() == 8
+    assert Row(8, 3, 3, 1.0, 1.0).evaluations() == 16
+    assert Row(8, 3, 2, 1.0, 1.0).evaluations() == 24
+    assert Row(8, 3, 3, 0.5, 1.0).evaluations() == 12
+    assert Row(8, 1, 1, 1.0, 1.0).evaluations() == 8
+    assert Row(8, 3, 3, 0.5, 1.0, strength=0.7).evaluations() == 6 + 3
+    assert Row(8, 3, 3, 0.5, 1.0, strength=0.0).evaluations() == 0
 
 
 def test_combinations_start_with_the_cheapest_and_keep_what_was_not_asked_for():
@@ -34,16 +36,19 @@ def test_combinations_start_with_the_cheapest_and_keep_what_was_not_asked_for():
         "guided_share": 1.0,
         "timestep_power": 1.0,
         "guidance_rescale": 0.0,
+        "strength": 0.8,
     }
     rows = combinations(asked(steps=[25, 4], video_guidance=[0.0, 1.0]), own)
     assert [(r.steps, r.video) for r in rows] == [(4, 3.0), (4, 1.0), (25, 3.0), (25, 1.0)] or [
         (r.steps, r.video) for r in rows
     ] == [(4, 1.0), (4, 3.0), (25, 1.0), (25, 3.0)]
-    assert {(r.text, r.guided_share, r.timestep_power) for r in rows} == {(3.0, 1.0, 1.0)}
+    assert {(r.text, r.guided_share, r.timestep_power, r.strength) for r in rows} == {(3.0, 1.0, 1.0, 0.8)}
+    assert [r.strength for r in combinations(asked(strength=[1.0, 0.0]), own)] == [0.0, 1.0]
 
 
 def test_curves_follow_the_dial_that_turns():
-    row = {"steps": 6, "guided_share": 0.5, "timestep_power": 1.75, "rescale": 0.6, "onset_gain": 0.5, "diversity": 0.4}
+    row = {"steps": 6, "guided_share": 0.5, "timestep_power": 1.75, "rescale": 0.6, "strength": 1.0, "onset_gain": 0.5}
+    row |= {"diversity": None}
     rows = [
         {**row, "text": text, "video": video, "top5": text / 10, "top5_ci95": [0.0, 1.0], "fd_bank": 200 + text}
         for text, video in ((3.0, 3.0), (1.0, 1.0), (5.0, 5.0), (3.0, 1.0), (5.0, 1.0))
@@ -71,9 +76,10 @@ def test_one_table(tmp_path, capsys):
     assert rows[0]["fd_bank"] != rows[1]["fd_bank"]
     for row in rows:
         assert 0 <= row["top1"] <= row["top5"] <= 1 and row["diversity"] > 0 and row["denoise_seconds_per_clip"] > 0
-    assert main([*words[:9], "--split", "val", "--json"]) == 0
+    assert main([*words[:9], "--split", "val", "--strength", "0", "--draws", "1", "--json"]) == 0
     (chosen_on,) = (json.loads(row) for row in capsys.readouterr().out.splitlines())
     assert chosen_on["fd_bank"] != rows[0]["fd_bank"], "other clips than those of the test"
+    assert chosen_on["denoise_seconds_per_clip"] == 0 and chosen_on["diversity"] is None
 
 
 @pytest.mark.parametrize("count", ["0", "1"])

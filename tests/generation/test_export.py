@@ -5,7 +5,8 @@ import pytest
 import soundfile
 from knocks import RATE, knock
 
-from stav2a.generation.export import EXPORTS, export, hit_markers, onsets_from_markers, stems
+from stav2a.generation.export import export, hit_markers, onsets_from_markers, stems
+from stav2a.generation.settings import EXPORTS
 from stav2a.media import InputError
 from stav2a.media.markers import read_markers
 from stav2a.media.sounds import write_sound

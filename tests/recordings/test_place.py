@@ -97,6 +97,14 @@ def test_a_recording_with_several_attacks_gives_one_hit_each():
     assert rms(first.waveform[:4000]) == pytest.approx(rms(second.waveform[:4000]), rel=0.02)
 
 
+def test_what_swells_on_is_one_hit():
+    times = np.arange(2 * RATE) / RATE
+    howl = (np.sin(2 * np.pi * 500 * times) * (0.6 + 0.3 * np.sin(2 * np.pi * 2 * times))).astype(np.float32)
+    assert len(cut_hits(howl, [0.0, 0.6, 1.1], RATE)) == 1
+    howl[round(0.9 * RATE) : RATE] = 0
+    assert len(cut_hits(howl, [0.0, 0.6, 1.0], RATE)) == 2
+
+
 def score(onsets=(), motion=None, duration_s: float = 4.0) -> Score:
     return Score(duration_s, list(onsets), [1.0] * len(onsets), motion, 25.0)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.denoise.strength import steps_from
 from stav2a.models import precision
 from stav2a.output import STAV2AOutput
 from stav2a.request import Dials, Request
@@ -34,14 +35,16 @@ class Row:
     guided_share: float
     timestep_power: float
     rescale: float = 0.0
+    strength: float = 1.0
 
     def evaluations(self) -> int:
         """Passes of one clip through the network, all branches of the guidance counted."""
         from stav2a.denoise.sample import Guidance
 
-        guided = round(self.guided_share * self.steps)
+        steps = steps_from(self.steps, self.strength)
+        guided = round(self.guided_share * steps)
         branches = Guidance(self.text, self.video).branch_count()
-        return guided * branches + self.steps - guided
+        return guided * branches + steps - guided
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", type=float, nargs="+", help=f"share of the steps that is guided ({own})")
     parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
     parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
+    parser.add_argument("--strength", type=float, nargs="+", help=f"from a recording (0) to noise alone (1) ({own})")
+    parser.add_argument("--draws", type=int, choices=(1, 2), default=2, help="seeds a clip; 2 also tell the diversity")
     parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
     parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the rows as curves over the dial that turns")
     parser.add_argument("--json", action="store_true", help="print one JSON object a row")
@@ -81,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         print(HEAD)
     rows = []
     for dials in wanted:
-        rows.append(measured(pipe, clips, dials))
+        rows.append(measured(pipe, clips, dials, args.draws))
         print(json.dumps(rows[-1]) if args.json else line(rows[-1]), flush=True)
     if args.figure:
         args.figure.parent.mkdir(parents=True, exist_ok=True)
@@ -98,9 +103,10 @@ def combinations(args: argparse.Namespace, own: dict) -> list[Row]:
         args.share or [own["guided_share"]],
         args.power or [own["timestep_power"]],
         args.rescale or [own["guidance_rescale"]],
+        [own["strength"]] if args.strength is None else args.strength,
     )
     rows = {Row(s, w, v or w, *rest) for s, w, v, *rest in itertools.product(*lists)}
-    return sorted(rows, key=lambda d: (d.evaluations(), d.steps, d.text, d.video, d.timestep_power, d.rescale))
+    return sorted(rows, key=lambda d: (d.evaluations(), *vars(d).values()))
 
 
 class HeardClips:
@@ -126,25 +132,26 @@ class HeardClips:
         """One a clip; the seeds of the draws 0 and 1 differ."""
         own = {"guided_share": row.guided_share, "timestep_power": row.timestep_power, "guidance_rescale": row.rescale}
         shared = {"guidance_scale": row.text, "video_guidance_scale": row.video, "steps": row.steps}
+        shared["strength"] = row.strength
         return [
             Request(video, Dials(prompt=clip.caption, seed=2 * index + draw, **shared), own)
             for index, (clip, video) in enumerate(zip(self.clips, self.videos, strict=True))
         ]
 
 
-def measured(pipe, clips: HeardClips, row: Row) -> dict:
+def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> dict:
     """One row: cost, timing, what is asked for, likeness to real sounds, level and spread between two seeds."""
-    waves: list[list[np.ndarray]] = [[], []]
+    waves: list[list[np.ndarray]] = [[] for _ in range(draws)]
     spent = 0.0
-    for draw in (0, 1):
+    for draw in range(draws):
         made = [item for item in pipe.stream(clips.requests(row, draw), BATCH) if isinstance(item, STAV2AOutput)]
         made.sort(key=lambda item: item.index)
-        spent += sum(item.seconds["denoise"] for item in made)
+        spent += sum(item.seconds.get("denoise", 0.0) for item in made)
         waves[draw] = [item.waveforms[0] for item in made]
     return {
         **vars(row),
         "evaluations": row.evaluations(),
-        "denoise_seconds_per_clip": spent / (2 * len(clips.clips)),
+        "denoise_seconds_per_clip": spent / (draws * len(clips.clips)),
         **judged(clips, waves, pipe.timeline.sample_rate),
     }
 
@@ -177,9 +184,6 @@ def judged(clips: HeardClips, waves: list[list[np.ndarray]], rate: int) -> dict:
         for clip, wave in zip(clips.clips, waves[0], strict=True)
     ]
     heard = [generated - own for own, generated in levels if np.isfinite(own) and np.isfinite(generated) and own > -50]
-    first, second = (np.stack([found.embeddings.mean(0) for found in draw]) for draw in made)
-    same_clip = np.linalg.norm(first - second, axis=1).mean()
-    other_clip = np.linalg.norm(first - np.roll(second, 1, axis=0), axis=1).mean()
     return {
         "n": len(clips.clips),
         "onset_gain": timing.gain,
@@ -192,23 +196,31 @@ def judged(clips: HeardClips, waves: list[list[np.ndarray]], rate: int) -> dict:
             np.concatenate([found.embeddings for found in made[0]]),
         ).distance,
         "loudness_lu": float(np.median(heard)) if heard else None,
-        "diversity": float(same_clip / other_clip),
+        "diversity": None if len(made) < 2 else spread(made),
     }
 
 
+def spread(made: list[list]) -> float:
+    """How far two draws of a clip lie apart in the classifier's space, against draws of different clips."""
+    first, second = (np.stack([found.embeddings.mean(0) for found in draw]) for draw in made)
+    same_clip = np.linalg.norm(first - second, axis=1).mean()
+    other_clip = np.linalg.norm(first - np.roll(second, 1, axis=0), axis=1).mean()
+    return float(same_clip / other_clip)
+
+
 HEAD = (
-    f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'rescale':>7s} {'passes':>6s} "
-    f"{'s/clip':>6s} {'onset gain (95 % CI)':>23s} {'top-1':>5s} {'top-5':>5s} {'FD_bank':>7s} {'LU':>6s} "
-    f"{'diversity':>9s}"
+    f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'rescale':>7s} {'strength':>8s} "
+    f"{'passes':>6s} {'s/clip':>6s} {'onset gain (95 % CI)':>23s} {'top-1':>5s} {'top-5':>5s} {'FD_bank':>7s} "
+    f"{'LU':>6s} {'diversity':>9s}"
 )
 
 
 def line(row: dict) -> str:
     low, high = row["onset_gain_ci95"] or (float("nan"), float("nan"))
-    level = float("nan") if row["loudness_lu"] is None else row["loudness_lu"]
+    level, spread_of = (float("nan") if row[name] is None else row[name] for name in ("loudness_lu", "diversity"))
     return (
         f"{row['steps']:5d} {row['text']:5.1f} {row['video']:5.1f} {row['guided_share']:5.2f} "
-        f"{row['timestep_power']:5.2f} {row['rescale']:7.2f} {row['evaluations']:6d} "
+        f"{row['timestep_power']:5.2f} {row['rescale']:7.2f} {row['strength']:8.2f} {row['evaluations']:6d} "
         f"{row['denoise_seconds_per_clip']:6.2f} {row['onset_gain']:7.3f} ({low:.3f}-{high:.3f}) "
-        f"{row['top1']:5.2f} {row['top5']:5.2f} {row['fd_bank']:7.1f} {level:+6.1f} {row['diversity']:9.2f}"
+        f"{row['top1']:5.2f} {row['top5']:5.2f} {row['fd_bank']:7.1f} {level:+6.1f} {spread_of:9.2f}"
     )

@@ -13,6 +13,7 @@ NAMES = {
     "guided_share": "share of the steps that is guided",
     "timestep_power": "crowding of the timesteps",
     "rescale": "rescaling of the guided prediction",
+    "strength": "strength, from a recording to noise alone",
 }
 PANELS = (  # key of a row, title
     ("top5", "asked class among the first five"),
@@ -29,7 +30,8 @@ def figure(rows: Sequence[dict]) -> Figure:
     axes = drawn.subplots(1, len(PANELS))
     for label, line in lines(rows, x, others):
         for panel, (key, title) in zip(axes, PANELS, strict=True):
-            at, values = [row[x] for row in line], [row[key] for row in line]
+            at = [row[x] for row in line]
+            values = [float("nan") if row[key] is None else row[key] for row in line]
             (curve,) = panel.plot(at, values, marker="o", markersize=3, label=label)
             bounds = [row.get(f"{key}_ci95") for row in line]
             if all(bounds):

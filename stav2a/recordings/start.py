@@ -1,0 +1,78 @@
+"""What a pipeline does with recordings: place them, and begin the denoising with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stav2a.condition import text
+from stav2a.condition.chunks import in_chunks
+from stav2a.recordings.compose import Score, most_likely_onset, strengths_of
+from stav2a.recordings.perform import perform
+from stav2a.recordings.reference import reference_voice
+from stav2a.recordings.shelf import shipped
+from stav2a.sound import vae as mel_vae
+from stav2a.sound.mel import log_mel
+
+if TYPE_CHECKING:
+    from stav2a.output import VideoFeatures
+    from stav2a.request import Dials, Request
+
+START_PEAK = 0.6  # of recordings that denoising begins with, as of the sounds of training
+REFERENCE_STRENGTH = 0.7
+CODE_HALO = 8  # latent frames of context on either side of a chunk
+
+
+class FromRecordings:
+    """Stands before `DiffusionPipeline` in the classes of `STAV2APipeline`, as `Pretrained` does."""
+
+    def strength(self, request: Request, own: Mapping) -> float:
+        """How much of the way from a recording is gone: as asked for, else the checkpoint's own.
+
+        With a reference sound, which is not heard at 1, REFERENCE_STRENGTH where the checkpoint has none below 1.
+        """
+        if not self.conditioner.generates:
+            return 0.0
+        if request.dials.strength is not None:
+            return request.dials.strength
+        return own["strength"] if request.reference is None else min(own["strength"], REFERENCE_STRENGTH)
+
+    def place_recordings(
+        self, video: VideoFeatures, prompt: str, dials: Dials, reference: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Recordings found by caption, or a person's own, at the clip's onsets: float32 [K, S], a take a row."""
+        fps, onset = self.timeline.fps, video.onset
+        onsets_s = onset.onsets_s if dials.onsets_s is None else dials.onsets_s
+        if dials.onsets_s is None and not len(onsets_s):
+            onsets_s = most_likely_onset(onset.curve, onset.step_s)
+        score = Score(video.duration_s, onsets_s, strengths_of(onsets_s, video.motion, fps), video.motion, fps)
+        rate, seeds = self.timeline.sample_rate, [dials.seed + take for take in range(dials.takes)]
+        voice = None if reference is None else reference_voice(reference, rate)
+        return perform(shipped(), prompt, self.embed_as_shelf, score, seeds, rate, voice)
+
+    def embed_as_shelf(self, captions: Sequence[str]) -> np.ndarray:
+        """MiniLM embeddings, as the shelf's: float32 [N, 384], unit length."""
+        own = self.text_encoder.config
+        is_minilm = own.model_type == "bert" and own.hidden_size == text.MINILM_DIM
+        parts = (self.tokenizer, self.text_encoder) if is_minilm else text.minilm()
+        return text.sentence_embeddings(*parts, captions).numpy()
+
+    @torch.no_grad()
+    def encode_sound(self, waveforms: np.ndarray, length: int) -> Tensor:
+        """float32 [K, S] -> latents Tensor[K, C, length, F], from which `decode` makes sound again, at START_PEAK."""
+        timeline = self.timeline
+        samples = length * timeline.mel_per_latent * timeline.hop_length
+        peaks = np.abs(waveforms).max(axis=1, keepdims=True)
+        waveforms = (waveforms * (START_PEAK / np.maximum(peaks, 1e-6))).astype(np.float32)
+        padded = np.pad(waveforms[:, :samples], ((0, 0), (0, max(0, samples - waveforms.shape[1]))))
+        mel = log_mel(torch.from_numpy(padded).to(self._execution_device), timeline).to(self.vae.dtype)
+
+        def encode(part: Tensor) -> Tensor:  # [T, mel frames of each, K, mel_bins] -> [T, K, C, F]
+            return mel_vae.encode(self.vae, part.flatten(0, 1).transpose(0, 1)[:, None]).permute(2, 0, 1, 3)
+
+        sequence = mel.transpose(0, 1).unflatten(0, (length, timeline.mel_per_latent))
+        return in_chunks(encode, sequence, timeline.latent_frames, CODE_HALO, 1).permute(1, 2, 0, 3)

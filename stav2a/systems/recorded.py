@@ -1,0 +1,31 @@
+"""Recorded: no generator. Real recordings are found by caption and placed at the onsets (`stav2a/recordings`).
+
+The baseline that a generator has to beat, and of use to a sound editor as it is: dry, exactly timed, credited.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
+
+from .base import System
+
+
+class Recorded(System):
+    name = "recorded"
+    title = "real recordings found by caption and placed at the onsets, without a generator"
+    generates = False
+    follows_onsets = True
+
+    @register_to_config
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("nothing", torch.zeros(1))  # diffusers asks every part where its tensors are
+
+    @classmethod
+    def sized(cls, model: str, options: dict | None = None) -> Recorded:
+        return cls()
+
+
+SYSTEM = Recorded

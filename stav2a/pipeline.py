@@ -200,6 +200,14 @@ class STAV2APipeline(FromRecordings, Pretrained):
         none = cavp_features.new_tensor([NEVER, -NEVER])
         return cavp_features.new_zeros(1, steps, 0), none.expand(1, steps, 2)
 
+    def features_of(self, request: Request) -> VideoFeatures:
+        """Of its frames, or of no picture at all."""
+        if request.frames is not None:
+            return self.encode_video(request.frames)
+        if request.duration_s is None:
+            raise ValueError("Without frames the duration is needed.")
+        return self.encode_nothing(request.duration_s)
+
     def encode_nothing(self, duration_s: float) -> VideoFeatures:
         """Features of no picture at all, for a caption alone: those of black, no onsets, no motion."""
         timeline = self.timeline
@@ -287,7 +295,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             self.controlnet,
             make_sampler(first.sampler, self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
-            concatenated([item.conditions.repeat(item.takes) for item in group]),
+            concatenated([item.conditions.repeat(item.takes) for item in group if item.conditions is not None]),
             self.guidance(group),
             first.steps,
             self.defaults.get("window_steps") or timeline.latent_frames,
@@ -354,8 +362,8 @@ class STAV2APipeline(FromRecordings, Pretrained):
         """
         prepared = yield from self.prepare(requests)
         for item in prepared:
-            if item.strength == 0:
-                yield self._placed(item)
+            if item.strength == 0 and item.recording is not None:
+                yield self._placed(item, item.recording)
         groups = passes([item for item in prepared if item.strength > 0], batch_size)
         done, total = 0, sum(group[0].passes_of_network for group in groups)
         for group in groups:
@@ -375,10 +383,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             yield Progress("video", index, len(requests))
             with watch.stage("video"):
                 if request.clip_key not in features:
-                    nothing = request.frames is None
-                    features[request.clip_key] = (
-                        self.encode_nothing(request.duration_s) if nothing else self.encode_video(request.frames)
-                    )
+                    features[request.clip_key] = self.features_of(request)
                 video = features[request.clip_key]
             yield Progress("text", index, len(requests))
             with watch.stage("text"):
@@ -397,10 +402,10 @@ class STAV2APipeline(FromRecordings, Pretrained):
             prepared.append(Prepared(index, request, own, *encoded))
         return prepared
 
-    def _placed(self, item: Prepared) -> STAV2AOutput:
+    def _placed(self, item: Prepared, recording: np.ndarray) -> STAV2AOutput:
         """The result of a request of strength 0: the recording as it is placed."""
-        mels = log_mel(torch.from_numpy(np.pad(item.recording, ((0, 0), (0, N_FFT)))), self.timeline).numpy()
-        return self._output(item, item.recording, mels, item.seconds)
+        mels = log_mel(torch.from_numpy(np.pad(recording, ((0, 0), (0, N_FFT)))), self.timeline).numpy()
+        return self._output(item, recording, mels, item.seconds)
 
     def _decoded(self, group: list[Prepared], latents: Tensor, denoise_s: float) -> Iterator[STAV2AOutput]:
         """The results of a pass; on a CPU, where a batch is no faster, each when it is ready."""

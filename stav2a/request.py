@@ -148,6 +148,7 @@ class Prepared:
         another request.
         """
         dials = self.request.dials
+        assert self.conditions is not None, "at strength 0 nothing is denoised"
         own = tuple(sorted((name, value) for name, value in self.own.items() if name != "guidance_scale"))
         return (
             self.steps,

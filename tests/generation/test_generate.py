@@ -122,6 +122,8 @@ CHANGES = {
     "loudness_lufs": {"loudness_lufs": -30.0},
     "onsets_s": {"onsets_s": (0.5,)},
     "original_audio": {"original_audio": "mix"},
+    "strength": {"strength": 0.5},
+    "audio_rate": {"audio_rate": 48_000},
 }
 
 
@@ -143,6 +145,7 @@ def test_every_setting_is_covered():
     tested = {*CHANGES, "model", "original_gain_db"}  # the gain: test_gain_of_the_original
     tested |= {"layout", "negative_guidance_scale", "alignment_guidance_scale"}  # of one system each: test_systems.py
     tested |= {"describe"}  # without a caption alone: test_describe.py
+    tested |= {"reference", "exports", "audio_format"}  # test_recordings_to_files.py
     assert tested == {field.name for field in fields(Settings)}
 
 

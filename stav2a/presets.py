@@ -213,7 +213,10 @@ SCHEDULER: Table = {"paper": _STABLE_DIFFUSION, "compact": _ENDS_IN_NOISE, "tiny
 
 _THIN: tuple[tuple[Table, dict[str, Any]], ...] = (  # what makes a size narrow; widths where parts meet stay
     (VIDEO_ENCODER, {"base_channels": 2, "expansion": 2, "stage_blocks": (1, 1, 1, 1)}),
-    (UNET, {"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4}),
+    (
+        UNET,
+        {"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4, "attention_head_dim": 1},
+    ),
     (VAE, {"block_out_channels": (4, 4, 8), "layers_per_block": 1, "norm_num_groups": 4}),
     (
         VOCODER,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from diffusers import DDPMScheduler
 from torch import nn
-from transformers import AutoTokenizer, MT5Config, MT5EncoderModel
+from transformers import AutoTokenizer
 
 from stav2a import presets
 from stav2a.condition import text
+from stav2a.models.weightless import mt5_large_encoder
 from stav2a.pipeline import STAV2APipeline
 
 
@@ -31,19 +32,4 @@ def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STA
         tokenizer=AutoTokenizer.from_pretrained(text.minilm_source()),
         scheduler=DDPMScheduler(**presets.SCHEDULER["paper"]),
         timeline=presets.TIMELINES["paper"].to_dict(),
-    )
-
-
-def mt5_large_encoder() -> MT5EncoderModel:
-    """The encoder of google/mt5-large, untrained."""
-    return MT5EncoderModel(
-        MT5Config(
-            vocab_size=250_112,
-            d_model=1024,
-            d_kv=64,
-            d_ff=2816,
-            num_layers=24,
-            num_heads=16,
-            feed_forward_proj="gated-gelu",
-        )
     )

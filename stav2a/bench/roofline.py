@@ -22,11 +22,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from stav2a.denoise.sample import Guidance, predict
-from stav2a.models.weightless import conditions, latents, networks
+from stav2a.models.weightless import conditions, latents, mt5_large_encoder, networks
 from stav2a.presets import TIMELINES
 from stav2a.sound import vae as mel_vae
-
-from .paper import mt5_large_encoder
 
 DEVICES = {  # dense FLOP/s in 16 bits and bytes/s, by their makers
     "T4": (65e12, 0.32e12),

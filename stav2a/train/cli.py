@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from stav2a import systems
+from stav2a.generation.processes import Processes
 from stav2a.media.limits import InputError
 from stav2a.models.defaults import DEFAULTS
 from stav2a.train.runtime.options import read_options
@@ -52,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "trainings; assemble: a checkpoint of trained parts",
     )
     parser.add_argument("--config", help="YAML file of settings")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="two steps at the real layout with narrow networks, and what the real ones would cost; nothing is kept",
+    )
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that win over the file's")
 
 
@@ -74,6 +80,17 @@ def run(args: argparse.Namespace) -> int:
             return 0
         if args.stage == "assemble":
             print(put_together(config))
+            return 0
+        if config.stage not in ("", args.stage):
+            raise ValueError(f"{args.config} holds settings of the stage {config.stage}, not of {args.stage}.")
+        if args.dry_run:
+            from stav2a.train.dry.run import dry_run
+            from stav2a.train.dry.table import text
+
+            report = dry_run(args.stage, config)
+            processes = Processes()
+            if processes.is_first:
+                print(text(report, processes.count))
             return 0
         stage = make_stage(args.stage, config)
     except (ValueError, OSError) as error:

@@ -30,6 +30,7 @@ class TrainConfig:
     that this stage reads from and exports to.
     """
 
+    stage: str = ""  # the stage that these settings are for, where the name of their file does not say it
     model: str = "compact"  # configuration of the parts: compact, paper or tiny
     parts: str = "runs/compact"
     out: str = "runs"

@@ -1,62 +1,47 @@
-"""What training a model costs, by calculation: `python -m stav2a.train.runtime.cost [paper|compact]`.
+"""What a training step costs at full size, by calculation.
 
-The networks are built without memory (PyTorch's meta device) and run once forwards and backwards; multiplications
-and additions are counted as they would be done, and the activations that the backward pass needs as they would be
-kept. Times follow from a device's rate, of which 30 % is assumed to be reached.
+The calls that a narrow stage made (`train/dry/calls.py`) are made again on the full networks without memory (PyTorch's
+meta device), forwards and backwards. Multiplications and additions are counted as they would be done, and the
+activations that the backward pass needs as they would be kept. Times follow from a device's rate, of which 30 % is
+assumed to be reached.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
-from stav2a.denoise.sample import Guidance, predict
-from stav2a.models.weightless import conditions, latents, networks
-from stav2a.presets import TIMELINES
+from stav2a.train.dry.calls import Call, Made
 
 REACHED = 0.3
 DEVICES = {"V100 fp16": 125e12, "A100 bf16": 312e12, "H100 bf16": 990e12}  # FLOP/s, dense, by their makers
 # fp32 weight, its gradient, AdamW's two moments and the average: 4 bytes each
 BYTES_A_PARAMETER = 20
+BYTES_A_FROZEN = 4
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one sample's training step: FLOP, bytes of activations, and trained parameters."""
+    """Of one sample's training step: FLOP and bytes of fp32 activations; trained and frozen parameters."""
 
     flop: float
     activation_bytes: float
     parameters: int
+    frozen: int = 0
 
-    def memory_gb(self, samples: int) -> float:
-        """A process that holds `samples` at once; frozen parts besides."""
-        return (BYTES_A_PARAMETER * self.parameters + samples * self.activation_bytes) / 1e9
+    def memory_gb(self, samples: int, bits: int = 32) -> float:
+        """A process that holds `samples` at once, its activations in `bits`."""
+        weights = BYTES_A_PARAMETER * self.parameters + BYTES_A_FROZEN * self.frozen
+        return (weights + samples * self.activation_bytes * bits / 32) / 1e9
 
-    def hours(self, samples: float, flops: float) -> float:
-        return samples * self.flop / (REACHED * flops) / 3600
-
-
-def v2a_cost(model: str, crop_s: float | None = None) -> Cost:
-    """Stage `v2a` (U-Net and ControlNet forwards and backwards, the VAE's encoder forwards)."""
-    timeline = TIMELINES[model]
-    steps = timeline.latent_length(crop_s or timeline.window_s)
-    parts = networks(model)
-    unet, controlnet, vae = parts["unet"], parts["controlnet"], parts["vae"].requires_grad_(False)
-    mel = torch.empty(1, 1, steps * timeline.mel_per_latent, timeline.mel_bins, device="meta")
-    timesteps = torch.zeros(1, dtype=torch.long, device="meta")
-    steering = conditions(model, 1, steps, controlnet.config.conditioning_channels)
-    kept = Kept(nn.ModuleList([unet, controlnet]))
-    with FlopCounterMode(display=False) as counter:
-        vae.encode(mel)
-        with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda packed: packed):
-            loss = predict(unet, controlnet, latents(model, 1, steps), timesteps, steering, Guidance()).square().mean()
-        loss.backward()
-    parameters = sum(p.numel() for module in (unet, controlnet) for p in module.parameters())
-    return Cost(counter.get_total_flops(), kept.bytes, parameters)
+    def seconds(self, samples: float, flops: float) -> float:
+        """Of a device of `flops` FLOP/s for `samples`."""
+        return samples * self.flop / (REACHED * flops)
 
 
 class Kept:
@@ -64,28 +49,65 @@ class Kept:
 
     def __init__(self, module: nn.Module):
         self.weights = {id(p) for p in module.parameters()}
-        self.seen: list[Tensor] = []
+        self.seen: dict[int, Tensor] = {}
         self.bytes = 0
 
     def pack(self, tensor: Tensor) -> Tensor:
         base = tensor if tensor._base is None else tensor._base
-        if id(base) not in self.weights and all(base is not other for other in self.seen):
-            self.seen.append(base)
+        if id(base) not in self.weights and id(base) not in self.seen:
+            self.seen[id(base)] = base
             self.bytes += base.numel() * base.element_size()
         return tensor
 
 
-def main(model: str = "paper", clips: float = 53_293, epochs: float = 40) -> None:
-    cost = v2a_cost(model)
-    print(f"{model}: {cost.parameters / 1e6:.0f} M parameters trained, {cost.flop / 1e9:.0f} GFLOP a sample and step")
-    print(f"activations {cost.activation_bytes / 1e9:.2f} GB a sample in fp32, half of it in 16 bits")
-    for samples in (1, 10, 20):
-        print(f"  {samples:2d} samples a process: {cost.memory_gb(samples):.1f} GB in fp32")
-    print(f"{clips:.0f} clips × {epochs:.0f} epochs at {REACHED:.0%} of the peak:")
-    for name, flops in DEVICES.items():
-        hours = cost.hours(clips * epochs, flops)
-        print(f"  one {name}: {hours:.1f} h; eight: {hours / 8:.1f} h")
+def step_cost(stage: nn.Module, narrow: nn.Module, calls: list[Call], samples: int) -> Cost:
+    """Of a stage of full size on the meta device, for the calls that its narrow twin made with `samples` samples."""
+    kept, results, used = Kept(stage), [], set()
+    with FlopCounterMode(display=False) as counter:
+        for call in calls:
+            module, twin = stage.get_submodule(call.name), narrow.get_submodule(call.name)
+            widths = _widths(twin, module)
+
+            def filled(value: Any, widths=widths, used=used) -> Any:
+                if isinstance(value, Made):
+                    used.add(value)
+                    leaves = results[value.call]
+                    return leaves[min(value.leaf, len(leaves) - 1)]
+                if isinstance(value, Tensor) and value.ndim and value.shape[-1] in widths:
+                    return value.new_empty(*value.shape[:-1], widths[value.shape[-1]])
+                return value
+
+            args, kwargs = tree_map(filled, (call.args, call.kwargs))
+            if residuals := call.kwargs.get("down_block_additional_residuals"):  # depth tells how many
+                *down, mid = results[residuals[0].call]
+                kwargs |= {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": mid}
+                used |= {Made(residuals[0].call, number) for number in range(len(down) + 1)}
+            if "attention_mask" in kwargs:  # of a text encoder, which asks it for its values
+                kwargs["attention_mask"] = None
+            hooks = torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda packed: packed)
+            with torch.set_grad_enabled(call.learns), hooks:
+                out = module(*args, **kwargs)
+            results.append([leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)])
+        ends = [
+            leaf.float().sum()
+            for number, leaves in enumerate(results)
+            for k, leaf in enumerate(leaves)
+            if leaf.requires_grad and Made(number, k) not in used
+        ]
+        if ends:
+            torch.stack(ends).sum().backward()
+    trained = {id(p): p.numel() for phase in stage.phases for p in stage.phase_parameters(phase)}
+    frozen = sum(p.numel() for p in stage.parameters()) - sum(trained.values())
+    return Cost(counter.get_total_flops() / samples, kept.bytes / samples, sum(trained.values()), frozen)
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:2])
+def _widths(narrow: nn.Module, full: nn.Module) -> dict[int, int]:
+    """Widths of what goes in that the two configurations of a part differ in: narrow -> full."""
+    pairs = ((getattr(narrow, "config", None) or {}), (getattr(full, "config", None) or {}))
+    if not all(isinstance(each, dict) for each in pairs):
+        return {}
+    return {
+        value: pairs[1][name]
+        for name, value in pairs[0].items()
+        if name.endswith("_dim") and isinstance(value, int) and value != pairs[1].get(name, value)
+    }

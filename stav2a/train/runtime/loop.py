@@ -107,8 +107,10 @@ class Stop:
         self.asked = True
 
 
-def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
+def train(stage: Stage, config: TrainConfig, until: int | None = None) -> dict[str, float]:
     """Train `stage` to `config.steps` (or `max_minutes`), resuming from the newest checkpoint in its folder.
+
+    `until`: save and stop after this step, as if asked to by a signal.
 
     Returns the last validation's measures. Logs go to `OUT/STAGE/log.jsonl` and to the trackers asked for.
     """
@@ -165,6 +167,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
             ema.update(bare)
             state["step"] += 1
             asked, state["minutes"] = agreed(accelerator, stop.asked, earlier + (time.monotonic() - began) / 60)
+            asked |= state["step"] == until
             step, last = state["step"], state["step"] == config.steps or progress >= 1
             if step % config.log_every == 0 or last:
                 means = {name: float(accelerator.reduce(torch.stack(v).mean(), "mean")) for name, v in sums.items()}
@@ -172,7 +175,7 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
                 sums = {}
             if step % config.validate_every == 0 or last:
                 with ema.swapped_in(bare):
-                    measures = validate(accelerator, model, bare, config)
+                    measures = validate(accelerator, model, bare, config, micro)
                     with put_together(bare, twin, accelerator) as heard:
                         if accelerator.is_main_process:
                             measures.update(heard.listen(folder / "samples"))
@@ -196,12 +199,11 @@ def train(stage: Stage, config: TrainConfig) -> dict[str, float]:
 
 
 @torch.no_grad()
-def validate(accelerator: Accelerator, model, bare: Stage, config: TrainConfig) -> dict[str, float]:
-    """Mean losses over the first samples of the validation split, shared among the processes."""
+def validate(accelerator: Accelerator, model, bare: Stage, config: TrainConfig, micro: int) -> dict[str, float]:
+    """Mean losses over the first samples of the validation split, shared among the processes, `micro` at once."""
     model.eval()
-    micro = max(config.batch_size // accelerator.num_processes, 1)
-    count = config.validation_batches * micro
-    mine = range(accelerator.process_index, count * accelerator.num_processes, accelerator.num_processes)
+    count = config.validation_batches * config.batch_size
+    mine = range(accelerator.process_index, count, accelerator.num_processes)
     sums: dict[str, list[Tensor]] = {}
     for batch in loader(bare, "val", mine, micro, 0):
         batch = on_device(batch, accelerator.device)

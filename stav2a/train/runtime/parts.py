@@ -15,6 +15,7 @@ from stav2a.models import licences
 from stav2a.models.build import CLASSES, OPTIONAL, open_video_encoder
 from stav2a.models.card import card
 from stav2a.models.tiny import tiny_components
+from stav2a.models.weightless import is_weightless, weightless_part, weightless_text_parts
 from stav2a.pipeline import STAV2APipeline
 from stav2a.timeline import Timeline
 from stav2a.weights.half import folded, halved
@@ -30,6 +31,8 @@ def text_parts(model: str, *folders: str | Path | None, name: str | None = None)
     For `paper` the one that the first of `folders` (of parts) holds, as a converted release does; else that of the
     release converted here; else mT5-large, fetched from the hub.
     """
+    if is_weightless():
+        return weightless_text_parts(model, TEXT[name].width if name in TEXT else None)
     if model == "tiny":
         parts = tiny_components()
         return parts["tokenizer"], parts["text_encoder"]
@@ -66,6 +69,8 @@ def trained(folder: str | Path, name: str):
     """A part that an earlier stage wrote; `ValueError` says which stage must run first."""
     if not (Path(folder) / name / "config.json").is_file():
         raise ValueError(f"{folder} has no {name} yet: train the stage that makes it first.")
+    if is_weightless():  # its shapes alone are asked for
+        return weightless_part(Path(folder) / name, {**CLASSES, **OPTIONAL}[name])
     if name == "video_encoder":
         return open_video_encoder(Path(folder) / name)
     single = {"dtype": torch.float32} if name == "vocoder" else {}  # transformers would keep a stored fp16

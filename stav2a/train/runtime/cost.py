@@ -66,13 +66,15 @@ def step_cost(stage: nn.Module, narrow: nn.Module, calls: list[Call], samples: i
     with FlopCounterMode(display=False) as counter:
         for call in calls:
             module, twin = stage.get_submodule(call.name), narrow.get_submodule(call.name)
-            widths = _widths(twin, module)
+            widths, side = _widths(twin, module), getattr(module, "size", None)  # of the pictures of a vision encoder
 
-            def filled(value: Any, widths=widths, used=used) -> Any:
+            def filled(value: Any, widths=widths, used=used, side=side) -> Any:
                 if isinstance(value, Made):
                     used.add(value)
                     leaves = results[value.call]
                     return leaves[min(value.leaf, len(leaves) - 1)]
+                if isinstance(value, Tensor) and isinstance(side, int) and value.ndim > 3:
+                    return value.new_empty(*value.shape[:-2], side, side)
                 if isinstance(value, Tensor) and value.ndim and value.shape[-1] in widths:
                     return value.new_empty(*value.shape[:-1], widths[value.shape[-1]])
                 return value

@@ -79,6 +79,7 @@ class Run:
     stages: dict = field(default_factory=dict)
     original: str | None = None  # the clip's own sound, where it was read
     clip_key: str = ""  # hash of the clip's file
+    thumb: str = ""  # picture of the first take's mel-spectrogram
     layout: list | None = None  # rows of the audio layout that was followed, where the system has one
     predicted_layout: list | None = None
     caption_source: str = "given"  # or who found the caption in the settings
@@ -166,6 +167,7 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
     """Draw the figures of `result` into `folder`, and write and return its record."""
     from stav2a.generation.figure import tracks
     from stav2a.media.audio import write_wav
+    from stav2a.ui.widgets.player import write_mel
 
     settings = json.loads(result.settings.to_json())
     original = None
@@ -204,6 +206,7 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
         stages={name: float(s) for name, s in result.stages.items()},
         original=original,
         clip_key=clip_hash(result.clip),
+        thumb=str(write_mel(folder / "thumb.png", result.takes[0].mel, height=48)),
         layout=_rows(result.layout),
         predicted_layout=_rows(result.predicted_layout),
         caption_source=result.caption_source,

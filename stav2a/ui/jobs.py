@@ -23,6 +23,7 @@ from stav2a.generation.engine import free_memory, out_of_memory
 from stav2a.media.limits import FULL as FULL_DISK
 from stav2a.media.limits import Cancelled, InputError
 from stav2a.output import Progress
+from stav2a.ui.pace import Countdown, Pace
 from stav2a.ui.shares import NO_ROOM
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Job:
         about=None,
         sender: str | None = None,
         deadline_s: float = math.inf,
+        pace: Pace | None = None,
     ):
         self.kind = kind
         self.sender = sender
@@ -63,6 +65,7 @@ class Job:
         self.outcome = None
         self.error: str | None = None
         self.changed = time.monotonic()  # when `progress` last entered a new stage
+        self._pace, self._countdown, self._spent = pace or Pace(), Countdown(), {}
         self.started = False
         self.ended: float | None = None
         self._began = 0.0
@@ -114,6 +117,8 @@ class Job:
         threading.Thread(target=self._context.run, args=(run,), daemon=True, name=name).start()
 
     def end(self) -> None:
+        if self.kind == "generate" and self.outcome is not None and not self.cancelled:
+            self._pace.learn(self.model, self._spent)
         self._work = None  # lets go of the clip and of the arrays it closes over
         self.ended = time.monotonic()
         self._over.set()
@@ -141,16 +146,34 @@ class Job:
         if not isinstance(item, Progress):
             self.outcome = item
             return
+        now = time.monotonic()
+        if self.progress is not None:
+            stage = self.progress.stage
+            self._spent[stage] = self._spent.get(stage, 0.0) + now - self._noted
         if self.progress is None or self.progress.stage != item.stage:
-            self.changed = time.monotonic()
-        self.progress = item
+            self.changed = now
+        self.progress, self._noted = item, now
+
+    @property
+    def model(self) -> str:
+        settings = self.about[1] if isinstance(self.about, tuple) and len(self.about) > 1 else None
+        return getattr(settings, "model", "")
+
+    @property
+    def share(self) -> float | None:
+        """How much of a generation's time is over; None where that cannot be said."""
+        if self.kind != "generate" or self.progress is None:
+            return None
+        return self._pace.share(self.model, self.progress)
 
     def left_s(self) -> float | None:
-        """Seconds left in the present stage, from the steps it has done so far."""
-        progress = self.progress
+        """Seconds left of the whole run; of work other than a generation, those of the present stage."""
+        progress, now = self.progress, time.monotonic()
+        if self.kind == "generate":
+            return self._countdown.left_s(self.share, now)
         if progress is None or progress.step < 1 or progress.total <= progress.step:
             return None
-        return (time.monotonic() - self.changed) / progress.step * (progress.total - progress.step)
+        return (now - self.changed) / progress.step * (progress.total - progress.step)
 
 
 class Jobs:
@@ -158,6 +181,7 @@ class Jobs:
 
     def __init__(self, waiting: int = WAITING, a_sender: int = A_SENDER, deadline_s: float = DEADLINE_S):
         self.waiting, self.a_sender, self.deadline_s = waiting, a_sender, deadline_s
+        self.pace = Pace()
         self._jobs: dict[str, Job] = {}
         self._line: list[Job] = []
         self._lock = threading.RLock()
@@ -183,7 +207,7 @@ class Jobs:
             own = sum(job.sender == sender and not job.cancelled for job in self._line)
             if sender is not None and own >= self.a_sender:
                 raise InputError(PLACES.format(own))
-            job = self._jobs[visit] = Job(work, kind, self._line, page, about, sender, self.deadline_s)
+            job = self._jobs[visit] = Job(work, kind, self._line, page, about, sender, self.deadline_s, self.pace)
             self._line.append(job)
             self._next()
         return job

@@ -32,13 +32,17 @@ if TYPE_CHECKING:
 # Smaller than on the command line: a public page shares one machine between strangers.
 LIMITS = Limits(file_mb=200.0, duration_s=60.0)
 QUEUE_SIZE = 20
-CPU_NOTICE = (
-    "Running on a CPU: ten seconds of video take a few seconds with the built-in model, with larger ones far longer."
-)
+CPU_NOTICE = "Ten seconds of video take it a few seconds on a CPU."
 HEAD = """
-<div id="head"><h1>STA-V2A</h1>
-<p>Sound for a silent clip: what is seen, when it is seen. Every onset can be moved.</p></div>
+<header id="head"><h1>STA-V2A</h1>
+<p>Sound for a silent clip: what is seen, when it is seen. Every onset (the moment a sound begins) can be moved.</p>
+<nav aria-label="About"><a href="https://arxiv.org/abs/2409.08601" target="_blank" rel="noopener">Paper</a>
+<a href="https://github.com/y-ren16/STAV2A" target="_blank" rel="noopener">Authors’ code</a>
+<a href="https://www.apache.org/licenses/LICENSE-2.0" target="_blank" rel="noopener">Apache-2.0</a></nav></header>
 """
+MODELS_LINE = (
+    "The built-in model times hits well, animals and engines less so; sounds are rough, without speech or music."
+)
 
 
 def create_demo(
@@ -63,9 +67,7 @@ def create_demo(
         visit.load_event_to_attach = None
         runs = gr.State([])
         shared = Shared(engine, history, jobs or Jobs(), limits, visit, runs, gr.State([]))
-        gr.HTML(HEAD, padding=False)
-        for sentence in notices(engine):
-            gr.HTML(f'<p class="banner" role="note">{escape(sentence)}</p>', padding=False)
+        gr.HTML(f'{HEAD}<p class="banner" role="note">{escape(" ".join(notices(engine)))}</p>', padding=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 tab = generate.build(shared)
@@ -75,6 +77,7 @@ def create_demo(
             with gr.Tab("Explore", id="explore"):
                 grid = explore.build(shared)
         after.sent(grid.sent)
+        after.sent(tab.connect_strip(tabs))
         endpoints.build(shared)
         compare_endpoint.build(shared)
 
@@ -100,6 +103,8 @@ def notices(engine: Engine) -> list[str]:
     sentences = []
     if (missing := engine.models()[engine.default_model]) is not None:
         sentences.append(f"{missing} Choose another model under “Model, sampling and seed”.")
+    if engine.default_model == "compact":
+        sentences.append(MODELS_LINE)
     if not likely_accelerated():
         sentences.append(CPU_NOTICE)
     return sentences

@@ -27,12 +27,6 @@ STAGES = {
     "wait": "Waiting for the run before this one",
 }
 
-# Share of the bar at which each stage of a generation begins; the sampling steps of all windows take most of it.
-BEGINS = {
-    "load": 0.0, "read": 0.01, "video": 0.03, "text": 0.06, "wait": 0.07, "denoise": 0.08, "decode": 0.82,
-    "mux": 0.9, "measure": 0.91, "figure": 0.93, "bundle": 0.95, "record": 0.97,
-}  # fmt: skip
-
 MEASURES = {  # key in `Take.measures`: (name, what it says, format)
     "onset_f1": ("Onset F1", "hits within 50 ms of the onsets followed", "{:.2f}"),
     "onset_f1_gain": ("Gain over chance", "F1 above that of the same hits rotated in time", "{:+.2f}"),
@@ -68,22 +62,12 @@ def running(job: Job) -> str:
     if progress is None:
         return _bar("Starting", "", None)
     name = STAGES.get(progress.stage, progress.stage.replace("_", " ").capitalize())
-    share = _whole(progress) if job.kind == "generate" else None
+    share, left = job.share, job.left_s()
+    when = "" if left is None or left < 1 else f"about {_seconds(left)} left"
     if progress.total <= 1:
-        return _bar(name, "", share)
-    left = job.left_s()
-    when = "" if left is None else f"about {_seconds(max(left, 1))} left"
+        return _bar(name, when if share is not None else "", share)
     steps = f"{name} · step {progress.step} of {progress.total}"
     return _bar(steps, when, progress.step / progress.total if share is None else share)
-
-
-def _whole(progress) -> float | None:
-    """How much of a generation is done, or None while it loads or waits, which may take any time."""
-    if progress.stage not in BEGINS or progress.stage in ("load", "wait"):
-        return None
-    begins = [*BEGINS.values(), 1.0]
-    place = list(BEGINS).index(progress.stage)
-    return begins[place] + (begins[place + 1] - begins[place]) * progress.step / max(progress.total, 1)
 
 
 def measures_table(measures: dict, rtf: float, seconds: float) -> str:

@@ -13,7 +13,6 @@ from stav2a.generation.engine import Engine
 from stav2a.ui.generate import tab
 from stav2a.ui.page import create_demo
 
-SAME_SEED = {"fresh-seed": False}
 MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
     "prompt": ("glass breaks", {"prompt": "glass breaks"}),
     "negative": ("speech", {"negative_prompt": "speech"}),
@@ -32,7 +31,7 @@ MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
     "level": (False, {"loudness_lufs": None}),
     "lufs": (-14, {"loudness_lufs": -14.0}),
 }
-ELSEWHERE = {"source-video", "fresh-seed", "negative-guidance", "alignment-guidance"}  # the scales: TA-V2A's, below
+ELSEWHERE = {"source-video", "negative-guidance", "alignment-guidance"}  # the scales: TA-V2A's, below
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +50,7 @@ def asked(demo, monkeypatch):
         return lambda cancelled: iter(())
 
     monkeypatch.setattr(tab, "generation", generation)
+    monkeypatch.setattr(tab, "clip_hash", lambda path: "hash")
     blocks = demo.blocks.values()
 
     def event(button: str):
@@ -58,7 +58,7 @@ def asked(demo, monkeypatch):
         return next(fn for fn in demo.fns.values() if fn.name == "start" and (block._id, "click") in fn.targets)
 
     def press(button: str = "generate", editor=None, **moved):
-        fn, given = event(button), {"source-video": "clip.mp4", "onset-editor": editor, **SAME_SEED, **moved}
+        fn, given = event(button), {"source-video": "clip.mp4", "onset-editor": editor, **moved}
         stand = {b: "" if isinstance(b, gr.Textbox) else b.value for b in fn.inputs}  # as a browser sends it
         values = ["v" if b is demo.stav2a.visit else given.get(b.elem_id, stand[b]) for b in fn.inputs]
 
@@ -94,17 +94,19 @@ def test_the_dials_of_a_system_reach_it_alone(asked):
     assert (other["negative_guidance_scale"], other["alignment_guidance_scale"]) == (None, None)
 
 
-def test_a_new_seed_for_every_run_but_not_when_onsets_were_edited(asked):
+def test_the_seed_stays_and_edits_are_followed(asked):
     press, _ = asked
-    fresh = {press(**{"fresh-seed": True, "seed": 5})["seed"] for _ in range(3)}
-    assert len(fresh) == 3
-    edited = press("regenerate", editor={"onsets_s": [0.4, 1.2]}, **{"fresh-seed": True, "seed": 5})
-    assert (edited["seed"], edited["onsets_s"]) == (5, (0.4, 1.2))
+    assert {press(seed=5)["seed"] for _ in range(2)} == {5}
+    of_clip = {"clip": "hash 0", "predicted_s": [0.4], "onsets_s": [0.4, 1.2]}
+    for button in ("generate", "regenerate"):
+        assert press(button, editor=of_clip, seed=5)["onsets_s"] == (0.4, 1.2)
+    assert press(editor={**of_clip, "onsets_s": [0.4]})["onsets_s"] is None, "nothing was edited"
+    assert press(editor={**of_clip, "clip": "another 0"})["onsets_s"] is None
+    assert press(editor=of_clip, start=0.5)["onsets_s"] is None, "another part"
 
 
-def test_the_dice_give_a_seed_that_stays(demo):
+def test_the_dice_give_another_seed(demo):
     (dice,) = [block for block in demo.blocks.values() if getattr(block, "elem_id", None) == "dice"]
     event = next(fn for fn in demo.fns.values() if (dice._id, "click") in fn.targets)
-    rolled = [event.fn() for _ in range(3)]
-    assert len({seed for seed, _ in rolled}) == 3 and all(fresh is False for _, fresh in rolled)
-    assert [block.elem_id for block in event.outputs] == ["seed", "fresh-seed"]
+    assert len({event.fn() for _ in range(3)}) == 3
+    assert [block.elem_id for block in event.outputs] == ["seed"]

@@ -138,16 +138,14 @@ def test_original_gain_is_heard_in_the_mix(engine, tmp_path, clip):
 
 def test_page_values_become_settings():
     values = {
-        "fresh": True,
         "level": False,
         "loudness_lufs": -23,
         "video_guidance_scale": 0,
         "length_s": None,
     }
-    one, other = controls.settings_of(values), controls.settings_of(values)
-    assert one.seed != other.seed
+    one = controls.settings_of(values)
     assert (one.loudness_lufs, one.video_guidance_scale, one.length_s, one.start_s) == (None, None, None, 0.0)
-    assert controls.settings_of({"fresh": False, "seed": 5, "level": True, "loudness_lufs": -23}).seed == 5
+    assert controls.settings_of({"seed": 5, "level": True, "loudness_lufs": -23}).seed == 5
 
 
 # ---- endpoints

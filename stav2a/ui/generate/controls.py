@@ -53,6 +53,19 @@ def part(shared: Shared) -> dict[str, gr.components.Component]:
     return {"start_s": start, "length_s": length}
 
 
+def main(shared: Shared) -> dict[str, gr.components.Component]:
+    """The two dials that everybody turns: guidance and steps."""
+    own = shared.engine.defaults(shared.engine.default_model)
+    with gr.Row(elem_id="main-dials"):
+        guidance = gr.Slider(
+            1, 10, value=own["guidance_scale"], step=0.1, label="Guidance", elem_id="guidance", min_width=150,
+        )  # fmt: skip
+        count = gr.Slider(
+            1, 200, value=own["steps"], step=1, label="Steps", elem_id="steps", min_width=150,
+        )  # fmt: skip
+    return {"guidance_scale": guidance, "steps": count}
+
+
 def model(shared: Shared) -> dict[str, gr.components.Component]:
     choices = [name for name, why in models(shared.engine) if why is None]
     missing = [f"{name}: {why}" for name, why in models(shared.engine) if why is not None]
@@ -62,37 +75,24 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
         label="Model", info=" ".join([systems.about(default), *missing]).strip() or None, elem_id="model",
     )  # fmt: skip
     own = shared.engine.defaults(default)
-    guidance = gr.Slider(
-        1, 10, value=own["guidance_scale"], step=0.1, label="Guidance scale", elem_id="guidance",
-        info="How closely the sound follows the caption, if there is one. 1: no more than needed; above 6: harsh.",
-    )  # fmt: skip
-    count = gr.Slider(
-        1, 200, value=own["steps"], step=1, label="Steps", elem_id="steps",
-        info="More steps, finer sound, longer wait.",
-    )  # fmt: skip
     sampler = gr.Dropdown(SAMPLERS, value=own["sampler"], label="Sampler", elem_id="sampler")
     with gr.Row(equal_height=False):
         seed = gr.Number(
             0, label="Seed", precision=0, minimum=0, maximum=SEED_CEILING, elem_id="seed", scale=3,
-            info="Same seed and settings, same sound. Take k uses seed + k.",
+            info="The same seed and settings give the same sound. It stays until you roll it.",
         )  # fmt: skip
         dice = gr.Button("Roll", elem_id="dice", size="md", scale=0, min_width=72)
-    fresh = gr.Checkbox(
-        True, label="New seed for every run", elem_id="fresh-seed",
-        info="“Regenerate” keeps the seed: only the onsets change.",
-    )  # fmt: skip
-    takes = gr.Slider(1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run.")
+    takes = gr.Slider(
+        1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run, from seeds one apart."
+    )
     dice.click(
-        lambda: (secrets.randbelow(SEED_CEILING), False), None, [seed, fresh],
+        lambda: secrets.randbelow(SEED_CEILING), None, seed,
         queue=False, api_visibility="private", show_progress="hidden",
     )  # fmt: skip
     return {
         "model": name,
-        "guidance_scale": guidance,
-        "steps": count,
         "sampler": sampler,
         "seed": seed,
-        "fresh": fresh,
         "takes": takes,
     }
 
@@ -182,9 +182,7 @@ def sound() -> dict[str, gr.components.Component]:
 def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Settings:
     """`Settings` of the page's values, checked; `InputError` names both numbers where one is out of range."""
     values = dict(values)
-    fresh, level = values.pop("fresh", False), values.pop("level", True)
-    if fresh:
-        values["seed"] = secrets.randbelow(SEED_CEILING)
+    level = values.pop("level", True)
     if not level:
         values["loudness_lufs"] = None
     if not values.get("video_guidance_scale"):

@@ -113,7 +113,14 @@ def _read(folder: Path) -> Run:
         )
         for take in run.takes
     ]
-    return replace(run, clip=whole(run.clip), bundle=whole(run.bundle), original=whole(run.original), takes=takes)
+    return replace(
+        run,
+        clip=whole(run.clip),
+        bundle=whole(run.bundle),
+        thumb=whole(run.thumb) if run.thumb else "",
+        original=whole(run.original),
+        takes=takes,
+    )
 
 
 def main() -> None:

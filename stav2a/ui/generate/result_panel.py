@@ -9,11 +9,13 @@ import gradio as gr
 
 from stav2a.ui import status
 from stav2a.ui.generate.controls import is_composed
+from stav2a.ui.generate.edits import key_of
 from stav2a.ui.history import Run
 from stav2a.ui.upload import Video
 from stav2a.ui.widgets.figure_view import figure_value, figure_view
 from stav2a.ui.widgets.layout_editor import layout_editor, layout_value
 from stav2a.ui.widgets.onset_editor import editor_value, onset_editor
+from stav2a.ui.widgets.result_strip import result_strip
 
 if TYPE_CHECKING:
     from stav2a.ui.generate.tab import Tab
@@ -29,6 +31,7 @@ def build(tab: Tab) -> None:
         buttons=["download"],
         autoplay=False,
     )
+    tab.strip = result_strip(elem_id="result-strip")
     tab.takes = gr.Radio([], label="Take", visible=False, elem_id="takes")
     tab.editor = onset_editor(elem_id="onset-editor")
     tab.regenerate = gr.Button("Regenerate with these onsets", elem_id="regenerate", interactive=False)
@@ -47,6 +50,25 @@ def build(tab: Tab) -> None:
             tab.measures = gr.HTML("", elem_id="measures", padding=False)
     with gr.Accordion("Settings of this run", open=False, visible=False) as tab.settings_box:
         tab.settings = gr.Code(language="json", interactive=False, show_label=False, elem_id="settings")
+
+
+def cleared(tab: Tab) -> dict:
+    """Nothing of a clip that is not there any more; its results stay in the list of results and in Compare."""
+    hidden = gr.update(visible=False)
+    return {
+        tab.current: None,
+        tab.strip: None,
+        tab.video: None,
+        tab.takes: hidden,
+        tab.editor: None,
+        tab.figure: None,
+        tab.audio: gr.update(value=None, visible=False),
+        tab.bundle: gr.update(value=None, visible=False),
+        tab.measures: "",
+        tab.settings_box: hidden,
+        tab.layout_box: hidden,
+        tab.layout: None,
+    }
 
 
 def show_take(tab: Tab, run: Run, k: int) -> dict:
@@ -71,7 +93,7 @@ def show_run(tab: Tab, run: Run) -> dict:
         **show_take(tab, run, 0),
         tab.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
         tab.editor: editor_value(
-            run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s
+            run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s, key_of(run)
         ),
         tab.layout_box: gr.update(visible=run.layout is not None),
         tab.layout: None if run.layout is None else layout_value(run.layout, run.duration_s, run.predicted_layout),

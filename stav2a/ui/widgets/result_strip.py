@@ -1,0 +1,55 @@
+"""The last results of the clip that is shown: a picture of each, what differs, and what one can do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gradio as gr
+
+from stav2a.ui.differences import differences
+from stav2a.ui.history import Run
+from stav2a.ui.widgets.player import file_data
+
+HERE = Path(__file__).parent
+MOST = 8
+ACTIONS = ("hear", "compare", "restore")
+
+
+def result_strip(**kwargs) -> gr.HTML:
+    """Shows what `strip_value` returns; its event `submit` carries {"id", "action"}, one of `ACTIONS`."""
+    return gr.HTML(
+        value=None,
+        html_template='<div class="rs" role="group" aria-label="Results of this clip"></div>',
+        css_template=(HERE / "result_strip.css").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "result_strip.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        padding=False,
+        **kwargs,
+    )
+
+
+def strip_value(runs: Sequence[Run], shown: Run | None) -> list[dict] | None:
+    """The runs of the shown one's clip, newest first; nothing where there is but one."""
+    own = [run for run in runs if shown is not None and run.clip_key == shown.clip_key][-MOST:]
+    if len(own) < 2:
+        return None
+    words = differences([run.settings for run in own])
+    items = [
+        {
+            "id": run.id,
+            "text": text,
+            "thumb": file_data(run.thumb) if run.thumb else None,
+            "shown": shown is not None and run.id == shown.id,
+        }
+        for run, text in zip(own, words, strict=True)
+    ]
+    return items[::-1]
+
+
+def asked(data: object, runs: Sequence[Run]) -> tuple[Run, str] | None:
+    """(run, action) of what the browser sent, which anyone could forge; None where it names no run of the visit."""
+    if not isinstance(data, dict) or data.get("action") not in ACTIONS:
+        return None
+    found = next((run for run in runs if run.id == data.get("id")), None)
+    return None if found is None else (found, data["action"])

@@ -1,0 +1,120 @@
+"""Onsets belong to one clip and part; results are told apart by what differs; the time left falls and comes true."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from stav2a.generation.settings import Settings
+from stav2a.media.limits import InputError
+from stav2a.output import Progress
+from stav2a.ui.differences import differences
+from stav2a.ui.generate import edits
+from stav2a.ui.pace import Countdown, Pace
+from stav2a.ui.widgets.onset_editor import editor_value
+from stav2a.ui.widgets.result_strip import asked, strip_value
+
+KEY = edits.part_key("abc", 0.0, None)
+
+
+def editor(onsets_s=None, clip=KEY):
+    return editor_value(4.0, [0.0] * 100, [0.4, 1.2], onsets_s, clip=clip)
+
+
+def test_a_part_has_a_key_of_its_own():
+    parts = [Settings(start_s=start, length_s=length) for start in (0, 1) for length in (None, 2)]
+    keys = {edits.settings_key("abc", part) for part in parts}
+    assert len(keys | {edits.settings_key("other", Settings())}) == 5
+    assert edits.settings_key("abc", Settings(start_s=1, length_s=2.0)) == edits.part_key("abc", 1.0, 2)
+
+
+def test_generate_follows_edits_of_its_clip_and_no_others():
+    assert edits.edited(editor([0.4, 2.0]), KEY) == (0.4, 2.0)
+    assert edits.edited(editor([]), KEY) == (), "all onsets deleted is an edit too"
+    assert edits.edited(editor(), KEY) is None, "the predicted ones are predicted anew"
+    assert edits.edited(editor([0.4, 2.0], clip="other"), KEY) is None
+    assert edits.edited(None, KEY) is None
+
+
+def test_regenerate_refuses_onsets_of_another_clip():
+    assert edits.required(editor([2.0]), KEY) == (2.0,)
+    with pytest.raises(InputError, match="another clip or part"):
+        edits.required(editor([2.0], clip="other"), KEY)
+    with pytest.raises(InputError, match="no onsets to use yet"):
+        edits.required(None, KEY)
+
+
+def run(heard, predicted=(0.4, 1.2), used=(0.4,), **settings):
+    take = SimpleNamespace(onsets_s=list(heard))
+    return SimpleNamespace(predicted_onsets_s=list(predicted), onsets_s=list(used), takes=[take], settings=settings)
+
+
+def test_a_deleted_onset_that_is_heard_is_told():
+    assert edits.told(run(heard=[0.4])) == ""
+    assert "1.20 s" in edits.told(run(heard=[0.4, 1.22]))
+    assert edits.told(run(heard=[0.4, 1.2], used=(0.4, 1.24))) == "", "a moved onset is not a deleted one"
+
+
+def test_results_are_told_apart_by_what_differs():
+    one = {"prompt": "a dog barks", "guidance_scale": 4.0, "steps": 6, "seed": 1, "onsets_s": None}
+    assert differences([one, {**one, "guidance_scale": 7.5}]) == ["guidance 4", "guidance 7.5"]
+    assert differences([one, {**one, "steps": 1, "onsets_s": [0.5]}]) == [
+        "6 steps · predicted onsets", "1 step · 1 onset by hand"
+    ]  # fmt: skip
+    assert differences([one, one]) == ["take 1", "take 2"]
+    assert differences([one]) == ["the first result"]
+    long = differences([one, {**one, "prompt": "x" * 500}])[1]
+    assert len(long) < 50 and long.endswith("…”")
+
+
+def test_the_strip_shows_the_clip_that_is_shown_and_trusts_nothing():
+    def made(name, clip, **settings):
+        return SimpleNamespace(id=name, clip_key=clip, settings={"seed": 0, **settings}, thumb="")
+
+    runs = [made("a", "one", seed=1), made("b", "two"), made("c", "one", seed=2)]
+    items = strip_value(runs, runs[2])
+    assert [(item["id"], item["text"]) for item in items] == [("c", "seed 2"), ("a", "seed 1")]
+    assert [item["shown"] for item in items] == [True, False]
+    assert strip_value(runs, runs[1]) is None, "there is nothing to choose from"
+    assert strip_value(runs, None) is None
+    assert asked({"id": "a", "action": "hear"}, runs) == (runs[0], "hear")
+    for name, action in (("a", "delete"), ("zz", "hear"), (["a"], "hear"), ("a", None), ("a", ["hear"])):
+        assert asked({"id": name, "action": action}, runs) is None
+    assert asked(None, runs) is asked([], runs) is None
+
+
+def test_the_share_follows_what_was_learnt_of_the_model():
+    pace = Pace()
+    assert pace.share("paper", Progress("wait")) is None
+    pace.learn("paper", {"load": 100.0, "read": 1.0, "denoise": 8.0, "decode": 1.0})
+    assert pace.share("paper", Progress("read", 0, 1)) == 0
+    assert pace.share("paper", Progress("denoise", 4, 8)) == pytest.approx(0.5)
+    assert pace.share("paper", Progress("decode", 1, 1)) == pytest.approx(1.0)
+    assert pace.share("compact", Progress("denoise", 0, 6)) != pytest.approx(0.1), "another model has its own"
+
+
+def test_the_time_left_never_rises_and_is_right_where_the_shares_are():
+    seconds = {"read": 1.0, "denoise": 8.0, "decode": 1.0}
+    pace, countdown = Pace(), Countdown()
+    pace.learn("m", seconds)
+    told, now = [], 0.0
+    for stage, length in seconds.items():
+        for step in range(11):
+            at = now + length * step / 10
+            left = countdown.left_s(pace.share("m", Progress(stage, step, 10)), at)
+            if left is not None:
+                told.append(left)
+                if at > 2.0:
+                    assert left == pytest.approx(10.0 - at, rel=0.05, abs=0.05)
+        now += length
+    assert told == sorted(told, reverse=True) and len(told) > 20
+    slow = Countdown()
+    slow.left_s(0.0, 0.0)
+    first = slow.left_s(0.5, 1.0)
+    assert slow.left_s(0.5, 5.0) <= first, "a stage that lasts longer does not make it rise"
+
+
+def test_an_unknown_setting_is_said_to_be_the_models_own():
+    one = {"guidance_scale": None}
+    assert differences([one, {"guidance_scale": 3.0}])[0] == "guidance scale: the model’s own"

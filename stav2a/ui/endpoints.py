@@ -140,7 +140,7 @@ def times(label: str) -> gr.JSON:
 def facts(run) -> dict:
     """What a caller may want to know of a run, without paths of this machine."""
     data = asdict(run)
-    for key in ("bundle", "id", "created", "clip", "clip_key", "original"):
+    for key in ("bundle", "id", "created", "clip", "clip_key", "original", "thumb"):
         data.pop(key)
     for take in data["takes"]:
         for key in ("video", "audio", "figure"):

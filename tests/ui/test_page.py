@@ -351,7 +351,7 @@ def test_failure_is_a_sentence_and_the_next_run_works(engine, tmp_path, clip, mo
     history = History(tmp_path)
     settings = controls.settings_of(QUICK)
     with monkeypatch.context() as patch:
-        patch.setattr(work, "on_device", fail)
+        patch.setattr(work, "generate_on_device", fail)
         job = Jobs().start("v", work.generation(engine, history, "v", clip, settings, LIMITS), "generate")
         job.join(20)
     assert job.error == sentence

@@ -12,8 +12,8 @@ are the onsets that the model found, orange diamonds those that you placed, grey
 upright line, a steady tone a level one.
 
 **Guidance**: how closely the sound follows the caption. High values can sound harsh. **Steps**: how often the model
-refines the sound; more take longer. **Seed**: the number that the random start is made of. The same seed and settings give the
-same sound.
+refines the sound; more take longer. **Seed**: the number that the random start is made of. The same seed and settings
+give the same sound.
 
 | measure | what it says | good |
 | --- | --- | --- |

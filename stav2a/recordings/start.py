@@ -34,12 +34,15 @@ class FromRecordings:
         """How much of the way from a recording is gone: as asked for, else the checkpoint's own.
 
         With a reference sound, which is not heard at 1, REFERENCE_STRENGTH where the checkpoint has none below 1.
+        Without a caption nothing says which recording fits, so the way begins with noise.
         """
         if not self.conditioner.generates:
             return 0.0
         if request.dials.strength is not None:
             return request.dials.strength
-        return own["strength"] if request.reference is None else min(own["strength"], REFERENCE_STRENGTH)
+        if request.reference is not None:
+            return min(own["strength"], REFERENCE_STRENGTH)
+        return own["strength"] if request.dials.prompt.strip() else 1.0
 
     def place_recordings(
         self, video: VideoFeatures, prompt: str, dials: Dials, reference: np.ndarray | None = None

@@ -121,6 +121,19 @@ def test_encoded_sound_comes_back_at_the_level_of_training(pipe):
     np.testing.assert_allclose(long[:, :, 8:40], latents[:, :, 8:40], atol=0.1)
 
 
+def test_without_a_caption_the_way_begins_with_noise_unless_asked_otherwise(pipe, frames):
+    own = {"strength": 0.6}
+    strengths = [
+        next(
+            item.settings["strength"]
+            for item in pipe.stream([Request(frames, Dials(prompt=prompt, strength=asked, steps=1), own)])
+            if isinstance(item, STAV2AOutput)
+        )
+        for prompt, asked in (("rain", None), ("", None), ("", 0.3))
+    ]
+    assert strengths == [0.6, 1.0, 0.3]
+
+
 def test_a_reference_sound_takes_the_recordings_place(pipe, frames):
     bell = (np.sin(np.arange(RATE) * 0.9) * np.exp(-np.arange(RATE) / 4000)).astype(np.float32)
     placed = pipe(frames, "a dog barks", onsets_s=ONSETS, reference=bell, strength=0.0).waveforms[0]

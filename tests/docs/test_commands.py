@@ -55,6 +55,7 @@ MARKED = (  # (what, why it does not run here, how it is checked instead)
     (r"vggsound\.csv|my_captioned_sounds", "a data set of its own", "parses"),
     (r"stav2a weights", "the hub", "offline"),
     (r"stav2a (report|dials|systems|bench|evaluate|real-clips|describer|study)", "long; tests of its own", "parses"),
+    (r"--reference my_hammer", "a sound of one's own; tests/generation runs it", "parses"),
     (r"prepare foleyworld", "tests/data runs it", "parses"),
     (r"train classifier", "tests/train/test_dry_run.py runs it dry", "parses"),
     (r"stav2a (serve|generate clip\.mp4 --out made|onsets)|app\.py", "tests/ui and tests/generation run it", "parses"),

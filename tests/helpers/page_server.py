@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,11 +35,23 @@ def make_clip(path: Path, seconds: float = 2.0, sound: bool = True, size: str = 
 
 
 @contextlib.contextmanager
-def served(root: Path, engine: Engine) -> Iterator[tuple[str, object]]:
-    """(address, demo) of a page that is being served."""
-    demo = create_demo(engine, root=root, ratings=root.with_name(f"{root.name}-ratings.sqlite"))
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+def served(root: Path, engine: Engine, **changes) -> Iterator[tuple[str, object]]:
+    """(address, demo) of a page that is being served; `changes` to how it is launched.
+
+    Uploads have a folder of their own, as where the page is served: another server's end must not remove them.
+    """
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(root.with_name(f"{root.name}-uploads").resolve())
+    demo = None
     try:
+        demo = create_demo(engine, root=root, ratings=root.with_name(f"{root.name}-ratings.sqlite"))
+        options = {**launch_options(), **changes}
+        _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)
         yield url, demo
     finally:
-        demo.close()
+        if demo is not None:
+            demo.close()
+        if before is None:
+            os.environ.pop("GRADIO_TEMP_DIR", None)
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before

@@ -26,6 +26,8 @@ from stav2a.ui.serve import machine
 from stav2a.ui.serve.gate import Gate
 from stav2a.ui.theme import CSS, theme
 
+STORAGE = Path(__file__).with_name("storage.html").read_text(encoding="utf-8")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="model that is chosen at first (default: compact)")
@@ -91,6 +93,7 @@ def launch_options(limits: Limits = LIMITS) -> dict:
     return {
         "theme": theme(),
         "css": CSS,
+        "head": STORAGE,
         "share": False,
         "max_file_size": f"{limits.file_mb:g}mb",
         "allowed_paths": [str(examples.FOLDER)],

@@ -249,11 +249,11 @@ def denoise(
             prediction = guided(unet, controlnet, seen, timestep, conditions, dials)
         else:
             prediction, total = torch.zeros_like(latents), torch.zeros_like(latents[0, 0])
-            for (start, stop), weight in zip(spans, weights, strict=True):
-                inside = conditions.window(start, stop)
-                part = guided(unet, controlnet, seen[:, :, start:stop], timestep, inside, dials)
-                prediction[:, :, start:stop] += part * weight
-                total[start:stop] += weight
+            for (left, right), weight in zip(spans, weights, strict=True):
+                inside = conditions.window(left, right)
+                part = guided(unet, controlnet, seen[:, :, left:right], timestep, inside, dials)
+                prediction[:, :, left:right] += part * weight
+                total[left:right] += weight
             prediction = prediction / total
         extra = {"generator": generators} if takes_generator else {}
         latents = sampler.step(prediction, timestep, latents, return_dict=False, **extra)[0]

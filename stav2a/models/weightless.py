@@ -63,7 +63,7 @@ def is_weightless() -> bool:
     return torch.get_default_device().type == "meta"
 
 
-def weightless_part(folder: Path, kind: type) -> nn.Module:
+def weightless_part(folder: Path, kind: Any) -> nn.Module:
     """A part of the configuration in `folder`; `kind`: its class, unless the folder holds a pretrained encoder."""
     if (config := getattr(kind, "config_class", None)) is not None:  # of transformers
         return kind(config.from_pretrained(folder))
@@ -72,7 +72,7 @@ def weightless_part(folder: Path, kind: type) -> nn.Module:
     return kind.from_config(kind.load_config(folder))
 
 
-def weightless_text_parts(model: str, width: int | None = None):
+def weightless_text_parts(model: str, width: int | None = None) -> tuple[Any, Any]:
     """-> (tokenizer, text_encoder) of the size `model`, on the meta device; MiniLM's tokenizer for all of them.
 
     `width`: of another encoder, whose own size is not known here: one layer stands for it.

@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from accelerate.state import AcceleratorState
+
 from stav2a.assets import ROOT
 from stav2a.media.limits import InputError
 from stav2a.train.runtime.config import TrainConfig
@@ -67,6 +69,7 @@ def row(file: Path, folder: Path, stand_ins: Path) -> tuple[str, bool]:
     config = TrainConfig.load(file)
     stage, name = stage_of(file, config), file.relative_to(folder).as_posix()
     kept = io.StringIO()
+    AcceleratorState._reset_state(reset_partial_state=True)  # each configuration brings its own precision
     try:
         with contextlib.redirect_stdout(kept), contextlib.redirect_stderr(kept):
             report, why = dry_run(stage, config, stand_ins, calculate=False), ""

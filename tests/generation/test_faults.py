@@ -259,7 +259,6 @@ REFUSED = {
     "only ftyp": ("a.mp4", written(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2"), "incomplete|not a video"),
     "audio only": ("a.m4a", audio_only, "only sound"),
     "audio only, mp3": ("a.mp3", audio_only, "not a video|only sound"),
-    "PNG": ("png.png", picture, "PNG picture"),
     "JPEG as .mp4": ("a.mp4", picture, "JPEG picture"),
     "GIF of one picture": ("a.gif", lambda p: run_ffmpeg(*black(), "-frames:v", 1, p), "single picture"),
     "1 frame": ("a.mp4", lambda p: run_ffmpeg(*black(), "-frames:v", 1, *H264, p), "single picture"),

@@ -216,7 +216,7 @@ def test_closing_the_generator_does_the_same(engine, clip, tmp_path, stage):
 
 @pytest.mark.parametrize(
     "part",
-    ["stav2a.generation.write.mux", "stav2a.generation.write.write_wav", "stav2a.generation.figure.to_png"],
+    ["stav2a.generation.write.mux", "stav2a.generation.write.write_sound", "stav2a.generation.figure.to_png"],
 )
 def test_failure_while_writing_leaves_nothing(engine, clip, tmp_path, monkeypatch, part):
     def fail(*args, **options):

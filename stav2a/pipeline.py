@@ -23,13 +23,14 @@ from stav2a.condition.chunks import in_chunks
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.condition.onset import onset_probability, pick_onsets
 from stav2a.denoise.conditions import Conditions, concatenated
+from stav2a.denoise.request import Prepared, Request, passes
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
-from stav2a.models.defaults import DEFAULTS
+from stav2a.dials import Dial, Dials
+from stav2a.models.defaults import DEFAULTS, dials_of
 from stav2a.models.pretrained import Pretrained
 from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, Stopwatch, VideoFeatures
 from stav2a.recordings.compose import motion_of
 from stav2a.recordings.start import FromRecordings
-from stav2a.request import Dials, Prepared, Request, passes
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
 from stav2a.sound.mel import N_FFT, log_mel
@@ -129,6 +130,12 @@ class STAV2APipeline(FromRecordings, Pretrained):
         other = copy(self)
         other._mode = mode_defaults(mode, self.timeline)
         return other
+
+    @property
+    def dials(self) -> dict[str, Dial]:
+        """The dials that this checkpoint has beyond those that every one has."""
+        config = {} if self.system is None else self.system.config
+        return dials_of(self.conditioner.name, self.config.provenance.get("model"), config)
 
     @property
     def has_onset_channel(self) -> bool:
@@ -318,8 +325,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             guided_share=first.own["guided_share"],
             rescale=first.own["guidance_rescale"],
         )
-        negative, alignment = dials.negative_guidance_scale, dials.alignment_guidance_scale
-        return self.conditioner.guidance(made, self.scheduler, negative, alignment)
+        return self.conditioner.guidance(made, self.scheduler, dials.own)
 
     # ---- 4. latents -> mel -> waveform ------------------------------------------------------------
 
@@ -451,8 +457,6 @@ class STAV2APipeline(FromRecordings, Pretrained):
         num_inference_steps: int | None = None,
         guidance_scale: float | list[float] | None = None,
         video_guidance_scale: float | None = None,
-        negative_guidance_scale: float | None = None,
-        alignment_guidance_scale: float | None = None,
         controlnet_conditioning_scale: float = 1.0,
         sampler: str | None = None,
         seed: int | list[int] = 0,
@@ -469,6 +473,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
         mode: str | None = None,
         callback_on_step_end: Callable | None = None,
         return_dict: bool = True,
+        **own_dials: float | None,
     ) -> STAV2AOutput | list[STAV2AOutput] | tuple:
         """`stream` to its end: the result of a clip, or a list of them where `frames` is a list of clips.
 
@@ -480,8 +485,6 @@ class STAV2APipeline(FromRecordings, Pretrained):
             num_inference_steps: sampling steps; the checkpoint's own where None, as with all that follow.
             guidance_scale: w of eq. 7, how closely the sound follows the caption.
             video_guidance_scale: guidance by the picture alone; 1 is none.
-            negative_guidance_scale: of the negative caption (TA-V2A).
-            alignment_guidance_scale: γ, guidance by the alignment classifier (TA-V2A).
             controlnet_conditioning_scale: how strongly the onsets time the sound.
             sampler: a name of `stav2a.denoise.sample.SAMPLERS`.
             seed: take k is drawn with the seed `seed + k`, on the CPU.
@@ -499,13 +502,12 @@ class STAV2APipeline(FromRecordings, Pretrained):
             callback_on_step_end: called as `callback(pipe, step, timestep, {"latents": latents})` after every step; the
                 latents that it returns in a dict are gone on with.
             return_dict: False returns the tuple (waveforms,) instead of an output.
+            own_dials: those that the checkpoint's system declares, such as `negative_guidance_scale` of TA-V2A.
         """
         switches = {"use_control": use_control, "use_onsets": use_onsets, "use_global_tokens": use_global_tokens}
         own = {name: value for name, value in switches.items() if value is not None}
         shared: dict[str, Any] = {
             "video_guidance_scale": video_guidance_scale,
-            "negative_guidance_scale": negative_guidance_scale,
-            "alignment_guidance_scale": alignment_guidance_scale,
             "steps": num_inference_steps,
             "sampler": sampler,
             "takes": takes,
@@ -513,6 +515,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             "onsets_s": onsets_s,
             "layout": layout,
             "strength": strength,
+            "own": self._own_dials(own_dials),
         }
         beside: dict[str, Any] = {"reference": reference, "duration_s": duration_s}
         each: dict[str, Any] = {
@@ -539,6 +542,11 @@ class STAV2APipeline(FromRecordings, Pretrained):
             if return_dict
             else ([item.waveforms for item in found] if isinstance(frames, list) else found[0].waveforms,)
         )
+
+    def _own_dials(self, given: Mapping[str, float | None]) -> dict[str, float]:
+        if unknown := [name for name in given if name not in self.dials]:
+            raise TypeError(f"The system {self.conditioner.name} has no dial {unknown[0]!r}.")
+        return {name: value for name, value in given.items() if value is not None}
 
     def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
         """`torch.compile` what a clip spends its time in, in place; the first clip of a length then takes minutes.

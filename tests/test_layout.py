@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stav2a"
 FLOORS = (  # from the ground to the street; a room imports rooms of lower floors only
-    {"assets", "timeline", "output", "condition"},
+    {"assets", "timeline", "output", "dials", "condition"},
     {"presets", "media", "denoise"},
     {"sound", "systems", "listening"},
-    {"weights", "request"},
+    {"weights"},
     {"metrics", "models"},
     {"recordings"},
     {"pipeline", "data"},

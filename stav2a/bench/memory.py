@@ -10,8 +10,9 @@ import time
 
 import torch
 
+from stav2a.denoise.request import Request
+from stav2a.dials import Dials
 from stav2a.pipeline import STAV2APipeline
-from stav2a.request import Dials, Request
 from stav2a.weights.errors import WeightsError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

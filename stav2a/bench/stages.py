@@ -13,8 +13,8 @@ from stav2a.bench.measure import Cost, cost, peak_memory
 from stav2a.condition import text
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, guided
+from stav2a.dials import Dials
 from stav2a.media import mux, read_for_model
-from stav2a.request import Dials
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.vocoder import vocode
 

@@ -5,90 +5,38 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from stav2a import systems
 from stav2a.commands.captions import captions_of
+from stav2a.dials import Dial
 from stav2a.generation.batch import Outcome, Task, run_batch
 from stav2a.generation.processes import Processes
-from stav2a.generation.settings import (
-    AUDIO_FORMATS,
-    AUDIO_RATES,
-    BUILT_IN,
-    EXPORTS,
-    LOUDNESS_LUFS,
-    OFF,
-    ORIGINAL_AUDIO,
-    SAMPLERS,
-    Settings,
-    check_onsets,
-)
+from stav2a.generation.settings import OFF, TABLE, Settings, check_onsets
 from stav2a.media.clip_files import collect, folder_names, number, shown
 from stav2a.media.limits import InputError
 from stav2a.media.markers import KINDS
 from stav2a.models import precision
 
 ONSET_FILES = "JSON, or markers of Audacity (.txt), Reaper (.csv), MIDI (.mid) or an EDL"
-FLAGS = {  # flag: (field of Settings, type, help)
-    "--prompt": ("prompt", str, "caption: what should be heard"),
-    "--negative-prompt": ("negative_prompt", str, "what should not be heard"),
-    "--model": (
-        "model",
-        str,
-        "compact (built in), paper, tiny, a system (vta-ldm, tiva, …), a folder, a repository of the hub",
-    ),
-    "--steps": ("steps", number, "sampling steps, 1 to 200"),
-    "--guidance": ("guidance_scale", number, "how closely the sound follows the caption, 1 to 10"),
-    "--video-guidance": ("video_guidance_scale", number, "guidance by the picture alone, 0 to 10"),
-    "--negative-guidance": ("negative_guidance_scale", number, "scale of the negative caption, 0 to 10 (ta-v2a)"),
-    "--alignment-guidance": ("alignment_guidance_scale", number, "guidance by its classifier, 0 to 100 (ta-v2a)"),
-    "--sampler": ("sampler", str, ", ".join(SAMPLERS)),
-    "--seed": ("seed", number, "take k uses seed + k"),
-    "--takes": ("takes", number, "variants, 1 to 4"),
-    "--control": ("control_scale", number, "how strongly the onsets time the sound, 0 to 2"),
-    "--strength": (
-        "strength",
-        number,
-        "0 plays recordings found by the caption, 1 makes the sound of noise alone, between: of the recordings",
-    ),
-    "--reference": ("reference", str, "sound file whose sound is played or made more like, in place of recordings"),
-    "--start": ("start_s", number, "where the used part begins, in seconds"),
-    "--length": ("length_s", number, "its length in seconds; without: to the end"),
-    "--original": ("original_audio", str, f"the clip's own sound: {', '.join(ORIGINAL_AUDIO)}"),
-    "--original-gain": ("original_gain_db", number, "its gain in dB where it is mixed in"),
-    "--describe": (
-        "describe",
-        str,
-        "who captions clips without a caption: built-in (default), off, or a vision-language model of the hub",
-    ),
-}
+OFF_VALUE = object()  # a dial that is turned off
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clips", nargs="*", metavar="CLIP", help="video file, picture, or a folder of videos")
     parser.add_argument("--no-clip", action="store_true", help="a sound of the caption alone, --length seconds long")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder a clip is made in it")
-    for flag, (field, kind, what) in FLAGS.items():
-        optional = {"nargs": "?", "const": BUILT_IN} if field == "describe" else {}
-        parser.add_argument(flag, dest=field, type=kind, default=None, help=what, **optional)
-    parser.add_argument(
-        "--loudness",
-        type=_loudness,
-        metavar="LUFS",
-        help=f"level of the new sound in LUFS, {LOUDNESS_LUFS:g} by default; off: as the model made it",
-    )
+    for name, dial in dials().items():
+        if dial.flag:
+            of = "" if dial.everywhere else f" Of {', '.join(systems.having(name))}."
+            more = {"nargs": "?", "const": dial.bare} if dial.bare else {"nargs": "+"} if dial.kind == "names" else {}
+            more |= {"metavar": metavar(dial), "help": dial.text() + of}
+            parser.add_argument(dial.flag, dest=name, type=_value(dial), default=None, **more)
     parser.add_argument(
         "--onsets", type=Path, metavar="FILE", help=f"onset times the sound shall follow: {ONSET_FILES}"
     )
-    parser.add_argument(
-        "--export",
-        nargs="+",
-        choices=EXPORTS,
-        metavar="KIND",
-        help=f"files for other programs, markers at the onsets and single hits: {', '.join(EXPORTS)}",
-    )
-    parser.add_argument("--audio-format", choices=AUDIO_FORMATS, help="of the sound files (default: wav)")
-    parser.add_argument("--audio-rate", type=int, choices=AUDIO_RATES, help="of the sound files, Hz (default: 16000)")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings.json of a run; other flags win over it")
     parser.add_argument("--captions", type=Path, metavar="FILE", help="CSV with the columns clip and caption")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; without: the best there is")
@@ -154,16 +102,30 @@ def _without_clip(args: argparse.Namespace, settings: Settings) -> int:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     settings = Settings() if args.settings is None else Settings.from_json(_read(args.settings))
-    given = {field: getattr(args, field) for field, _, _ in FLAGS.values()}
-    changes = {field: value for field, value in given.items() if value is not None}
-    if args.loudness is not None:
-        changes["loudness_lufs"] = None if args.loudness == OFF else args.loudness
-    beside = {"exports": args.export and tuple(args.export)}
-    beside |= {"audio_format": args.audio_format, "audio_rate": args.audio_rate}
-    changes |= {field: value for field, value in beside.items() if value is not None}
+    given = {name: getattr(args, name) for name, dial in dials().items() if dial.flag}
+    changes = {name: None if value is OFF_VALUE else value for name, value in given.items() if value is not None}
     if args.onsets is not None:
         changes["onsets_s"] = onsets_of(args.onsets)
-    return replace(settings, **changes).validated()
+    return Settings.of({**settings.to_dict(), **changes})
+
+
+def dials() -> dict[str, Dial]:
+    """Those of every model and those that a system declares."""
+    return {**TABLE, **systems.own_dials()}
+
+
+def metavar(dial: Dial) -> str:
+    if dial.unit:
+        return dial.unit.upper()
+    kinds = {"number": "X", "whole": "N", "text": "TEXT", "file": "FILE", "names": "KIND"}
+    return kinds.get(dial.kind, "NAME")
+
+
+def _value(dial: Dial) -> Callable[[str], object]:
+    """How the words of a flag are read; "off" where the dial can be."""
+    if dial.kind not in ("number", "whole"):
+        return str
+    return (lambda text: OFF_VALUE if text == OFF else number(text)) if dial.none == OFF else number
 
 
 def onsets_of(path: Path) -> tuple[float, ...]:
@@ -179,10 +141,6 @@ def onsets_of(path: Path) -> tuple[float, ...]:
     if isinstance(data, dict):
         data = data.get("onsets_s")
     return check_onsets(data)
-
-
-def _loudness(text: str) -> float | str:
-    return OFF if text == OFF else number(text)
 
 
 def _read(path: Path) -> str:

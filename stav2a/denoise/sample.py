@@ -9,40 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import diffusers
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DDPMScheduler,
-    DPMSolverMultistepScheduler,
-    SchedulerMixin,
-    UNet2DConditionModel,
-    UniPCMultistepScheduler,
-)
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, SchedulerMixin, UNet2DConditionModel
 from torch import Tensor
+
+from stav2a.dials import SAMPLERS
 
 from .conditions import Conditions, concatenated
 from .control import TemporalControlNet
 from .strength import steps_from
-
-SAMPLERS: dict[str, tuple[type[SchedulerMixin], dict]] = {
-    "dpm++2m": (
-        DPMSolverMultistepScheduler,
-        {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "trailing"},
-    ),
-    "unipc": (UniPCMultistepScheduler, {"timestep_spacing": "trailing"}),
-    "ddim": (DDIMScheduler, {"set_alpha_to_one": False}),
-    "ddpm": (DDPMScheduler, {}),
-}
 
 
 def make_sampler(name: str, scheduler: SchedulerMixin) -> SchedulerMixin:
     """The named sampler with the checkpoint's noise schedule."""
     if name not in SAMPLERS:
         raise ValueError(f"The sampler is {name!r}; there are {', '.join(SAMPLERS)}.")
-    kind, extra = SAMPLERS[name]
+    chosen = SAMPLERS[name]
     # without its note of defaults, a fresh scheduler and one read from a checkpoint give the same sampler
     config = {key: value for key, value in scheduler.config.items() if key != "_use_default_values"}
-    return kind.from_config(config, **extra)
+    return getattr(diffusers, chosen.kind).from_config(config, **chosen.options)
 
 
 def set_steps(

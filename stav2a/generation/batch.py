@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from stav2a.generation.engine import Engine, out_of_memory
@@ -182,7 +182,7 @@ def _attempt(task: Task, work: Callable):
 
 def keep_record(task: Task, result: Result) -> dict:
     """Write the record that marks a clip as finished; files of an earlier run that are no more part of it go."""
-    record = {**result.to_json(), "requested": asdict(task.settings), "source": _identity(task.clip)}
+    record = {**result.to_json(), "requested": task.settings.to_dict(), "source": _identity(task.clip)}
     target = task.out_dir / RECORD
     with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
         for name in _files(json.loads(target.read_text(encoding="utf-8"))) - _files(record):
@@ -197,7 +197,7 @@ def finished(task: Task) -> dict | None:
     """The record of an earlier run of the same clip with the same settings, if its files are still there."""
     try:
         record = json.loads((task.out_dir / RECORD).read_text(encoding="utf-8"))
-        same = record["requested"] == json.loads(json.dumps(asdict(task.settings)))
+        same = record["requested"] == json.loads(json.dumps(task.settings.to_dict()))
         same = same and record["source"] == _identity(task.clip)
         whole = all((task.out_dir / name).is_file() for name in _files(record))
     except (OSError, ValueError, TypeError, KeyError):

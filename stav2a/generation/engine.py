@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, closing
 from typing import TypeVar
 
 from stav2a import systems
+from stav2a.dials import Dial
 from stav2a.media.limits import InputError, never, stop_if
-from stav2a.models.defaults import COMPACT, model_defaults
+from stav2a.models.defaults import COMPACT, model_defaults, model_dials
 from stav2a.models.precision import dtype_for
 from stav2a.output import Progress
 
@@ -82,6 +83,11 @@ class Engine:
         """What the model samples with unless told otherwise; `InputError` for a name that is not listed."""
         self._known(name)
         return model_defaults(name)
+
+    def dials(self, name: str) -> dict[str, Dial]:
+        """The dials that the model has beyond those of every model; `InputError` for a name that is not listed."""
+        self._known(name)
+        return model_dials(name)
 
     def warm(self) -> threading.Thread:
         """Load the default model and the describer beside the serving, so that the first visitor waits for neither."""

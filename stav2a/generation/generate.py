@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stav2a.denoise.request import Request
 from stav2a.generation.read import read
 from stav2a.generation.result import Result, measure, usable
-from stav2a.generation.settings import Settings, check_system
+from stav2a.generation.settings import Settings, check_dials
 from stav2a.generation.write import write
 from stav2a.media.limits import DEFAULT_LIMITS, Limits, never
 from stav2a.output import Progress
-from stav2a.request import Request
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
@@ -88,7 +88,7 @@ def render(
         yield Progress("load")
         pipeline = engine.pipeline(model)
         for _, variant in mine:
-            check_system(variant.settings, pipeline.system)
+            check_dials(variant.settings, pipeline.dials)
         yield Progress("read")
         first = replace(mine[0][1].settings, original_audio="replace", **part)
         source = read(clip_path, first, pipeline, cancelled, limits)

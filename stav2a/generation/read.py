@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stav2a.denoise.request import Request
 from stav2a.generation.describe import Caption, caption_of
-from stav2a.generation.settings import OFF, Settings, check_onsets, check_system
+from stav2a.generation.settings import OFF, Settings, check_dials, check_onsets
 from stav2a.media import Clip, InputError, Limits, read_audio, read_for_model
 from stav2a.media.limits import DEFAULT_LIMITS, never
 from stav2a.media.sounds import read_sound
@@ -20,7 +21,6 @@ from stav2a.media.still import LENGTH_S as STILL_S
 from stav2a.media.still import is_picture, still_clip
 from stav2a.output import Stopwatch
 from stav2a.recordings.reference import reference_voice
-from stav2a.request import Request
 
 if TYPE_CHECKING:
     from stav2a.pipeline import STAV2APipeline
@@ -79,7 +79,7 @@ def read(
 
     `InputError` for a clip or settings that the model cannot follow.
     """
-    check_system(settings, pipeline.system)
+    check_dials(settings, pipeline.dials)
     if path is None:
         return _without_clip(settings, pipeline, cancelled, limits)
     picture, scratch = None, None

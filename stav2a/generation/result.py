@@ -10,7 +10,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +107,7 @@ class Result:
             "takes": takes,
             "bundle": None if self.bundle is None else str(self.bundle),
             "dtype": self.dtype,
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_dict(),
         }
 
     def onsets_json(self) -> str:

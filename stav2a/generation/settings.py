@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
+from typing import Any
 
+from stav2a import systems
+from stav2a.dials import Dial, Dials, dial, table
 from stav2a.media.limits import InputError
 from stav2a.media.markers import KINDS
 
-SAMPLERS = ("dpm++2m", "unipc", "ddim", "ddpm")
-ORIGINAL_AUDIO = ("replace", "mix", "reference")
-LOUDNESS_LUFS = -18.0  # of the new sound unless told otherwise: about that of real clips (docs/describer.md)
+ORIGINAL_AUDIO = {
+    "replace": "Replace it unread",
+    "reference": "Replace it, and compare with it",
+    "mix": "Mix it in",
+}
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
 STEMS = "stems"
 EXPORTS = (*KINDS, STEMS)
@@ -21,127 +26,123 @@ AUDIO_FORMATS = ("wav", "flac")
 AUDIO_RATES = (16_000, 44_100, 48_000)
 MAX_PROMPT = 500  # characters
 MAX_ONSETS = 2000
-
-RANGES = {  # field: (name in sentences, lowest, highest, whole numbers only)
-    "guidance_scale": ("The guidance scale", 1.0, 10.0, False),
-    "video_guidance_scale": ("The video guidance scale", 0.0, 10.0, False),
-    "negative_guidance_scale": ("The scale of the negative caption", 0.0, 10.0, False),
-    "alignment_guidance_scale": ("The alignment guidance", 0.0, 100.0, False),
-    "steps": ("The number of steps", 1, 200, True),
-    "seed": ("The seed", 0, 2**31 - 1, True),
-    "takes": ("The number of takes", 1, 4, True),
-    "control_scale": ("The temporal control strength", 0.0, 2.0, False),
-    "start_s": ("The start", 0.0, 86_400.0, False),
-    "length_s": ("The length", 0.1, 86_400.0, False),
-    "original_gain_db": ("The gain of the original audio", -60.0, 20.0, False),
-    "loudness_lufs": ("The loudness target", -60.0, -5.0, False),
-    "strength": ("The strength", 0.0, 1.0, False),
-}
-OPTIONAL = {
-    "guidance_scale",
-    "video_guidance_scale",
-    "negative_guidance_scale",
-    "alignment_guidance_scale",
-    "steps",
-    "length_s",
-    "loudness_lufs",
-    "strength",
-}
 LAYOUT_BANDS = 5
 MOST_ROWS = 8000  # of an audio layout: more than ten minutes
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The dials of one run. None means the checkpoint's own default, or for lengths and levels: as it is.
+class Settings(Dials):
+    """The dials of one run. None means the checkpoint's own default, or for lengths and levels: as it is."""
 
-    `onsets_s` counts from the start of the used part. `original_audio`: "replace" leaves the clip's own sound
-    unread, "reference" compares with it (figure, measures), "mix" also keeps it under the new sound.
-    `loudness_lufs` is the level of the new sound. Without a `prompt` the clip is captioned by what `describe` names:
-    "built-in" (the pretrained eyes, silent when unsure), "off", or a vision-language model of the hub. `layout` holds
-    rows of LAYOUT_BANDS values in [0, 1], a painted audio layout in place of the predicted one (TiVA); the scales of
-    the negative caption and of alignment are TA-V2A's. `strength` is how much of the way from a recording to a new
-    sound is gone: 0 the recording as it is placed, 1 from noise alone. `reference` is a file with a sound of one's own
-    in place of the recordings of the shelf. `exports` are files for other programs: markers at the onsets, and single
-    hits (EXPORTS); `audio_format` and `audio_rate` (Hz; None: the model's) those of the sound files.
-    """
+    model: str = dial(
+        "compact", "Model", "compact (built in), paper, tiny, a system (vta-ldm, tiva, …), a folder or a repository.",
+        kind="model", flag="--model",
+    )  # fmt: skip
+    start_s: float = dial(
+        0.0, "Start", "Where the used part of the clip begins.", low=0.0, high=86_400.0, unit="s", flag="--start",
+    )  # fmt: skip
+    length_s: float | None = dial(
+        None, "Length", "How long the used part is.", low=0.1, high=86_400.0, unit="s", none="to the end",
+        flag="--length",
+    )  # fmt: skip
+    original_audio: str = dial(
+        "reference", "Original audio", "The clip's own sound: unread, compared with, or kept under the new one.",
+        kind="choice", choices=ORIGINAL_AUDIO, flag="--original",
+    )  # fmt: skip
+    original_gain_db: float = dial(
+        -12.0, "Gain of the original", "Used when the original audio is mixed in.", said="gain of the original audio",
+        low=-60.0, high=20.0, step=0.5, unit="dB", flag="--original-gain",
+    )  # fmt: skip
+    loudness_lufs: float | None = dial(
+        -18.0, "Loudness",  # about that of real clips (docs/describer.md)
+        "Level of the new sound. −18 is about that of clips on the web, −23 of broadcasts, −14 of streaming services.",
+        said="loudness target", low=-60.0, high=-5.0, step=0.5, unit="LUFS", none=OFF, flag="--loudness",
+    )  # fmt: skip
+    describe: str = dial(
+        BUILT_IN, "Caption from the picture",
+        "Who captions a clip without a caption: built-in, off, or a vision-language model of the hub.",
+        kind="model", said="describer", flag="--describe", bare=BUILT_IN,
+    )  # fmt: skip
 
-    prompt: str = ""
-    negative_prompt: str = ""
-    model: str = "compact"
-    guidance_scale: float | None = None
-    video_guidance_scale: float | None = None
-    negative_guidance_scale: float | None = None
-    alignment_guidance_scale: float | None = None
-    steps: int | None = None
-    sampler: str | None = None
-    seed: int = 0
-    takes: int = 1
-    control_scale: float = 1.0
-    start_s: float = 0.0
-    length_s: float | None = None
-    original_audio: str = "replace"
-    original_gain_db: float = 0.0
-    loudness_lufs: float | None = LOUDNESS_LUFS
-    describe: str = BUILT_IN
-    onsets_s: tuple[float, ...] | None = None
-    layout: tuple[tuple[float, ...], ...] | None = None
-    strength: float | None = None
-    reference: str | None = None
-    exports: tuple[str, ...] = ()
-    audio_format: str = "wav"
-    audio_rate: int | None = None
+    exports: tuple[str, ...] = dial(
+        (), "Export", "Files for other programs: markers at the onsets, and single hits.", kind="names",
+        choices={name: name for name in EXPORTS}, flag="--export",
+    )  # fmt: skip
+    audio_format: str = dial(
+        "wav", "Audio format", "Of the sound files.", kind="choice", choices={name: name for name in AUDIO_FORMATS},
+        flag="--audio-format",
+    )  # fmt: skip
+    audio_rate: int | None = dial(
+        None, "Audio rate", "Of the sound files.", kind="whole", said="rate of the sound files", unit="Hz",
+        choices={rate: f"{rate}" for rate in AUDIO_RATES}, none="the model's", flag="--audio-rate",
+    )  # fmt: skip
 
     def validated(self) -> Settings:
         """These settings with plain numbers; `InputError` names what lies outside its range, and the range."""
-        values = {}
-        for name, rule in RANGES.items():
-            value = getattr(self, name)
-            if value is not None or name not in OPTIONAL:
-                values[name] = _number(value, *rule)
-        for name in ("prompt", "negative_prompt"):
-            values[name] = _text(getattr(self, name), "caption" if name == "prompt" else "negative caption")
-        for value, name in ((self.model, "model"), (self.describe, "describer")):
-            if not isinstance(value, str) or not value.strip() or len(value) > 4096:
-                raise InputError(f"The {name} must be a name, a folder or a repository.")
-        if self.reference is not None and (not isinstance(self.reference, str) or not 0 < len(self.reference) <= 4096):
-            raise InputError("The reference sound must be the name of a file.")
+        values = {name: checked(dial, getattr(self, name)) for name, dial in TABLE.items()}
+        declared = systems.own_dials()
+        if unknown := sorted(set(self.own) - set(declared)):
+            raise InputError(f"There is no setting of the name {unknown[0][:80]!r}.")
+        own = {name: checked(declared[name], value) for name, value in self.own.items() if value is not None}
         if self.reference is not None and self.strength == 1:
             raise InputError("At strength 1 the reference sound is not heard; choose less.")
-        for kind in _names(self.exports):
-            _choice(kind, "An export", EXPORTS)
-        _choice(self.audio_format, "The audio format", AUDIO_FORMATS)
-        if self.audio_rate not in (None, *AUDIO_RATES):
-            raise InputError(f"The rate of the sound files must be one of {', '.join(map(str, AUDIO_RATES))} Hz.")
-        _choice(self.original_audio, "The original audio", ORIGINAL_AUDIO)
-        if self.sampler is not None:
-            _choice(self.sampler, "The sampler", SAMPLERS)
-        if self.onsets_s is not None:
-            values["onsets_s"] = check_onsets(self.onsets_s)
-        if self.layout is not None:
-            values["layout"] = check_layout(self.layout)
-        return replace(self, **values)
+        return replace(self, **values, own=own)
+
+    def to_dict(self) -> dict:
+        """Names and values, the system's own beside the others."""
+        values = asdict(self)
+        own = values.pop("own")
+        return {**values, **own}
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings of names and values as `to_dict` gives them, checked; missing ones take their defaults."""
+        known = {field.name for field in fields(cls)} - {"own"}
+        own = {name: value for name, value in values.items() if name not in known}
+        return cls(**{name: value for name, value in values.items() if name in known}, own=own).validated()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Settings:
-        """Settings as `to_json` writes them; missing fields take their defaults, unknown ones are refused."""
+        """Settings as `to_json` writes them; unknown ones are refused."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError("The settings are not valid JSON.") from error
         if not isinstance(values, Mapping):
             raise InputError("The settings must be a JSON object.")
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise InputError(f"The settings hold unknown fields: {', '.join(unknown)[:200]}.")
-        if isinstance(values.get("onsets_s"), list):
-            values = {**values, "onsets_s": tuple(values["onsets_s"])}
-        if isinstance(values.get("exports"), list):
-            values = {**values, "exports": tuple(values["exports"])}
-        return cls(**values).validated()
+        return cls.of(values)
+
+
+TABLE = table(Settings)
+
+
+def checked(dial: Dial, value: Any) -> Any:
+    """A dial's value as a plain one; `InputError` says what the dial accepts."""
+    if value is None and dial.none:
+        return None
+    name = f"The {dial.noun}"
+    if dial.kind == "times":
+        return check_onsets(value)
+    if dial.kind == "layout":
+        return check_layout(value)
+    if dial.kind == "text":
+        return _text(value, dial.noun)
+    if dial.kind == "choice":
+        return _choice(value, name, tuple(dial.choices))
+    if dial.kind == "model":
+        return _model(value, dial.noun)
+    if dial.kind == "file":
+        return _file(value, name)
+    if dial.kind == "names":
+        return tuple(_choice(one, f"An {dial.noun}", tuple(dial.choices)) for one in _names(value, name))
+    if dial.choices and value not in dial.choices:
+        raise InputError(f"{name} must be one of {', '.join(map(str, dial.choices))} {dial.unit}.")
+    if dial.choices:
+        return int(value)
+    return _number(value, name, dial.low, dial.high, dial.kind == "whole")
 
 
 def check_onsets(onsets_s, duration_s: float | None = None) -> tuple[float, ...]:
@@ -168,24 +169,17 @@ def check_layout(layout) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(_number(value, "A value of the layout", 0.0, 1.0, False) for value in row) for row in layout)
 
 
-def check_system(settings: Settings, system) -> None:
-    """Refuse what a model's system (None: STA-V2A) cannot follow: nobody should wait for a dial that does nothing."""
-    model = settings.model
-    if settings.layout is not None and (system is None or not system.latent_channels):
-        raise InputError(f"The model {model} follows no audio layout; tiva does.")
-    for name, dial in (("negative_guidance_scale", "negative caption"), ("alignment_guidance_scale", "alignment")):
-        if getattr(settings, name) is not None and (system is None or system.name != "ta-v2a"):
-            raise InputError(f"The model {model} has no scale for the {dial}; ta-v2a has.")
-    if system is None:
-        return
-    if not system.generates and settings.strength not in (None, 0.0):
-        raise InputError(f"The model {model} plays recordings as they are; its strength is 0.")
-    if settings.onsets_s is not None and not system.follows_onsets:
-        raise InputError(f"The sound of {model} cannot be moved by onsets; that of compact can.")
-    if settings.video_guidance_scale not in (None, 1.0) and not system.video_dial:
-        raise InputError(f"The picture has no scale of its own with {model}; leave its guidance out.")
-    if settings.control_scale != 1:
-        raise InputError(f"The model {model} has no temporal control; leave its strength at 1.")
+def check_dials(settings: Settings, has: Collection[str]) -> None:
+    """Refuse what a model cannot follow: nobody should wait for a dial that does nothing.
+
+    has: names of the dials of its system, beyond those that every model has.
+    """
+    turned = {name: getattr(settings, name) for name, dial in TABLE.items() if not dial.everywhere} | settings.own
+    known = {**TABLE, **systems.own_dials()}
+    for name, value in turned.items():
+        if name not in has and value not in (None, known[name].neutral):
+            those = " and ".join(systems.having(name))
+            raise InputError(f"The model {settings.model} cannot follow the {known[name].noun}; {those} can.")
 
 
 def _number(value, name: str, lowest: float, highest: float, whole: bool) -> float | int:
@@ -208,12 +202,25 @@ def _text(value, name: str) -> str:
     return value.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
-def _names(value) -> tuple:
-    if not isinstance(value, tuple) or len(value) > 20:
-        raise InputError("The exports must be a list of names.")
+def _names(value, name: str) -> Sequence:
+    if not isinstance(value, tuple | list) or len(value) > 20:
+        raise InputError(f"{name} must be a list of names.")
     return value
 
 
-def _choice(value, name: str, allowed: tuple[str, ...]) -> None:
+def _file(value, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 4096:
+        raise InputError(f"{name} must be the name of a file.")
+    return value
+
+
+def _choice(value, name: str, allowed: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}.")
+    return value
+
+
+def _model(value, name: str) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > 4096:
+        raise InputError(f"The {name} must be a name, a folder or a repository.")
+    return value

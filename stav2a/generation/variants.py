@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from stav2a.generation.settings import RANGES, Settings
+from stav2a.generation.settings import TABLE, Settings, checked
 from stav2a.media.limits import InputError
 
 PARTS = {  # rows of the paper's Table III: what steers the sound, one part more in each
@@ -61,19 +61,15 @@ def grid(base: Settings, guidance_scales: Sequence[float], steps: Sequence[int])
 
 def numbers(text: str, name: str, most: int, least: int = 1) -> list[float | int]:
     """The values of a field of `Settings` from "1, 3, 6": in range, ascending, without repetition."""
-    title, lowest, highest, whole = RANGES[name]
+    dial = TABLE[name]
     words = str(text).replace(";", ",").replace("\n", ",").split(",")
     values = set()
     for word in filter(None, (word.strip() for word in words)):
         try:
             value = float(word)
         except ValueError:
-            raise InputError(f"{title} needs numbers with commas between them, not {word[:40]!r}.") from None
-        if not lowest <= value <= highest:
-            raise InputError(f"{title} is {value:g}; it must lie between {lowest:g} and {highest:.10g}.")
-        if whole and value != int(value):
-            raise InputError(f"{title} is {value:g}; it must be a whole number.")
-        values.add(int(value) if whole else value)
+            raise InputError(f"The {dial.noun} needs numbers with commas between them, not {word[:40]!r}.") from None
+        values.add(checked(dial, value))
     if not least <= len(values) <= most:
-        raise InputError(f"{title} has {len(values)} values; between {least} and {most} are needed.")
+        raise InputError(f"The {dial.noun} has {len(values)} values; between {least} and {most} are needed.")
     return sorted(values)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stav2a.generation.describe import Caption
 from stav2a.generation.export import export
 from stav2a.generation.read import ClipInput
 from stav2a.generation.result import Result, Take, measure, usable, write_bundle, written_together
@@ -90,7 +89,8 @@ def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) ->
         takes.append(Take(seed, video, audio, leveled, mel, []))
     used = output.settings
     prompt = used["prompt"]  # a system may find or reword the caption
-    caption = Caption(prompt, "model") if prompt and source.caption.source == "none" else source.caption
+    found = prompt != source.settings.prompt
+    caption = replace(source.caption, text=prompt, source="model") if found else source.caption
     return Result(
         clip=source.picture or source.path,
         settings=replace(

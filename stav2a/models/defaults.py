@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from stav2a import systems
 from stav2a.assets import ASSETS
+from stav2a.dials import Dial
 
 DEFAULTS = {
     "steps": 25,
@@ -19,7 +22,7 @@ DEFAULTS = {
     "guided_share": 1.0,  # share of the steps, the noisiest first, that guidance is paid for
     "guidance_rescale": 0.0,  # towards the deviation of the conditioned prediction, which keeps levels
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
-    "strength": 1.0,  # from a recording, 0, to noise alone, 1 (`stav2a.request.Dials`)
+    "strength": 1.0,  # from a recording, 0, to noise alone, 1 (`stav2a.dials.Dials`)
     "prompt_prefix": "",
     "use_control": True,  # the ControlNet, the onset curve, the global tokens: rows of the paper's Table III
     "use_onsets": True,
@@ -38,21 +41,30 @@ def model_defaults(name: str) -> dict:
         from stav2a.weights.faithful import FAITHFUL
 
         return {**DEFAULTS, **FAITHFUL}
-    place = systems.folder(name) if name in systems.names() else COMPACT if name == "compact" else Path(name)
-    index = place / "model_index.json"
-    if not index.is_file():
-        return dict(DEFAULTS)
-    return {**DEFAULTS, **(json.loads(index.read_text(encoding="utf-8")).get("defaults") or {})}
+    return {**DEFAULTS, **(_read(name, "model_index.json").get("defaults") or {})}
 
 
-def no_video_guidance(name: str) -> str | None:
-    """Why the picture has no guidance dial of its own with this model, or None where it has one.
+def model_dials(name: str) -> dict[str, Dial]:
+    """The dials of the model of that name or folder, beyond those that every model has (`Dial.everywhere`)."""
+    index, config = _read(name, "model_index.json"), _read(name, "system/config.json")
+    module = (index.get("system") or [None])[0]  # "stav2a.systems.ta_v2a" in a checkpoint of that system
+    system = systems.OWN if module is None else module.rpartition(".")[2].replace("_", "-")
+    system = name if name in systems.names() else system  # its weights may not be here
+    return dials_of(system, "paper" if name == "paper" else (index.get("provenance") or {}).get("model"), config)
 
-    Such guidance compares with a prediction that saw no picture, which a model must have met in training. The
-    paper's training never leaves the picture out (see docs/faithful.md).
+
+def dials_of(system: str, model: str | None, config: Mapping) -> dict[str, Dial]:
+    """The dials of a system with a checkpoint's own defaults, without those that a model was not trained for.
+
+    config: of the checkpoint's system. Video guidance compares with a prediction that saw no picture, and the paper's
+    training never leaves the picture out; its ControlNet takes no onset curve (docs/faithful.md).
     """
-    if name == "paper":
-        return "This model was never trained without the picture, so it has no such dial."
-    if name in systems.names() and not systems.find(name).video_dial:
-        return f"With {name} the picture has no dial of its own."
-    return None
+    lacks = ("video_guidance_scale", "onsets_s") if model == "paper" else ()
+    found = {name: dial for name, dial in systems.declared(system).dials.items() if name not in lacks}
+    return {name: replace(dial, default=config.get(dial.config, dial.default)) for name, dial in found.items()}
+
+
+def _read(name: str, file: str) -> dict:
+    """A JSON file of a model's folder, empty where it is not on disk."""
+    place = systems.folder(name) if name in systems.names() else COMPACT if name == "compact" else Path(name)
+    return json.loads((place / file).read_text(encoding="utf-8")) if (place / file).is_file() else {}

@@ -19,8 +19,9 @@ from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 
 if TYPE_CHECKING:
+    from stav2a.denoise.request import Request
+    from stav2a.dials import Dials
     from stav2a.output import VideoFeatures
-    from stav2a.request import Dials, Request
 
 START_PEAK = 0.6  # of recordings that denoising begins with, as of the sounds of training
 REFERENCE_STRENGTH = 0.7

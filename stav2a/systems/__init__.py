@@ -1,21 +1,25 @@
-"""Systems: ways to condition one and the same generator. Each file of this package beside `base` is one.
+"""Systems: ways to condition one and the same generator. Each module of this package beside `base` is one.
 
-`vta_ldm.py` is `vta-ldm` on the command line, on the page, in `train` and in tables; its weights lie in
-`assets/systems/vta-ldm`. Looking at the list imports neither torch nor the systems. docs/systems.md shows how to
-add one.
+`vta_ldm.py` is `vta-ldm` on the command line, on the page, in `train` and in tables. `vta_ldm.yaml` beside it declares
+its title and its dials; its weights lie in `assets/systems/vta-ldm`. Reading declarations imports neither torch nor the
+systems. docs/systems.md shows how to add one.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from stav2a.assets import ASSETS
+from stav2a.dials import Dial, Dials, table
 
 if TYPE_CHECKING:
     from stav2a.systems.base import System
@@ -60,6 +64,49 @@ def leans_on(name: str) -> str | None:
     return (provenance.get("base") or {}).get("model")
 
 
+@dataclass(frozen=True)
+class Declaration:
+    """What a system says of itself; `dials`: those of `Dials` that not every model has, and its own, by name."""
+
+    name: str
+    title: str  # one line for lists
+    hears_caption: bool = True
+    generates: bool = True  # by a network; else it plays recordings alone
+    dials: Mapping[str, Dial] = field(default_factory=dict)
+
+
+@cache
+def declared(name: str) -> Declaration:
+    """The YAML file beside a system's module. `ValueError` names what is wrong in it."""
+    file = next(path for folder in __path__ if (path := Path(folder, f"{name.replace('-', '_')}.yaml")).is_file())
+    return read_declaration(file, name)
+
+
+def read_declaration(file: Path, name: str) -> Declaration:
+    """A dial of `Dials` is named with what differs from its declaration there; another one is declared whole."""
+    known = table(Dials)
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        dials = {
+            dial: replace(known[dial], **(own or {})) if dial in known else Dial(**own, everywhere=False)
+            for dial, own in (data.pop("dials", None) or {}).items()
+        }
+        return Declaration(name, dials=dials, **data)
+    except (TypeError, AttributeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file.name} is no declaration of a system: {error}") from error
+
+
+def own_dials() -> dict[str, Dial]:
+    """Dials that systems declare for themselves, which no field of `Dials` holds."""
+    known = table(Dials)
+    return {name: dial for one in names() for name, dial in declared(one).dials.items() if name not in known}
+
+
+def having(dial: str) -> list[str]:
+    """The systems that have a dial."""
+    return [name for name in names() if dial in declared(name).dials]
+
+
 def about(name: str) -> str:
     """What a person should know before choosing a system, in sentences; nothing for models that are none of these."""
     if name in ("compact", "paper"):
@@ -67,31 +114,16 @@ def about(name: str) -> str:
     if name not in names():
         return ""
     own = declared(name)
-    told = [f"{own['title'][:1].upper()}{own['title'][1:]}."]
-    if not own.get("hears_caption", True):
+    told = [f"{own.title[:1].upper()}{own.title[1:]}."]
+    if not own.hears_caption:
         told.append("It hears no caption.")
-    if own.get("latent_channels", 0):
+    if "layout" in own.dials:
         told.append("Its audio layout can be painted after the first run.")
-    if not own.get("generates", True):
+    if not own.generates:
         told.append("It has no steps and no guidance.")
-    elif not own.get("follows_onsets", False):
+    elif "onsets_s" not in own.dials:
         told.append("Onsets and temporal control do not move its sound.")
     return " ".join(told)
-
-
-@cache
-def declared(name: str) -> dict:
-    """What the class of a system says of itself in plain constants, read without running its module.
-
-    The page tells it before anybody has chosen a model; importing a system takes torch with it, and seconds.
-    """
-    files = [Path(folder, f"{name.replace('-', '_')}.py") for folder in __path__]
-    source = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
-    body = ast.parse(source).body
-    assigned = {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign)}
-    kind = next(node for node in body if isinstance(node, ast.ClassDef) and node.name == assigned["SYSTEM"].id)
-    constants = [node for node in kind.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
-    return {node.targets[0].id: node.value.value for node in constants}
 
 
 def present() -> list[str]:

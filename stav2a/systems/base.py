@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +18,7 @@ from stav2a.condition.in_time import fitted
 from stav2a.condition.patches import level_widths
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance
+from stav2a.systems import read_declaration
 
 
 @dataclass(frozen=True)
@@ -77,22 +80,27 @@ class System(ModelMixin, ConfigMixin):
 
     In a subclass `forward(features, words)` makes the `Conditions` of a batch; what else differs from the defaults
     below is overridden. A module that defines one ends in `SYSTEM = ItsClass` and has `ModelMixin` among its
-    names, by which diffusers finds parts of other libraries.
+    names, by which diffusers finds parts of other libraries. The YAML file beside it declares title and dials.
     """
 
     name: ClassVar[str]
-    title: ClassVar[str]  # one line for lists
+    title: ClassVar[str]
     hears_caption: ClassVar[bool] = True
-    video_dial: ClassVar[bool] = False  # guidance by the picture has a scale of its own
     joint: ClassVar[bool] = False  # training drops caption and picture together
     positional: ClassVar[bool] = False  # tokens carry positions: windows must be as long as in training
-    generates: ClassVar[bool] = True  # by a network; else it plays recordings alone
-    follows_onsets: ClassVar[bool] = False  # onsets that a person edits move its sound
+    generates: ClassVar[bool] = True
     latent_channels: ClassVar[int] = 0  # channels beside the latents
     uses_encoder: ClassVar[bool] = True  # what it sees comes from the checkpoint's video encoder
     sampling: ClassVar[dict] = {"guidance_scale": 3.0, "video_guidance_scale": 1.0}  # the paper's own
     eyes: ClassVar[tuple[str, ...]] = ()  # submodules that `look` uses
     Options: ClassVar[type] = NoOptions  # a dataclass: names and types of what its stages are set by
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        own = read_declaration(Path(sys.modules[cls.__module__].__file__).with_suffix(".yaml"), cls.name)
+        cls.title, cls.generates = own.title, own.generates
+        if "hears_caption" not in vars(cls):
+            cls.hears_caption = own.hears_caption
 
     @classmethod
     def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> System:
@@ -142,6 +150,6 @@ class System(ModelMixin, ConfigMixin):
         """Conditions to learn from, and losses besides the diffusion loss, by name; they are added to it."""
         return self(batch.features, batch.words), {}
 
-    def guidance(self, dials: Guidance, scheduler, negative: float | None, alignment: float | None) -> Guidance:
-        """The guidance made of a person's dials; None stands for the system's own value."""
+    def guidance(self, dials: Guidance, scheduler, own: Mapping[str, float]) -> Guidance:
+        """The guidance made of a person's dials; `own`: those that the system declares, as far as they are turned."""
         return dials

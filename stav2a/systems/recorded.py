@@ -14,9 +14,6 @@ from .base import System
 
 class Recorded(System):
     name = "recorded"
-    title = "real recordings found by caption and placed at the onsets, without a generator"
-    generates = False
-    follows_onsets = True
 
     @register_to_config
     def __init__(self):

@@ -23,9 +23,6 @@ class STAV2A(System):
     """
 
     name = "sta-v2a"
-    title = "onsets and local features through a ControlNet, global tokens, caption (Ren et al. 2024)"
-    video_dial = True
-    follows_onsets = True
 
     def __init__(self, attentive_pool, onset_step_s: float | None, eye_pool=None):
         super().__init__()

@@ -15,7 +15,6 @@ from .base import System, Widths
 class T2A(System):
     name = "t2a"
     uses_encoder = False
-    title = "the caption alone, without the picture (baseline)"
 
     @register_to_config
     def __init__(self):

@@ -6,7 +6,7 @@ classifier of eq. 11. Sampling weighs caption, negative caption and picture on t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -48,8 +48,6 @@ class TAV2A(System):
     """
 
     name = "ta-v2a"
-    title = "video and caption mixed in one space, composed guidance (You et al.)"
-    video_dial = True
     positional = True
     uses_encoder = False
     sampling = {"guidance_scale": 2.5, "video_guidance_scale": 2.5}
@@ -114,21 +112,21 @@ class TAV2A(System):
         text = self.text_head(Conditions.pooled_text(conditions)) * conditions.told[:, None]
         return self.mixing(conditions.features * conditions.seen[:, None, None], text)
 
-    def guidance(self, dials: Guidance, scheduler, negative: float | None, alignment: float | None) -> Guidance:
+    def guidance(self, dials: Guidance, scheduler, own: Mapping[str, float]) -> Guidance:
         shared = {
             "text": dials.text,
             "control": dials.control,
             "mask_control": dials.mask_control,
             "guided_share": dials.guided_share,
             "rescale": dials.rescale,
-            "alignment": self.config.alignment_scale if alignment is None else alignment,
+            "alignment": own.get("alignment_guidance_scale", self.config.alignment_scale),
             "classifier": self.aligner,
             "scheduler": scheduler,
         }
         if not self.config.composed:
             return ClassifierGuidance(**shared)
-        own = self.config.negative_scale
-        return ComposedGuidance(**shared, video=dials.video, negative=own if negative is None else negative)
+        negative = own.get("negative_guidance_scale", self.config.negative_scale)
+        return ComposedGuidance(**shared, video=dials.video, negative=negative)
 
     def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
         """The prompt in the words of training (§II-D), or the caption nearest to the picture where there is none."""

@@ -44,8 +44,6 @@ class TiVA(System):
     """`features`: Tensor[B, T, feature_dim + (1 + grid²) * level_dim], see `look`; the options are `TiVAOptions`'."""
 
     name = "tiva"
-    title = "a predicted audio layout beside the latents, semantic tokens (Wang et al. 2024)"
-    hears_caption = False
     joint = True
     sampling = {"guidance_scale": 5.0, "video_guidance_scale": 1.0}
     latent_channels = 1

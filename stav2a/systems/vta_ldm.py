@@ -33,7 +33,6 @@ class VTALDM(System):
     """`features`: Tensor[B, T, feature_dim], with FLOW_CHANNELS more where `flow` is on."""
 
     name = "vta-ldm"
-    title = "a token a frame by cross-attention (Xu et al. 2024)"
     joint = True
     positional = True
     Options = VTALDMOptions

@@ -42,7 +42,7 @@ def make_stage(name: str, config):
 def systems_trained() -> list[str]:
     """Systems with a stage of their own. STA-V2A's is `v2a`, the caption's alone the prior's; `recorded` has none."""
     others = [name for name in systems.names() if name != systems.OWN and name not in STAGES]
-    return [name for name in others if systems.declared(name).get("generates", True)]
+    return [name for name in others if systems.declared(name).generates]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-SAMPLERS = {"dpm++2m": "DPM-Solver++", "unipc": "UniPC", "ddim": "DDIM", "ddpm": "DDPM"}
+from stav2a.dials import SAMPLERS
+
 LONGEST = 40  # characters of a caption
 
 
@@ -26,7 +27,7 @@ WORDS = {  # setting: how its value is said
     "video_guidance_scale": lambda value: f"video guidance {value:g}",
     "control_scale": lambda value: f"timing strength {value:g}",
     "steps": lambda value: f"{value} step{'' if value == 1 else 's'}",
-    "sampler": lambda name: SAMPLERS.get(name, str(name)),
+    "sampler": lambda name: SAMPLERS[name].label.partition(" (")[0] if name in SAMPLERS else str(name),
     "onsets_s": _onsets,
     "layout": lambda rows: "predicted layout" if rows is None else "painted layout",
     "loudness_lufs": lambda value: "loudness as made" if value is None else f"{value:g} LUFS",

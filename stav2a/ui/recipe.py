@@ -6,7 +6,7 @@ The clip and the caption follow those of Generate: what is uploaded there is her
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import gradio as gr
@@ -48,7 +48,7 @@ class Recipe:
         Not for an event that yields more than once: the browser makes its second update out of the first in place,
         and with it changes the clip's value into something that cannot be sent back.
         """
-        values = controls.values_of(asdict(settings))
+        values = controls.values_of(settings.to_dict())
         fields = {self.fields[name]: value for name, value in values.items() if name in self.fields}
         return {**fields, **({self.source: str(clip)} if clip.is_file() else {})}
 
@@ -97,31 +97,18 @@ def more_settings(
             usable, value=default if default in usable else usable[0], label="Model", elem_id=f"{prefix}-model",
             min_width=140,
         )  # fmt: skip
-        made["sampler"] = gr.Dropdown(
-            controls.SAMPLERS, value=own["sampler"], label="Sampler", elem_id=f"{prefix}-sampler", min_width=140
-        )
+        made["sampler"] = controls.component("sampler", own["sampler"], f"{prefix}-", info=None, min_width=140)
     if "guidance_scale" not in leave_out:
         with gr.Row():
-            made["guidance_scale"] = gr.Number(
-                own["guidance_scale"], label="Guidance scale", minimum=1, maximum=10, step=0.5,
-                elem_id=f"{prefix}-guidance", min_width=110,
-            )  # fmt: skip
-            made["steps"] = gr.Number(
-                own["steps"], label="Steps", minimum=1, maximum=200, precision=0,
-                elem_id=f"{prefix}-steps", min_width=110,
-            )  # fmt: skip
+            for name in ("guidance_scale", "steps"):
+                made[name] = controls.component(name, own[name], f"{prefix}-", info=None, min_width=110)
     with gr.Row():
-        made["seed"] = gr.Number(
-            0, label="Seed", minimum=0, maximum=controls.SEED_CEILING, precision=0, elem_id=f"{prefix}-seed",
-            min_width=110,
-        )  # fmt: skip
-        made["control_scale"] = gr.Number(
-            1, label="Control strength", minimum=0, maximum=2, step=0.1, elem_id=f"{prefix}-control", min_width=110
-        )
+        for name in ("seed", "control_scale"):
+            made[name] = controls.component(name, None, f"{prefix}-", info=None, min_width=110)
     with gr.Row():
-        made["start_s"] = gr.Number(0, label="Start (s)", minimum=0, step=0.1, elem_id=f"{prefix}-start", min_width=110)
-        made["length_s"] = gr.Number(
-            length_s, label="Length (s), at most", minimum=0, step=0.1, elem_id=f"{prefix}-length", min_width=110,
+        made["start_s"] = controls.component("start_s", None, f"{prefix}-", info=None, min_width=110)
+        made["length_s"] = controls.component(
+            "length_s", length_s, f"{prefix}-", label="Length (s), at most", info=None, min_width=110,
             placeholder="to the end",
         )  # fmt: skip
     recipe.fields |= made

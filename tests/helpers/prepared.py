@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stav2a.request import Dials, Prepared, Request
+from stav2a.denoise.request import Prepared, Request
+from stav2a.dials import Dials
 
 
 def prepared(pipe, frames, prompt="", negative_prompt="", defaults: dict | None = None, **dials) -> Prepared:

@@ -8,15 +8,16 @@ import torch
 from knocks import RATE, knock
 from prepared import prepared
 
+from stav2a.denoise.request import Request
 from stav2a.denoise.sample import SAMPLERS, make_sampler, set_steps
 from stav2a.denoise.strength import steps_from
+from stav2a.dials import Dials
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.onsets import detect_onsets
 from stav2a.output import Progress, STAV2AOutput
 from stav2a.pipeline import STAV2APipeline
 from stav2a.recordings.shelf import SHELF
 from stav2a.recordings.start import REFERENCE_STRENGTH, START_PEAK
-from stav2a.request import Dials, Request
 
 pytestmark = pytest.mark.skipif(not (SHELF / "index.csv").is_file(), reason="the shelf is not here")
 ONSETS = [0.4, 0.9, 1.3]

@@ -10,10 +10,11 @@ from stav2a import presets
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.chunks import in_chunks
 from stav2a.denoise.conditions import Conditions
+from stav2a.denoise.request import Request
 from stav2a.denoise.sample import SAMPLERS, Guidance, ramp, windows
+from stav2a.dials import Dials
 from stav2a.output import STAV2AOutput
 from stav2a.pipeline import VIDEO_HALO, STAV2APipeline
-from stav2a.request import Dials, Request
 
 
 @pytest.fixture(scope="module")

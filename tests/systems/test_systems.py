@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,19 +69,63 @@ def test_systems_are_the_files_of_the_package():
         systems.find("vqgan")
 
 
-def test_the_fifth_system_of_the_docs_is_one_file(monkeypatch, tmp_path, tiny_pipeline, frames):
+@pytest.fixture
+def fifth(monkeypatch, tmp_path):
+    """The system of docs/systems.md, its module and its declaration in a folder of their own."""
     text = (Path(__file__).parents[2] / "docs" / "systems.md").read_text(encoding="utf-8")
-    code = text.split("```python\n")[1].split("```")[0]
-    (tmp_path / "mean_frame.py").write_text(code, encoding="utf-8")
+    for kind, name in (("python", "mean_frame.py"), ("yaml", "mean_frame.yaml")):
+        (tmp_path / name).write_text(text.split(f"```{kind}\n")[1].split("```")[0], encoding="utf-8")
     monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path)])
-    assert "mean-frame" in systems.names() and "no weights" in systems.unavailable("mean-frame")
-    pipe = pipeline_of(tiny_pipeline, "mean-frame")
+    yield "mean-frame"
+    sys.modules.pop("stav2a.systems.mean_frame", None)
+    systems.declared.cache_clear()
+
+
+def test_the_fifth_system_of_the_docs_is_one_file_and_one_declaration(fifth, tiny_pipeline, frames):
+    from stav2a.train.cli import systems_trained
+
+    assert fifth in systems.names() and "no weights" in systems.unavailable(fifth)
+    assert fifth in systems_trained()
+    pipe = pipeline_of(tiny_pipeline, fifth)
     one = sound(pipe, frames)
     assert np.abs(one - sound(pipe, frames_of(40, 1))).max() > 1e-4
     assert np.abs(one - sound(pipe, frames, "rain")).max() > 1e-4
-    from stav2a.train.cli import systems_trained
+    assert np.abs(one - sound(pipe, frames, guidance_rescale=1.0)).max() > 1e-4
+    with pytest.raises(TypeError, match="mean-frame has no dial 'negative_guidance_scale'"):
+        sound(pipe, frames, negative_guidance_scale=1.0)
 
-    assert "mean-frame" in systems_trained()
+
+def test_its_dial_is_a_flag_a_control_and_a_parameter(fifth, capsys):
+    from stav2a.__main__ import main
+    from stav2a.generation.settings import Settings, check_dials
+    from stav2a.media.limits import InputError
+    from stav2a.models.defaults import model_dials
+    from stav2a.ui.generate import controls
+    from stav2a.ui.widgets.parameters import parameter
+
+    with pytest.raises(SystemExit):
+        main(["generate", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--guidance-rescale X How far the loudness" in told and "Of mean-frame." in told
+    slider = controls.component("guidance_rescale", 0.5)
+    assert (slider.minimum, slider.maximum, slider.label) == (0, 1, "Guidance rescale")
+    assert parameter("guidance_rescale").api_info()["type"] == "number"
+    asked = Settings.of({"model": fifth, "guidance_rescale": 0.7})
+    assert asked.own == {"guidance_rescale": 0.7} and Settings.from_json(asked.to_json()) == asked
+    with pytest.raises(InputError, match="guidance rescale is 2; it must lie between 0 and 1"):
+        Settings.of({"guidance_rescale": 2})
+    check_dials(asked, model_dials(fifth))
+    with pytest.raises(InputError, match="tiny cannot follow the guidance rescale; mean-frame can"):
+        check_dials(replace(asked, model="tiny"), model_dials("tiny"))
+
+
+def test_a_folder_of_weights_has_the_dials_of_its_system(tiny_pipeline, tmp_path):
+    from stav2a.models.defaults import model_dials
+
+    pipe = pipeline_of(tiny_pipeline, "ta-v2a")
+    pipe.save_pretrained(tmp_path / "mine")
+    dials = {"strength", "reference", "video_guidance_scale", "negative_guidance_scale", "alignment_guidance_scale"}
+    assert set(model_dials(str(tmp_path / "mine"))) == set(pipe.dials) == dials
 
 
 def test_a_system_without_weights_is_told_in_one_sentence(monkeypatch, tmp_path):
@@ -95,7 +140,7 @@ def test_a_system_without_weights_is_told_in_one_sentence(monkeypatch, tmp_path)
 
 def test_page_and_command_line_offer_what_is_there(monkeypatch, tmp_path):
     from stav2a.generation.engine import Engine
-    from stav2a.models.defaults import model_defaults, no_video_guidance
+    from stav2a.models.defaults import model_defaults, model_dials
 
     monkeypatch.setattr(systems, "FOLDER", tmp_path / "assets" / "systems")
     place = tmp_path / "assets" / "systems" / "vta-ldm"
@@ -104,7 +149,7 @@ def test_page_and_command_line_offer_what_is_there(monkeypatch, tmp_path):
     known = Engine().models()
     assert "vta-ldm" in known and "tiva" not in known and known["vta-ldm"] is None
     assert model_defaults("vta-ldm")["steps"] == 7
-    assert no_video_guidance("vta-ldm") and no_video_guidance("ta-v2a") is None
+    assert "video_guidance_scale" not in model_dials("vta-ldm") and "video_guidance_scale" in model_dials("ta-v2a")
 
 
 # ---- what each hears and sees -----------------------------------------------------------------------
@@ -262,7 +307,7 @@ def test_mixtures_follow_equations_6_and_7():
 
 def test_composed_guidance_is_equation_14(pipes, frames):
     pipe = pipes["ta-v2a"]
-    scales = {"guidance_scale": 2.0, "video_guidance_scale": 1.5, "negative_guidance_scale": 0.7}
+    scales = {"guidance_scale": 2.0, "video_guidance_scale": 1.5, "own": {"negative_guidance_scale": 0.7}}
     item = prepared(pipe, frames, "a dog barks", "music", **scales)
     conditions, dials = item.conditions, pipe.guidance([item])
     assert isinstance(dials, ComposedGuidance)

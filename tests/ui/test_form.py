@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import gradio as gr
@@ -24,6 +23,7 @@ MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
     "sampler": ("ddim", {"sampler": "ddim"}),
     "seed": (99, {"seed": 99}),
     "takes-count": (3, {"takes": 3}),
+    "strength": (0.5, {"strength": 0.5}),
     "control": (0.25, {"control_scale": 0.25}),
     "video-guidance": (2.5, {"video_guidance_scale": 2.5}),
     "original": ("mix", {"original_audio": "mix"}),
@@ -67,7 +67,7 @@ def asked(demo, monkeypatch):
 
         told = asyncio.run(run())
         assert seen, [value for value in told[-1].values() if isinstance(value, str)]
-        return asdict(seen.pop())
+        return seen.pop().to_dict()
 
     names = {block.elem_id for block in event("generate").inputs} - {None, "onset-editor", "layout-editor"}
     return press, names
@@ -91,7 +91,7 @@ def test_the_dials_of_a_system_reach_it_alone(asked):
     own = press(model="ta-v2a", **dials)
     assert (own["negative_guidance_scale"], own["alignment_guidance_scale"]) == (4.0, 50.0)
     other = press(**dials)
-    assert (other["negative_guidance_scale"], other["alignment_guidance_scale"]) == (None, None)
+    assert not {"negative_guidance_scale", "alignment_guidance_scale"} & set(other)
 
 
 def test_the_seed_stays_and_edits_are_followed(asked):

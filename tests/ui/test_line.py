@@ -13,7 +13,9 @@ from page_server import make_clip
 
 from stav2a.generation import engine as engine_module
 from stav2a.generation.engine import Engine
+from stav2a.generation.settings import Settings, check_dials
 from stav2a.media.limits import InputError
+from stav2a.models.defaults import model_dials
 from stav2a.ui import status
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History
@@ -115,26 +117,27 @@ def test_choosing_a_model_brings_its_defaults(checkpoint, tmp_path):
     def brought(event, name: str) -> dict:
         return {block.elem_id: value for block, value in event(name).items()}
 
-    def values(event, name: str) -> dict:
-        return {control: value for control, value in brought(event, name).items() if not isinstance(value, dict)}
-
     paper = brought(events[0], "paper")
-    assert values(events[0], "paper") == {"steps": 200, "guidance": 3.0, "sampler": "ddpm"}
-    assert paper["video-guidance"]["interactive"] is False and "never trained" in paper["video-guidance"]["info"]
+    sampled = {"steps": 200, "guidance": 3.0, "sampler": "ddpm"}
+    assert {name: paper[name]["value"] for name in sampled} == sampled
+    assert paper["control"]["visible"] and not paper["video-guidance"]["visible"], (
+        "it never trained without the picture"
+    )
     assert "ControlNet" in paper["model"]["info"], "what kind of model it is"
     assert not paper["negative-guidance"]["visible"] and not paper["alignment-guidance"]["visible"], "dials of others"
     own = brought(events[0], checkpoint)
-    assert own["steps"] == 33 and own["video-guidance"]["interactive"] is True
-    assert values(events[1], checkpoint) == {
-        "compare-steps": 33, "compare-guidance": 4.5, "compare-sampler": "dpm++2m",
-    }  # fmt: skip
-    assert values(events[2], "paper") == {"explore-sampler": "ddpm"}
+    assert own["steps"]["value"] == 33 and own["video-guidance"]["visible"] is True
+    compare = brought(events[1], checkpoint)
+    sampled = {"compare-steps": 33, "compare-guidance": 4.5, "compare-sampler": "dpm++2m"}
+    assert {name: compare[name]["value"] for name in sampled} == sampled
+    assert brought(events[2], "paper")["explore-sampler"]["value"] == "ddpm"
 
 
 def test_video_guidance_is_refused_where_the_model_has_none():
-    with pytest.raises(InputError, match=r"is 4 and must be 0\. .*never trained"):
-        controls.settings_of({"model": "paper", "video_guidance_scale": 4})
-    assert controls.settings_of({"model": "paper", "video_guidance_scale": 0}).video_guidance_scale is None
+    asked, has = {"model": "paper", "video_guidance_scale": 4}, model_dials("paper")
+    with pytest.raises(InputError, match="paper cannot follow the video guidance scale; sta-v2a and ta-v2a can"):
+        check_dials(Settings.of(asked), has)
+    assert controls.settings_of(asked, has=has).video_guidance_scale is None  # a slider that is not shown
 
 
 def test_a_missing_model_is_said_and_the_page_opens(monkeypatch, tmp_path):

@@ -140,7 +140,6 @@ def test_page_values_become_settings():
     values = {
         "level": False,
         "loudness_lufs": -23,
-        "video_guidance_scale": 0,
         "length_s": None,
     }
     one = controls.settings_of(values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ from small_systems import pipeline_of
 from stav2a import systems
 from stav2a.generation.engine import Engine
 from stav2a.generation.generate import generate
-from stav2a.generation.settings import Settings, check_system
+from stav2a.generation.settings import Settings, check_dials
 from stav2a.media.limits import InputError
+from stav2a.models.defaults import model_dials
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History, Run, record
 from stav2a.ui.widgets.layout_editor import layout_value, painted
@@ -83,19 +83,20 @@ def test_a_layout_of_another_length_is_told(engine, clip, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (Settings(model="vta-ldm", layout=((0.5,) * 5,)), "follows no audio layout"),
-        (Settings(model="tiny", negative_guidance_scale=2.0), "no scale for the negative caption"),
-        (Settings(model="tiva", alignment_guidance_scale=2.0), "no scale for the alignment"),
-        (Settings(model="vta-ldm", onsets_s=(0.5,)), "cannot be moved by onsets"),
-        (Settings(model="vta-ldm", video_guidance_scale=2.0), "no scale of its own"),
-        (Settings(model="tiva", control_scale=0.5), "no temporal control"),
+        ({"model": "vta-ldm", "layout": ((0.5,) * 5,)}, "cannot follow the audio layout; tiva can"),
+        ({"model": "tiny", "negative_guidance_scale": 2.0}, "cannot follow the scale of the negative caption; ta-v2a can"),
+        ({"model": "tiva", "alignment_guidance_scale": 2.0}, "cannot follow the alignment guidance; ta-v2a can"),
+        ({"model": "vta-ldm", "onsets_s": (0.5,)}, "cannot follow the onsets; sta-v2a and recorded can"),
+        ({"model": "vta-ldm", "video_guidance_scale": 2.0}, "cannot follow the video guidance scale; sta-v2a and ta-v2a can"),
+        ({"model": "tiva", "control_scale": 0.5}, "cannot follow the temporal control strength; sta-v2a can"),
     ],
 )
 def test_dials_that_would_do_nothing_are_refused(engine, settings, sentence):
-    system = engine.pipeline(settings.model).system
+    has = engine.pipeline(settings["model"]).dials
     with pytest.raises(InputError, match=sentence):
-        check_system(settings, system)
-    check_system(replace(Settings(), model=settings.model), system)
+        check_dials(Settings.of(settings), has)
+    check_dials(Settings(model=settings["model"]), has)
+    check_dials(Settings(model=settings["model"], video_guidance_scale=1.0), has)
 
 
 def test_a_caption_that_was_found_is_kept_with_the_run(engine, clip, tmp_path):
@@ -108,8 +109,11 @@ def test_a_caption_that_was_found_is_kept_with_the_run(engine, clip, tmp_path):
 
 def test_the_pages_dials_reach_ta_v2a_alone():
     values = {"model": "ta-v2a", "negative_guidance_scale": 1.0, "alignment_guidance_scale": 20.0}
-    assert controls.settings_of(values).alignment_guidance_scale == 20
-    assert controls.settings_of({**values, "model": "tiny"}).alignment_guidance_scale is None
+    assert controls.settings_of(values, has=model_dials("ta-v2a")).own == {
+        "negative_guidance_scale": 1.0,
+        "alignment_guidance_scale": 20.0,
+    }
+    assert controls.settings_of({**values, "model": "tiny"}, has=model_dials("tiny")).own == {}
 
 
 def test_compare_makes_several_systems_of_one_clip(engine, clip):
@@ -132,8 +136,9 @@ def test_the_page_has_the_editor_and_the_dials(engine, tmp_path):
 @pytest.mark.parametrize("name", systems.names())
 def test_what_is_told_of_a_system_is_what_its_class_says(name):
     kind, told = systems.find(name), systems.declared(name)
-    assert told["title"] == kind.title and kind.title[1:] in systems.about(name)
+    assert told.title == kind.title and kind.title[1:] in systems.about(name)
     assert ("hears no caption" in systems.about(name)) == (kind.hears_caption is False)
+    assert ("layout" in told.dials) == bool(kind.latent_channels)
     assert ("layout" in systems.about(name).split(kind.title[1:])[1]) == bool(kind.latent_channels)
 
 

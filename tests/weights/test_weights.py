@@ -26,10 +26,11 @@ from stav2a import STAV2APipeline, presets
 from stav2a.__main__ import main
 from stav2a.bench import memory
 from stav2a.denoise import sample
+from stav2a.denoise.request import Request
+from stav2a.dials import Dials
 from stav2a.generation.engine import COMPACT, Engine
 from stav2a.media.limits import InputError
 from stav2a.models.card import card
-from stav2a.request import Dials, Request
 from stav2a.weights import PAPER, WeightsError, read_state
 from stav2a.weights import fetch as fetching
 from stav2a.weights import folder as released

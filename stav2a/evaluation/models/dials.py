@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.denoise.request import Request
 from stav2a.denoise.strength import steps_from
+from stav2a.dials import Dials
 from stav2a.models import precision
 from stav2a.output import STAV2AOutput
-from stav2a.request import Dials, Request
 
 DURATION_S = 5.12
 BATCH = 8

@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +121,7 @@ def pick(known: dict[str, Entry], ids: Sequence[str]) -> list[Entry]:
 
 
 def variant_hash(variant: Variant) -> str:
-    settings = asdict(replace(variant.settings, start_s=0.0, length_s=None, takes=1))
+    settings = replace(variant.settings, start_s=0.0, length_s=None, takes=1).to_dict()
     return hashlib.sha256(json.dumps([settings, variant.defaults], sort_keys=True).encode()).hexdigest()[:16]
 
 

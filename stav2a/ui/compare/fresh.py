@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from stav2a.generation.settings import SAMPLERS, Settings
+from stav2a.dials import SAMPLERS
+from stav2a.generation.settings import TABLE, Settings
 from stav2a.generation.variants import AXES as VARIANT_AXES
 from stav2a.generation.variants import PARTS, Variant, along, numbers
 from stav2a.media.limits import InputError
@@ -101,8 +102,10 @@ def entry_of(
     Without `text` or `ticked` it is filled with the first values of this axis.
     """
     several = {
-        "sampler": controls.SAMPLERS, "parts": [(each, each) for each in PARTS], "model": [(m, m) for m in models],
-    }.get(axis)  # fmt: skip
+        "sampler": controls.options(TABLE["sampler"]),
+        "parts": [(each, each) for each in PARTS],
+        "model": [(name, name) for name in models],
+    }.get(axis)
     if several is None:
         return gr.update(visible=True, value=text or FIRST_VALUES[axis]), gr.update(visible=False)
     first = [value for _, value in several][: MOST if axis == "parts" else FEWEST]
@@ -114,7 +117,7 @@ def variants_of(base: Settings, axis: str, text: str, options: Sequence[str]) ->
     if axis not in VARIANT_AXES:
         raise InputError(f"The axis must be one of {', '.join(VARIANT_AXES)}.")
     if axis in ("sampler", "parts", "model"):
-        order = {"sampler": SAMPLERS, "parts": tuple(PARTS)}.get(axis, tuple(options or ()))
+        order = {"sampler": tuple(SAMPLERS), "parts": tuple(PARTS)}.get(axis, tuple(options or ()))
         values = [value for value in order if value in (options or ())]
         if not FEWEST <= len(values) <= MOST:
             raise InputError(f"{len(values)} values are ticked; between {FEWEST} and {MOST} are needed.")

@@ -1,31 +1,21 @@
-"""The controls of Generate: one component a field of `Settings`, and the way back to `Settings`."""
+"""The controls of Generate: one component a dial, made from its declaration, and the way back to `Settings`."""
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from stav2a import systems
-from stav2a.generation.settings import BUILT_IN, DESCRIBERS, LOUDNESS_LUFS, Settings
+from stav2a.dials import Dial
+from stav2a.generation.settings import BUILT_IN, DESCRIBERS, TABLE, Settings
 from stav2a.media.limits import InputError
-from stav2a.models.defaults import model_defaults, no_video_guidance
 
 if TYPE_CHECKING:
     from stav2a.ui.shared import Shared
 
-SAMPLERS = [
-    ("DPM-Solver++ 2M", "dpm++2m"),
-    ("UniPC", "unipc"),
-    ("DDIM", "ddim"),
-    ("DDPM (the paper's, many steps)", "ddpm"),
-]
-ORIGINAL = [
-    ("Replace it, and compare with it", "reference"),
-    ("Replace it unread", "replace"),
-    ("Mix it in", "mix"),
-]
 SUGGESTIONS = [
     "a hammer strikes metal",
     "footsteps on a hard floor",
@@ -36,34 +26,59 @@ SUGGESTIONS = [
     "water splashes",
     "birds chirp outdoors",
 ]
-TAV2A_SCALE = 2.5  # the paper's, of all three
-SEED_CEILING = 2**31 - 1
+ELEMENTS = {"takes": "takes-count", "original_gain_db": "gain", "loudness_lufs": "lufs"}  # where the flag is another
+LONG_RANGE = 1000  # numbers beyond it are typed, not slid
+QUIET = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+
+def declared() -> dict[str, Dial]:
+    """Every dial by name: those of every model, and those that systems declare."""
+    return {**TABLE, **systems.own_dials()}
+
+
+def component(name: str, value: Any = None, prefix: str = "", **more) -> gr.components.Component:
+    """A dial's component: a slider, a field for a number of a long range, or a menu. `more`: in place of its own."""
+    dial = declared()[name]
+    value = dial.default if value is None else value
+    value = dial.low if value is None and not dial.choices and dial.high <= LONG_RANGE else value
+    more = {
+        "label": f"{dial.label} ({dial.unit})" if dial.unit else dial.label,
+        "info": dial.help,
+        "elem_id": prefix + ELEMENTS.get(name, dial.flag.strip("-")),
+        **more,
+    }
+    if dial.kind == "choice":
+        return gr.Dropdown(options(dial), value=value, **more)
+    whole = {"precision": 0} if dial.kind == "whole" else {}
+    if prefix or dial.high > LONG_RANGE:
+        lowest = 0 if dial.none else dial.low  # such as a length of 0: to the end
+        high = {"maximum": dial.high} if dial.high <= LONG_RANGE or dial.kind == "whole" else {}
+        return gr.Number(value, minimum=lowest, step=dial.step, **high, **whole, **more)
+    return gr.Slider(dial.low, dial.high, value=value, step=dial.step, **more)
+
+
+def options(dial: Dial) -> list[tuple[str, str]]:
+    """(label, value) of a dial with choices."""
+    return [(label, value) for value, label in dial.choices.items()]
 
 
 def part(shared: Shared) -> dict[str, gr.components.Component]:
     """Start and length."""
     with gr.Row():
-        start = gr.Number(
-            0, label="Start (s)", minimum=0, step=0.1, precision=None, elem_id="start", info="0: from the beginning.",
-        )  # fmt: skip
-        length = gr.Number(
-            None, label="Length (s)", minimum=0, step=0.1, elem_id="length", placeholder="to the end",
-            info=f"0: to the end. At most {shared.limits.duration_s:g} s.",
-        )  # fmt: skip
+        start = component("start_s", info="0: from the beginning.")
+        most = f"0: to the end. At most {shared.limits.duration_s:g} s."
+        length = component("length_s", placeholder="to the end", info=most)
     return {"start_s": start, "length_s": length}
 
 
 def main(shared: Shared) -> dict[str, gr.components.Component]:
     """The two dials that everybody turns: guidance and steps."""
     own = shared.engine.defaults(shared.engine.default_model)
+    short = {"info": None, "min_width": 150}
     with gr.Row(elem_id="main-dials"):
-        guidance = gr.Slider(
-            1, 10, value=own["guidance_scale"], step=0.1, label="Guidance", elem_id="guidance", min_width=150,
-        )  # fmt: skip
-        count = gr.Slider(
-            1, 200, value=own["steps"], step=1, label="Steps", elem_id="steps", min_width=150,
-        )  # fmt: skip
-    return {"guidance_scale": guidance, "steps": count}
+        guidance = component("guidance_scale", own["guidance_scale"], label="Guidance", **short)
+        steps = component("steps", own["steps"], **short)
+    return {"guidance_scale": guidance, "steps": steps}
 
 
 def model(shared: Shared) -> dict[str, gr.components.Component]:
@@ -74,142 +89,87 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
         choices or [default], value=default if default in choices else (choices or [default])[0],
         label="Model", info=" ".join([systems.about(default), *missing]).strip() or None, elem_id="model",
     )  # fmt: skip
-    own = shared.engine.defaults(default)
-    sampler = gr.Dropdown(SAMPLERS, value=own["sampler"], label="Sampler", elem_id="sampler")
+    sampler = component("sampler", shared.engine.defaults(default)["sampler"], info=None)
     with gr.Row(equal_height=False):
-        seed = gr.Number(
-            0, label="Seed", precision=0, minimum=0, maximum=SEED_CEILING, elem_id="seed", scale=3,
-            info="The same seed and settings give the same sound. It stays until you roll it.",
-        )  # fmt: skip
+        still = "The same seed and settings give the same sound. It stays until you roll it."
+        seed = component("seed", scale=3, info=still)
         dice = gr.Button("Roll", elem_id="dice", size="md", scale=0, min_width=72)
-    takes = gr.Slider(
-        1, 4, value=1, step=1, label="Takes", elem_id="takes-count", info="Variants of one run, from seeds one apart."
-    )
-    dice.click(
-        lambda: secrets.randbelow(SEED_CEILING), None, seed,
-        queue=False, api_visibility="private", show_progress="hidden",
-    )  # fmt: skip
-    return {
-        "model": name,
-        "sampler": sampler,
-        "seed": seed,
-        "takes": takes,
-    }
+    takes = component("takes", info="Variants of one run, from seeds one apart.")
+    dice.click(lambda: secrets.randbelow(TABLE["seed"].high), None, seed, **QUIET)
+    return {"model": name, "sampler": sampler, "seed": seed, "takes": takes}
 
 
 def control(shared: Shared) -> dict[str, gr.components.Component]:
-    strength = gr.Slider(
-        0, 2, value=1, step=0.05, label="Temporal control strength", elem_id="control",
-        info="How strongly the onsets time the sound. 0 leaves the timing to chance.",
-    )  # fmt: skip
-    video = gr.Slider(
-        0, 10, step=0.1, label="Video guidance", elem_id="video-guidance",
-        **video_guidance(shared.engine.default_model),
-    )  # fmt: skip
-    own = is_composed(shared.engine.default_model)
-    negative = gr.Slider(
-        0, 10, value=TAV2A_SCALE, step=0.1, label="Negative caption's scale", elem_id="negative-guidance", visible=own,
-        info="How far the sound keeps from the negative caption, if there is one.",
-    )  # fmt: skip
-    alignment = gr.Slider(
-        0, 100, value=0, step=1, label="Alignment guidance", elem_id="alignment-guidance", visible=own,
-        info="How strongly a classifier of sound and picture steers. 0: not at all; the paper takes 50.",
-    )  # fmt: skip
-    return {
-        "control_scale": strength,
-        "video_guidance_scale": video,
-        "negative_guidance_scale": negative,
-        "alignment_guidance_scale": alignment,
-    }
+    """The dials that not every model has; those of the chosen model are shown."""
+    name = shared.engine.default_model
+    own, has = shared.engine.defaults(name), shared.engine.dials(name)
+    dials = [name for name, dial in declared().items() if not dial.everywhere and dial.kind in ("number", "whole")]
+    return {dial: component(dial, _own(dial, own, has), visible=dial in has) for dial in dials}
 
 
-def is_composed(name: str) -> bool:
-    """Whether caption, negative caption and picture have a scale each (TA-V2A)."""
-    return name == "ta-v2a"
-
-
-def video_guidance(name: str) -> dict:
-    """The dial of the picture alone: the model's own value at first, not to be moved where it has no use for it."""
-    why = no_video_guidance(name)
-    own = model_defaults(name)["video_guidance_scale"]
-    info = why or f"A second dial for the picture alone. 0: the model's own value, {own:g}. 1: none, as in the paper."
-    return {"value": 0, "interactive": why is None, "info": info}
+def _own(dial: str, defaults: Mapping, has: Mapping[str, Dial]) -> Any:
+    """The model's own value of a dial, None where it has none."""
+    return defaults.get(dial, has[dial].default if dial in has else None)
 
 
 def follow_model(shared: Shared, fields: dict[str, gr.components.Component]) -> None:
-    """Choosing a model brings its own values to those of these fields that are there."""
-    dials = [name for name in ("steps", "guidance_scale", "sampler", "video_guidance_scale") if name in fields]
+    """Choosing a model brings its own values to those of these fields that are there, and shows the dials it has."""
+    known = declared()
 
     def chosen(name):
         try:
-            own = shared.engine.defaults(name)
+            own, has = shared.engine.defaults(name), shared.engine.dials(name)
         except InputError as refusal:
             raise gr.Error(str(refusal), print_exception=False) from None
-        seen = gr.update(visible=is_composed(name))
-        updates = {
-            "video_guidance_scale": gr.update(**video_guidance(name)),
-            "model": gr.update(info=systems.about(name) or None),
-            "negative_guidance_scale": seen,
-            "alignment_guidance_scale": seen,
-        }
-        return {fields[dial]: updates[dial] if dial in updates else own[dial] for dial in all_dials}
+        updates = {fields["model"]: gr.update(info=systems.about(name) or None)}
+        for dial in followed:
+            value = {} if (own_value := _own(dial, own, has)) is None else {"value": own_value}
+            updates[fields[dial]] = gr.update(visible=known[dial].everywhere or dial in has, **value)
+        return updates
 
-    of_systems = ("model", "negative_guidance_scale", "alignment_guidance_scale")
-    all_dials = [*dials, *(name for name in of_systems if name in fields)]
-    outputs = [fields[dial] for dial in all_dials]
-    fields["model"].input(
-        chosen, fields["model"], outputs, queue=False, api_visibility="private", show_progress="hidden"
-    )
+    of_model = ("steps", "guidance_scale", "sampler")
+    followed = [dial for dial in fields if dial in of_model or (dial in known and not known[dial].everywhere)]
+    fields["model"].input(chosen, fields["model"], [fields["model"], *(fields[dial] for dial in followed)], **QUIET)
 
 
 def sound() -> dict[str, gr.components.Component]:
-    original = gr.Radio(ORIGINAL, value="reference", label="Original audio", elem_id="original")
-    gain = gr.Slider(
-        -40, 12, value=-12, step=0.5, label="Gain of the original (dB)", visible=False, elem_id="gain",
-        info="Used when the original is mixed in.",
-    )  # fmt: skip
+    dial = TABLE["original_audio"]
+    original = gr.Radio(options(dial), value=dial.default, label=dial.label, elem_id="original")
+    gain = component("original_gain_db", visible=False)
     level = gr.Checkbox(True, label="Set the loudness", elem_id="level")
-    lufs = gr.Slider(
-        -40, -8, value=LOUDNESS_LUFS, step=0.5, label="Loudness (LUFS)", elem_id="lufs",
-        info="−18 is about the level of clips on the web, −23 of broadcasts, −14 of streaming services.",
-    )  # fmt: skip
-    quiet = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    original.change(lambda mode: gr.update(visible=mode == "mix"), original, gain, **quiet)
-    level.change(lambda on: gr.update(visible=bool(on)), level, lufs, **quiet)
+    lufs = component("loudness_lufs")
+    original.change(lambda mode: gr.update(visible=mode == "mix"), original, gain, **QUIET)
+    level.change(lambda on: gr.update(visible=bool(on)), level, lufs, **QUIET)
     return {"original_audio": original, "original_gain_db": gain, "level": level, "loudness_lufs": lufs}
 
 
-def settings_of(values: dict, onsets_s: tuple[float, ...] | None = None) -> Settings:
-    """`Settings` of the page's values, checked; `InputError` names both numbers where one is out of range."""
+def settings_of(
+    values: dict, onsets_s: tuple[float, ...] | None = None, has: Collection[str] | None = None
+) -> Settings:
+    """`Settings` of the page's values, checked; `InputError` names both numbers where one is out of range.
+
+    has: the dials of the model that not every model has; what the page sends of others is left out.
+    """
     values = dict(values)
-    level = values.pop("level", True)
-    if not level:
+    if not values.pop("level", True):
         values["loudness_lufs"] = None
-    if not values.get("video_guidance_scale"):
-        values["video_guidance_scale"] = None
-    if not is_composed(values.get("model", "")):
-        values["negative_guidance_scale"] = values["alignment_guidance_scale"] = None
-    if not values.get("length_s"):
-        values["length_s"] = None
+    if has is not None:
+        known = declared()
+        values = {name: value for name, value in values.items() if known[name].everywhere or name in has}
+    values["length_s"] = values.get("length_s") or None
     values["start_s"] = values.get("start_s") or 0.0
     if values.get("describe", BUILT_IN) not in DESCRIBERS:  # no repository that a stranger names is fetched
         raise InputError(f"The describer must be one of {', '.join(DESCRIBERS)}.")
-    settings = Settings(**values, onsets_s=onsets_s).validated()
-    if settings.video_guidance_scale not in (None, 1.0) and (why := no_video_guidance(settings.model)):
-        raise InputError(f"The video guidance scale is {settings.video_guidance_scale:g} and must be 0. {why}")
-    return settings
+    if values.get("reference") is not None:  # a path of this machine
+        raise InputError("A reference sound cannot be given here.")
+    return Settings.of({**values, "onsets_s": onsets_s})
 
 
 def values_of(settings: dict) -> dict:
     """The page's values that `settings_of` turns into these settings, as far as they are given."""
-    values = {name: value for name, value in settings.items() if name not in ("onsets_s", "layout", "loudness_lufs")}
-    for dial, own in (("negative_guidance_scale", TAV2A_SCALE), ("alignment_guidance_scale", 0)):
-        values[dial] = own if settings.get(dial) is None else settings[dial]
-    values["video_guidance_scale"] = settings.get("video_guidance_scale") or 0
-    values["level"] = settings.get("loudness_lufs") is not None
-    if values["level"]:
-        values["loudness_lufs"] = settings["loudness_lufs"]
-    return values
+    given = {name: value for name, value in settings.items() if value is not None or name == "length_s"}
+    values = {name: value for name, value in given.items() if name not in ("onsets_s", "layout", "exports")}
+    return {**values, "level": settings.get("loudness_lufs") is not None}
 
 
 def models(engine) -> list[tuple[str, str | None]]:

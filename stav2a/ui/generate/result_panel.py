@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from stav2a.ui import status
-from stav2a.ui.generate.controls import is_composed
 from stav2a.ui.generate.edits import key_of
 from stav2a.ui.history import Run
 from stav2a.ui.upload import Video
@@ -85,7 +84,7 @@ def show_take(tab: Tab, run: Run, k: int) -> dict:
 def show_run(tab: Tab, run: Run) -> dict:
     """A finished run with its first take, its onsets in the editor and its settings."""
     # a caption that was found or reworded is there to be edited
-    changed = run.caption_source != "given" or is_composed(run.settings["model"])
+    changed = run.caption_source != "given"
     found = {tab.fields["prompt"]: run.settings["prompt"]} if changed and run.settings["prompt"] else {}
     names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import gradio as gr
 
@@ -177,7 +177,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
             page = request.session_hash or ""
             try:
                 path = need(clip)
-                settings = controls.settings_of(values)
+                settings = controls.settings_of(values, has=shared.engine.dials(values["model"]))
                 key = edits.settings_key(clip_hash(path), settings)
                 if edited:
                     settings = replace(settings, onsets_s=edits.required(editor, key))
@@ -259,7 +259,7 @@ def _events(tab: Tab, shared: Shared) -> Callable[[Run], dict]:
             holds = summary(look(clip, shared.limits))
         except InputError:
             return {tab.info: gr.skip()}  # the run has said why the clip cannot be used, or it was swept
-        values = controls.values_of(asdict(settings))
+        values = controls.values_of(settings.to_dict())
         own = tab.fields if job is jobs[0] else ("prompt",)
         fields = {tab.fields[name]: value for name, value in values.items() if name in own}
         return {**fields, tab.source: str(clip), tab.info: holds}

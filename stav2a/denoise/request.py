@@ -1,4 +1,4 @@
-"""What the pipeline is asked for: dials, and requests that share a pass of the network where they can."""
+"""What the pipeline is asked for, and which requests share a pass of the network."""
 
 from __future__ import annotations
 
@@ -9,40 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stav2a.denoise.strength import steps_from
+from stav2a.dials import Dials
 from stav2a.output import VideoFeatures
+
+from .strength import steps_from
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from stav2a.denoise.conditions import Conditions
-
-
-@dataclass(frozen=True)
-class Dials:
-    """What a person may turn. None means the checkpoint's own value.
-
-    `onsets_s`, in seconds from the start of the used part, replace the predicted ones. `layout` holds rows of values
-    in [0, 1], a painted audio layout in place of the predicted one (TiVA). Take `k` uses the seed `seed + k`. The
-    scales of the negative caption and of alignment are TA-V2A's. `strength` is how much of the way from a recording to
-    a new sound is gone: 0 the recording as it is placed, 1 from noise alone.
-    """
-
-    prompt: str = ""
-    negative_prompt: str = ""
-    guidance_scale: float | None = None
-    video_guidance_scale: float | None = None
-    negative_guidance_scale: float | None = None
-    alignment_guidance_scale: float | None = None
-    steps: int | None = None
-    sampler: str | None = None
-    seed: int = 0
-    takes: int = 1
-    control_scale: float = 1.0
-    onsets_s: tuple[float, ...] | None = None
-    layout: tuple[tuple[float, ...], ...] | None = None
-    strength: float | None = None
+    from .conditions import Conditions
 
 
 @dataclass(frozen=True)
@@ -57,7 +33,7 @@ class Request:
     """
 
     frames: np.ndarray | Tensor | VideoFeatures | None
-    dials: Dials = Dials()
+    dials: Dials = field(default_factory=Dials)
     defaults: Mapping = field(default_factory=dict)
     generators: torch.Generator | Sequence[torch.Generator] | None = None
     reference: np.ndarray | None = None
@@ -157,8 +133,7 @@ class Prepared:
             self.sampler,
             self.video_scale,
             dials.control_scale,
-            dials.negative_guidance_scale,
-            dials.alignment_guidance_scale,
+            tuple(sorted(dials.own.items())),
             own,
             self.conditions.shape_key(with_text=not self.own["mask_control"]),
         )

@@ -1,0 +1,158 @@
+"""Every dial once: what it is called, accepts and is unless turned. Importing it takes no torch.
+
+`Dials` holds those that steer the sound, `stav2a.generation.settings.Settings` those of the clip besides. A field's
+`dial(...)` is its declaration: checks, flags of the command line, controls of the page, parameters of the API and texts
+of MCP are made from it. A dial of one system alone is declared in that system's YAML file and lies in `Dials.own`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+
+class Sampler(NamedTuple):
+    """`kind`: the scheduler's class in diffusers; `options`: in place of the checkpoint's own."""
+
+    label: str
+    kind: str
+    options: dict
+
+
+SAMPLERS = {
+    "dpm++2m": Sampler(
+        "DPM-Solver++ 2M",
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "trailing"},
+    ),
+    "unipc": Sampler("UniPC", "UniPCMultistepScheduler", {"timestep_spacing": "trailing"}),
+    "ddim": Sampler("DDIM", "DDIMScheduler", {"set_alpha_to_one": False}),
+    "ddpm": Sampler("DDPM (the paper's, many steps)", "DDPMScheduler", {}),
+}
+
+
+@dataclass(frozen=True)
+class Dial:
+    """What a dial is called and accepts.
+
+    label: on the page   said: within a sentence, the label unless given   help: what it does, one or two sentences
+    kind: "number", "whole", "text", "choice", "names" (of the choices), "model", "file", "times" or "layout"
+    low, high: of numbers; `step`: of sliders
+    none: what None stands for; empty where None is no value   choices: value -> label
+    neutral: the value that changes nothing, which models without the dial accept
+    flag: of the command line; without one it has none   bare: what the flag alone means
+    everywhere: every model has it; else those whose system names it
+    config: what holds a checkpoint's own value in the configuration of its system
+    """
+
+    label: str
+    help: str
+    kind: str = "number"
+    said: str = ""
+    default: Any = None
+    low: float | None = None
+    high: float | None = None
+    step: float = 0.1
+    unit: str = ""
+    none: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    neutral: Any = None
+    flag: str = ""
+    bare: str = ""
+    everywhere: bool = True
+    config: str = ""
+
+    @property
+    def noun(self) -> str:
+        """The dial within a sentence."""
+        return self.said or self.label[:1].lower() + self.label[1:]
+
+    def text(self) -> str:
+        """Help with range, unit and default, for readers without a slider."""
+        facts = []
+        if self.low is not None:
+            facts.append(f"{self.low:.10g} to {self.high:.10g}{' ' if self.unit else ''}{self.unit}")
+        if self.choices:
+            facts.append(", ".join(map(str, self.choices)))
+        if self.none and self.default is not None:
+            facts[-1] += f", or {self.none}"
+        default = self.none if self.default is None else f"{self.default:g}" if self.low is not None else self.default
+        facts.append(f"default: {default}" if default else "")
+        return f"{self.help} ({'; '.join(filter(None, facts))})" if any(facts) else self.help
+
+
+OWN = "the checkpoint's own"
+
+
+def dial(default: Any, label: str, help: str, **declared) -> Any:
+    """A dataclass field that is a dial."""
+    return field(default=default, metadata={"dial": Dial(label, help, default=default, **declared)})
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What steers the sound. None means the checkpoint's own value.
+
+    own: dials that the model's system declares, by name
+    """
+
+    prompt: str = dial(
+        "", "Caption", "What should be heard; empty lets the picture decide.", kind="text", flag="--prompt"
+    )
+    negative_prompt: str = dial(
+        "", "Negative caption", "What should not be heard.", kind="text", flag="--negative-prompt"
+    )
+    guidance_scale: float | None = dial(
+        None, "Guidance scale",
+        "How closely the sound follows the caption, if there is one. 1: no more than needed; above 6: harsh.",
+        low=1.0, high=10.0, none=OWN, flag="--guidance",
+    )  # fmt: skip
+    video_guidance_scale: float | None = dial(
+        None, "Video guidance", "A second dial for the picture alone. 1: none, as in the paper.",
+        said="video guidance scale", low=0.0, high=10.0, none=OWN, neutral=1.0, flag="--video-guidance",
+        everywhere=False,
+    )  # fmt: skip
+    steps: int | None = dial(
+        None, "Steps", "Sampling steps: more of them, finer sound, longer wait.", kind="whole",
+        said="number of steps", low=1, high=200, step=1, none=OWN, flag="--steps",
+    )  # fmt: skip
+    sampler: str | None = dial(
+        None, "Sampler", "How the noise is taken away.", kind="choice",
+        choices={name: sampler.label for name, sampler in SAMPLERS.items()}, none=OWN, flag="--sampler",
+    )  # fmt: skip
+    seed: int = dial(
+        0, "Seed", "Same seed and settings, same sound. Take k uses seed + k.", kind="whole",
+        low=0, high=2**31 - 1, step=1, flag="--seed",
+    )  # fmt: skip
+    takes: int = dial(
+        1, "Takes", "Variants of one run.", kind="whole", said="number of takes", low=1, high=4, step=1,
+        flag="--takes",
+    )  # fmt: skip
+    control_scale: float = dial(
+        1.0, "Temporal control strength", "How strongly the onsets time the sound. 0 leaves the timing to chance.",
+        low=0.0, high=2.0, step=0.05, neutral=1.0, flag="--control", everywhere=False,
+    )  # fmt: skip
+    onsets_s: tuple[float, ...] | None = dial(
+        None, "Onsets", "Times that the sound follows, from the start of the used part.", kind="times",
+        low=0.0, high=86_400.0, unit="s", none="predicted from the picture", everywhere=False,
+    )  # fmt: skip
+    layout: tuple[tuple[float, ...], ...] | None = dial(
+        None, "Audio layout", "Rows of loudness by band in [0, 1] that the sound follows.", kind="layout",
+        none="predicted from the picture", everywhere=False,
+    )  # fmt: skip
+    strength: float | None = dial(
+        None, "Strength",
+        "How much is new: 0 plays recordings found by the caption, 1 makes the sound of noise alone.",
+        low=0.0, high=1.0, step=0.05, none=OWN, neutral=0.0, flag="--strength", everywhere=False,
+    )  # fmt: skip
+    reference: str | None = dial(
+        None, "Reference sound", "A sound file whose sound is played or made more like.", kind="file",
+        none="recordings found by the caption", flag="--reference", everywhere=False,
+    )  # fmt: skip
+    own: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+
+def table(kind: type) -> dict[str, Dial]:
+    """The dials that the fields of a dataclass declare, by name."""
+    return {f.name: f.metadata["dial"] for f in fields(kind) if "dial" in f.metadata}

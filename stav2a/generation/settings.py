@@ -19,6 +19,7 @@ ORIGINAL_AUDIO = {
     "reference": "Replace it, and compare with it",
     "mix": "Mix it in",
 }
+LOUDNESS_LUFS = -18.0  # of the new sound unless told otherwise: about that of real clips (docs/describer.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
 STEMS = "stems"
 EXPORTS = (*KINDS, STEMS)
@@ -54,7 +55,7 @@ class Settings(Dials):
         low=-60.0, high=20.0, step=0.5, unit="dB", flag="--original-gain",
     )  # fmt: skip
     loudness_lufs: float | None = dial(
-        -18.0, "Loudness",  # about that of real clips (docs/describer.md)
+        LOUDNESS_LUFS, "Loudness",
         "Level of the new sound. −18 is about that of clips on the web, −23 of broadcasts, −14 of streaming services.",
         said="loudness target", low=-60.0, high=-5.0, step=0.5, unit="LUFS", none=OFF, flag="--loudness",
     )  # fmt: skip

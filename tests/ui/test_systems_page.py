@@ -84,10 +84,16 @@ def test_a_layout_of_another_length_is_told(engine, clip, tmp_path):
     ("settings", "sentence"),
     [
         ({"model": "vta-ldm", "layout": ((0.5,) * 5,)}, "cannot follow the audio layout; tiva can"),
-        ({"model": "tiny", "negative_guidance_scale": 2.0}, "cannot follow the scale of the negative caption; ta-v2a can"),
+        (
+            {"model": "tiny", "negative_guidance_scale": 2.0},
+            "cannot follow the scale of the negative caption; ta-v2a can",
+        ),
         ({"model": "tiva", "alignment_guidance_scale": 2.0}, "cannot follow the alignment guidance; ta-v2a can"),
         ({"model": "vta-ldm", "onsets_s": (0.5,)}, "cannot follow the onsets; sta-v2a and recorded can"),
-        ({"model": "vta-ldm", "video_guidance_scale": 2.0}, "cannot follow the video guidance scale; sta-v2a and ta-v2a can"),
+        (
+            {"model": "vta-ldm", "video_guidance_scale": 2.0},
+            "cannot follow the video guidance scale; sta-v2a and ta-v2a can",
+        ),
         ({"model": "tiva", "control_scale": 0.5}, "cannot follow the temporal control strength; sta-v2a can"),
     ],
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.generation.describe import look
-from stav2a.generation.settings import TABLE
+from stav2a.generation.settings import LOUDNESS_LUFS
 from stav2a.media.audio import fit_loudness, read_audio
 from stav2a.media.frames import read_for_model
 from stav2a.media.probe import probe
@@ -26,7 +26,6 @@ from stav2a.metrics.classifier import kl_divergence
 
 CONDITIONS = ("no caption", "describer's caption", "manifest's caption")
 QUIETEST = 0.1  # quantile of levels
-LEVEL_LUFS = TABLE["loudness_lufs"].default
 SILENCE = 1e-6  # RMS below which a sound has no level
 
 
@@ -81,7 +80,7 @@ def rms(waveform: np.ndarray) -> float:
 def levels(waveform: np.ndarray, own: np.ndarray, rate: int) -> tuple[float, float]:
     """RMS against the own sound in dB: as made, and at the default loudness."""
     made = max(rms(waveform), SILENCE)
-    fitted = max(rms(fit_loudness(waveform, rate, LEVEL_LUFS)), SILENCE)
+    fitted = max(rms(fit_loudness(waveform, rate, LOUDNESS_LUFS)), SILENCE)
     return 20 * np.log10(made / rms(own)), 20 * np.log10(fitted / rms(own))
 
 
@@ -95,7 +94,7 @@ def table(clips: list[Heard]) -> dict[str, dict]:
         for condition in CONDITIONS:
             made = [clips[k].made[condition] for k in members]
             as_made, fitted = np.array([clips[k].level_db[condition] for k in members]).T
-            for title, values in (("level as made, dB", as_made), (f"level at {LEVEL_LUFS:g} LUFS, dB", fitted)):
+            for title, values in (("level as made, dB", as_made), (f"level at {LOUDNESS_LUFS:g} LUFS, dB", fitted)):
                 rows[f"{group}, {condition}: {title}, median"] = row(values, np.median)
                 tenth = partial(np.quantile, q=QUIETEST)
                 rows[f"{group}, {condition}: {title}, quietest tenth"] = row(values, tenth)

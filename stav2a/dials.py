@@ -85,7 +85,7 @@ class Dial:
 OWN = "the checkpoint's own"
 
 
-def dial(default: Any, label: str, help: str, **declared) -> Any:
+def dial(default: Any, label: str, help: str, **declared: Any) -> Any:
     """A dataclass field that is a dial."""
     return field(default=default, metadata={"dial": Dial(label, help, default=default, **declared)})
 

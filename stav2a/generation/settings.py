@@ -16,8 +16,8 @@ from stav2a.media.markers import KINDS
 
 ORIGINAL_AUDIO = {
     "replace": "Replace it unread",
-    "reference": "Replace it, and compare with it",
     "mix": "Mix it in",
+    "reference": "Replace it, and compare with it",
 }
 LOUDNESS_LUFS = -18.0  # of the new sound unless told otherwise: about that of real clips (docs/describer.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
@@ -179,7 +179,8 @@ def check_dials(settings: Settings, has: Collection[str]) -> None:
     known = {**TABLE, **systems.own_dials()}
     for name, value in turned.items():
         if name not in has and value not in (None, known[name].neutral):
-            those = " and ".join(systems.having(name))
+            *others, last = systems.having(name)
+            those = f"{', '.join(others)} and {last}" if others else last
             raise InputError(f"The model {settings.model} cannot follow the {known[name].noun}; {those} can.")
 
 

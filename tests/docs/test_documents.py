@@ -16,7 +16,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", CARD, *sorted((ROOT /
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 PATH = re.compile(r"(?<![\w/])((?:stav2a|tests|configs|assets|docs)/[\w./-]*\w)")
-TO_BE_MADE = {"stav2a/systems/mean_frame.py", "configs/compact/mean-frame.yaml"}  # the example of docs/systems.md
+# the example of docs/systems.md
+TO_BE_MADE = {"stav2a/systems/mean_frame.py", "stav2a/systems/mean_frame.yaml", "configs/compact/mean-frame.yaml"}
 NUMBER = re.compile(r"[+−-]?\d+\.\d+")
 
 

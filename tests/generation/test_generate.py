@@ -17,7 +17,9 @@ from stav2a.generation.settings import Settings, check_onsets
 from stav2a.media import Cancelled, InputError, Limits, probe, read_audio, read_frames
 from stav2a.media.clip_files import safe_stem
 
-FAST = Settings(prompt="a hammer strikes metal", model="tiny", steps=2)  # guidance needs a caption
+FAST = Settings(
+    original_audio="replace", prompt="a hammer strikes metal", model="tiny", steps=2
+)  # guidance needs a caption
 FILES = ["clip_sound.mp4", "clip_sound.wav", "clip_sound.zip", "figure.png", "onsets.json", "settings.json"]
 
 
@@ -143,7 +145,7 @@ def test_every_setting_changes_the_result(plain, engine, clip, tmp_path, name):
 
 def test_every_setting_is_covered():
     tested = {*CHANGES, "model", "original_gain_db"}  # the gain: test_gain_of_the_original
-    tested |= {"layout", "negative_guidance_scale", "alignment_guidance_scale"}  # of one system each: test_systems.py
+    tested |= {"layout", "own"}  # of one system each: test_systems.py
     tested |= {"describe"}  # without a caption alone: test_describe.py
     tested |= {"reference", "exports", "audio_format"}  # test_recordings_to_files.py
     assert tested == {field.name for field in fields(Settings)}

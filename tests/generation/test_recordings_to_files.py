@@ -86,7 +86,9 @@ def test_recorded_at_the_level_of_all(tmp_path, clip):
     again = Settings.from_json((tmp_path / "settings.json").read_text())
     repeated = outcome(engine, clip, again, tmp_path / "again")
     np.testing.assert_array_equal(repeated.takes[0].waveform, result.takes[0].waveform)
-    with pytest.raises(InputError, match="its strength is 0"):
+    with pytest.raises(
+        InputError, match="recorded cannot follow the strength; sta-v2a, t2a, ta-v2a, tiva and vta-ldm can"
+    ):
         outcome(engine, clip, replace(settings, strength=0.5), tmp_path / "b")
 
 

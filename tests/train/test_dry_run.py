@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ def stand_ins(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> Path:
-    """Shards of `data prepare --model paper`, made of three small videos."""
+def shards(tmp_path_factory):
+    """Folders of shards by frame rate (0: the paper's), of `data prepare --model paper` on three small videos."""
     folder = tmp_path_factory.mktemp("videos")
     rng = np.random.default_rng(0)
     for number in range(3):
@@ -40,11 +41,22 @@ def prepared(tmp_path_factory) -> Path:
         wave = (0.3 * rng.standard_normal(4 * 16_000) * (np.arange(4 * 16_000) % 8000 < 400)).astype(np.float32)
         write_clip(folder / f"{number}.mp4", frames, 25.0, wave)
         (folder / f"{number}.txt").write_text("a hammer strikes a nail")
-    out = folder / "shards"
-    words = ["--model", "paper", "--out", str(out), "--least-av-align", "0", "--validation", "0.34", "--workers", "1"]
-    assert main(["data", "prepare", str(folder), *words]) == 0
-    assert len(Shards(out, "train")) == 2 and len(Shards(out, "val")) == 1
-    return out
+
+    @cache
+    def made(fps: float) -> Path:
+        out = folder / f"shards-{fps:g}"
+        words = ["--model", "paper", "--out", str(out), "--least-av-align", "0", "--validation", "0.34"]
+        words += ["--workers", "1", *(["--fps", f"{fps:g}"] if fps else [])]
+        assert main(["data", "prepare", str(folder), *words]) == 0
+        assert len(Shards(out, "train")) == 2 and len(Shards(out, "val")) == 1
+        return out
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def prepared(shards) -> Path:
+    return shards(0.0)
 
 
 def loaded(file: Path, monkeypatch, *words: str) -> TrainConfig:
@@ -64,8 +76,9 @@ def test_every_configuration_trains_without_any_data(file, stand_ins, monkeypatc
 
 
 @pytest.mark.parametrize("file", OF_PAPER, ids=lambda file: file.stem)
-def test_paper_configurations_train_on_prepared_clips(file, prepared, stand_ins, monkeypatch, tmp_path):
+def test_paper_configurations_train_on_prepared_clips(file, shards, stand_ins, monkeypatch, tmp_path):
     config = loaded(file, monkeypatch)
+    prepared = shards(config.fps)
     monkeypatch.chdir(tmp_path)
     if config.bank:
         config.bank = str(prepared)

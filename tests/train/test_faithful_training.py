@@ -83,7 +83,7 @@ def test_a_checkpoint_is_sampled_as_it_was_trained(work, tmp_path):
     heard = stage.words(["a dog barks"])
     torch.testing.assert_close(heard.text_tokens, words.text_tokens)
     assert torch.equal(heard.null_text_tokens, words.null_text_tokens)
-    assert not pipe.guidance().mask_control and not stage.guidance().mask_control
+    assert pipe.defaults["mask_control"] is stage.guidance().mask_control is False
 
 
 def test_onset_and_diffusion_loss_are_learnt_together_where_asked(work, tmp_path):
@@ -156,7 +156,7 @@ def test_the_faithful_mode_rules_every_stage():
     other = {
         "steps": 3, "guidance_scale": 7.0, "video_guidance_scale": 2.0, "sampler": "ddim", "onset_threshold": 0.01,
         "mask_control": True, "guided_share": 0.5, "guidance_rescale": 0.7, "timestep_power": 2.0,
-        "null_text": "zeros", "equaliser_rounds": 2,
+        "null_text": "zeros", "equaliser_rounds": 2, "strength": 0.5,
     }  # fmt: skip
     assert other.keys() == FAITHFUL.keys() and all(other[name] != FAITHFUL[name] for name in other)
     wanted, ours = pipeline(**FAITHFUL), pipeline(**other)

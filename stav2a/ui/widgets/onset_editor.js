@@ -15,7 +15,7 @@ const snap = (t) => {
 };
 // The margins are the figure's, whose axis lies below, in pixels of the width at hand (its border is 1 px).
 function margins() {
-  const outer = element.clientWidth || width, extents = data && data.extents;
+  const outer = $(".oe-stage").offsetWidth || width, extents = data && data.extents;
   const [left, right] = extents ? (outer < 620 ? extents.narrow : extents.wide) : [0.02, 0.98];
   return [left * outer - 1, (1 - right) * outer - 1];
 }

@@ -14,6 +14,8 @@ import yaml
 from torch.utils.data import default_collate
 
 from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.denoise.request import Request
+from stav2a.dials import Dials
 from stav2a.models.build import build
 from stav2a.pipeline import STAV2APipeline
 from stav2a.presets import narrow
@@ -61,6 +63,16 @@ def stepped(name: str, work: Path, parts: str, **options):
     assert torch.isfinite(loss) and any(p.grad is not None and p.grad.isfinite().all() for p in learning)
     stage.eval().export(work / parts)
     return stage
+
+
+def guidance_of(pipe: STAV2APipeline):
+    """The guidance of a request that turns no dial."""
+    preparing = pipe.prepare([Request(None, Dials(prompt="a dog barks"), duration_s=1.0)])
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as done:
+            return pipe.guidance(done.value)
 
 
 def sampled(work: Path, parts: str, system: str, fps: float = 0.0) -> STAV2APipeline:
@@ -149,7 +161,7 @@ def test_ta_v2a_in_its_three_stages(work, mix):
     stepped("alignment", work, parts)
     pipe = sampled(work, parts, "ta-v2a")
     assert pipe.system.config.mix == mix
-    guidance = pipe.guidance()
+    guidance = guidance_of(pipe)
     assert (guidance.text, guidance.alignment) == ((2.5, 50.0) if composed else (4.5, 50.0))
     if composed:
         assert (guidance.video, guidance.negative) == (2.5, 2.5)

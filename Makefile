@@ -32,6 +32,7 @@ $(VENV)/.demo: requirements.txt
 $(VENV)/.test: requirements.txt requirements-test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
+	$(BIN)/python -m pip install --quiet --no-deps aisfx==0.1.2  # its other pins are old and not needed here
 	touch $(VENV)/.demo $@
 
 clean:

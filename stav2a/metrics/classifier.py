@@ -4,6 +4,7 @@ The arithmetic takes probabilities; `load_tagger` brings the network. None of th
 unless its name is asked for, and offline each says so in one sentence (`Unavailable`).
 
     bank   this project's own, built in (bank_classifier.py)
+    aisfx  aiSFX, trained on sound effects, weights inside the package aisfx (effects.py)
     ast    Audio Spectrogram Transformer, transformers, hub
     panns  Cnn14, package panns_inference; the paper's FD, KL and IS use it
     passt  PaSST, package hear21passt
@@ -90,6 +91,14 @@ def _bank(source: str | None) -> Tagger:
     return Tagger("bank", COMPACT.sample_rate, run)
 
 
+def _aisfx(source: str | None) -> Tagger:
+    from stav2a.metrics import effects
+
+    if find_spec("aisfx") is None:
+        raise Unavailable("aiSFX needs the package aisfx: pip install --no-deps aisfx")
+    return Tagger("aisfx", effects.SAMPLE_RATE, effects.describe)
+
+
 def _ast(source: str | None) -> Tagger:
     import torch
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
@@ -169,6 +178,7 @@ def _vggish(source: str | None) -> Tagger:
 
 LOADERS: dict[str, Callable[[str | None], Tagger]] = {
     "bank": _bank,
+    "aisfx": _aisfx,
     "ast": _ast,
     "panns": _panns,
     "passt": _passt,

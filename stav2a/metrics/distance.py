@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of embeddings, for FD (a classifier's), FAD (VGGish's) and FD_bank."""
+"""Distances in a network's space: Fréchet's between two sets (FD, FAD, FD_bank), and the rank of the own sound."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ def frechet_distance(reference: np.ndarray, generated: np.ndarray) -> Frechet:
         dim=reference.shape[1],
         note=sample_size_note(min(len(reference), len(generated)), reference.shape[1]),
     )
+
+
+def own_ranks(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """Share of the other references that are nearer to a generated sound than its own: [n], 0 best, 0.5 chance.
+
+    One embedding a sound, [n, D] each, in the same order; nearness is the cosine about the references' mean, which
+    leaves out what all sounds have in common. References that are equal to the own one are no nearer.
+    """
+    reference, generated = _checked(reference, "reference"), _checked(generated, "generated")
+    if reference.shape != generated.shape:
+        raise ValueError(f"ranks need pairs, got embeddings of {reference.shape} and {generated.shape}")
+    centre = reference.mean(axis=0)
+    directions = [values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+                  for values in (reference - centre, generated - centre)]  # fmt: skip
+    likeness = directions[1] @ directions[0].T
+    return (likeness > np.diagonal(likeness)[:, None] + 1e-9).sum(axis=1) / (len(reference) - 1)
 
 
 def sample_size_note(n: int, dim: int) -> str:

@@ -6,12 +6,15 @@ import argparse
 import json
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from tone_bank import write_bank
 
 from stav2a.__main__ import main
 from stav2a.evaluation.models.dials import Row, combinations
 from stav2a.evaluation.models.dials_figure import figure
+from stav2a.evaluation.models.judged import heard_by
+from stav2a.metrics.classifier import Tagger
 
 
 def asked(**changes) -> argparse.Namespace:
@@ -71,15 +74,28 @@ def test_one_table(tmp_path, capsys):
     words = ["dials", "--model", "tiny", "--bank", str(bank), "--count", "3", "--steps", "1", "2", "--json"]
     assert main([*words, "--figure", str(tmp_path / "figures" / "steps.png")]) == 0
     assert plt.imread(tmp_path / "figures" / "steps.png").shape[1] > 1000
-    rows = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    real, coded, *rows = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert [real["sound"], coded["sound"]] == ["real", "real through VAE and vocoder"]
+    assert real["fd_bank"] == pytest.approx(0, abs=1e-3) and coded["fd_bank"] > 1
     assert [row["steps"] for row in rows] == [1, 2] and all(row["n"] == 3 for row in rows)
     assert rows[0]["fd_bank"] != rows[1]["fd_bank"]
     for row in rows:
         assert 0 <= row["top1"] <= row["top5"] <= 1 and row["diversity"] > 0 and row["denoise_seconds_per_clip"] > 0
     assert main([*words[:9], "--split", "val", "--strength", "0", "--draws", "1", "--json"]) == 0
-    (chosen_on,) = (json.loads(row) for row in capsys.readouterr().out.splitlines())
+    *_, chosen_on = (json.loads(row) for row in capsys.readouterr().out.splitlines())
     assert chosen_on["fd_bank"] != rows[0]["fd_bank"], "other clips than those of the test"
     assert chosen_on["denoise_seconds_per_clip"] == 0 and chosen_on["diversity"] is None
+
+
+def test_a_listener_ranks_the_own_sound_of_each_clip():
+    def describe(wave):  # by its highest frequency
+        return np.array([[np.abs(np.fft.rfft(wave)).argmax(), 1.0, k] for k in range(2)]), None
+
+    tones = [np.sin(np.arange(4000) * f).astype(np.float32) for f in (0.1, 0.2, 0.5, 0.9)]
+    own = heard_by(Tagger("ears", 16_000, describe), tones, tones, 16_000)
+    assert own["rank"] == 0 and own["fd"] == pytest.approx(0, abs=1e-3)
+    assert heard_by(Tagger("ears", 16_000, describe), tones, tones[::-1], 16_000)["rank"] > 0.5
+    assert heard_by(None, tones, tones, 16_000) == {"rank": None, "rank_ci95": None, "fd": None}
 
 
 @pytest.mark.parametrize("count", ["0", "1"])

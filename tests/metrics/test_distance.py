@@ -9,7 +9,7 @@ from scipy.stats import entropy
 
 from stav2a.metrics.clap_score import pam_share, segments
 from stav2a.metrics.classifier import Unavailable, inception_score, kl_divergence, load_tagger
-from stav2a.metrics.distance import frechet_distance, sample_size_note
+from stav2a.metrics.distance import frechet_distance, own_ranks, sample_size_note
 
 
 def gaussian(n, dim, seed, scale=1.0, shift=0.0):
@@ -73,7 +73,7 @@ def test_inception_score_runs_from_one_to_the_number_of_classes():
 
 def test_unknown_and_unreachable_networks_speak_plainly(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ValueError, match="networks are bank, ast"):
+    with pytest.raises(ValueError, match="networks are bank, aisfx, ast"):
         load_tagger("ears")
     with pytest.raises(Unavailable, match="bank classifier"):
         load_tagger("bank", str(tmp_path))
@@ -139,3 +139,15 @@ def test_code_of_no_fixed_version_is_never_fetched_and_run(tmp_path, monkeypatch
     with pytest.raises(AttributeError):  # what the stand-in returns is no network
         load_tagger("vggish", str(tmp_path))
     assert fetched == [((str(tmp_path), "vggish"), {"source": "local"})]
+
+
+def test_the_rank_of_the_own_sound_counts_those_that_are_nearer():
+    reference = np.eye(5)
+    assert own_ranks(reference, reference).tolist() == [0, 0, 0, 0, 0]
+    turned = np.roll(reference, 1, axis=0) + 0.1 * reference
+    assert own_ranks(reference, turned) == pytest.approx([0.25] * 5), "one of the four others is nearer"
+    assert own_ranks(reference, -reference) == pytest.approx([1.0] * 5)
+    rng = np.random.default_rng(0)
+    assert own_ranks(rng.normal(size=(400, 8)), rng.normal(size=(400, 8))).mean() == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(ValueError, match="pairs"):
+        own_ranks(reference, reference[:3])

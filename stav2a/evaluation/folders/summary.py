@@ -12,7 +12,7 @@ from stav2a.evaluation.folders.work import Record
 from stav2a.metrics.chance import Gain, against_others, bootstrap_ci, pooled_gain
 from stav2a.metrics.classifier import inception_score, kl_divergence
 from stav2a.metrics.clip_scores import LOWER_IS_BETTER
-from stav2a.metrics.distance import frechet_distance
+from stav2a.metrics.distance import frechet_distance, own_ranks
 
 BOOTSTRAP_DIM = 512  # Fréchet distances of larger embeddings cost too much to resample
 DRAWS = 100
@@ -73,7 +73,7 @@ def _entry(mean: float, ci95: tuple[float, float] | None, n: int, note: str = ""
 
 
 def _set_metrics(network: str, records: Sequence[Record], seed: int) -> dict[str, dict]:
-    """FD (FAD for VGGish), IS, and the chance level of KL, of one network's records."""
+    """FD (FAD for VGGish), rank of the own sound, IS, and the chance level of KL, of one network's records."""
     key = f"{network}_generated_embeddings"
     records = [record for record in records if key in record.arrays]
     metrics: dict[str, dict] = {}
@@ -96,6 +96,9 @@ def _set_metrics(network: str, records: Sequence[Record], seed: int) -> dict[str
             ci95 = _spread(frechet.distance, [f.distance for f in again])
         name = "fad_vggish" if network == "vggish" else f"fd_{network}"
         metrics[name] = _entry(frechet.distance, ci95, n, frechet.note)
+    if n > 1:
+        ranks = own_ranks(*(np.stack([found.mean(0) for found in side]) for side in (real, made)))
+        metrics[f"rank_{network}"] = _entry(ranks.mean(), bootstrap_ci(ranks, seed=seed), n) | {"chance": 0.5}
 
     key = f"{network}_generated_probabilities"
     if n and key in records[0].arrays:
@@ -137,7 +140,7 @@ def markdown(metrics: dict[str, dict]) -> str:
 
 
 def is_lower_better(name: str) -> bool:
-    return name in LOWER_IS_BETTER or name.startswith(("fd_", "fad_", "kl_"))
+    return name in LOWER_IS_BETTER or name.startswith(("fd_", "fad_", "kl_", "rank_"))
 
 
 def _number(value: float | None) -> str:

@@ -27,8 +27,6 @@ class Plan:
     align: str = ""  # checkpoint with the classifier of Align Acc; empty: not asked
     cavp: str = ""  # folder of parts with CAVP's two encoders; empty: not asked
     cavp_model: str = "compact"  # the size whose rates they were trained at
-    cavp: str = ""  # folder of parts with CAVP's two encoders; empty: not asked
-    cavp_model: str = "compact"  # the size whose rates they were trained at
     seconds: float | None = None  # of every clip, from its beginning; None: all of it
     trials: int = 20
     seed: int = 0
@@ -72,10 +70,6 @@ def prepare(plan: Plan) -> None:
         from stav2a.evaluation.folders.align_acc import AlignAcc
 
         _models["align"] = AlignAcc(plan.align)
-    if plan.cavp:
-        from stav2a.evaluation.folders.cavp_score import CAVPScore
-
-        _models["cavp"] = CAVPScore(plan.cavp, plan.cavp_model)
     if plan.cavp:
         from stav2a.evaluation.folders.cavp_score import CAVPScore
 
@@ -139,8 +133,6 @@ def _measure(pair: Pair, plan: Plan) -> Record:
         _tried(record, "align", lambda: _align(record, pair.video, sounds, plan))
     if plan.cavp and pair.video:
         _tried(record, "cavp", lambda: _cavp(record, pair.video, sounds, plan))
-    if plan.cavp and pair.video:
-        _tried(record, "cavp", lambda: _cavp(record, pair.video, sounds, plan))
     return record
 
 
@@ -201,20 +193,6 @@ def _align(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]
         record.scores[f"align_acc{ending}"] = own
         if not ending:
             record.inside["align_acc"], record.trials["align_acc"] = own, rolled.tolist()
-
-
-def _cavp(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:
-    """CAVP scores of both sounds; the generated one's moments beside those of its rolls."""
-    model = _models["cavp"]
-    waveform, rate = sounds["generated"]
-    seen = model.see(video, len(waveform) / rate)
-    for side, ending in (("generated", ""), ("reference", "_reference")):
-        waveform, rate = sounds[side]
-        trials = 0 if ending else plan.trials
-        whole, moments, rolled = model(seen, resample(waveform, rate, model.sample_rate), trials, plan.seed)
-        record.scores |= {f"cavp{ending}": whole, f"cavp_moments{ending}": moments}
-        if not ending:
-            record.inside["cavp_moments"], record.trials["cavp_moments"] = moments, rolled.tolist()
 
 
 def _cavp(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:

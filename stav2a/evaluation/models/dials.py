@@ -2,7 +2,8 @@
 
 Every combination of the dials asked for generates the same FoleyWorld clips from the same noise, so that rows
 differ by the dials alone. The default settings of a checkpoint are read off such a table of validation clips (its
-knee); test clips then say what they bring.
+knee); test clips then say what they bring. Two rows more are what can be reached: the clips' real sounds, and these
+through VAE and vocoder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ import numpy as np
 from stav2a.denoise.request import Request
 from stav2a.denoise.strength import steps_from
 from stav2a.dials import Dials
+from stav2a.evaluation.models.judged import judged
+from stav2a.metrics.classifier import LOADERS, Unavailable, load_tagger
 from stav2a.models import precision
 from stav2a.output import STAV2AOutput
 
@@ -62,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
     parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
     parser.add_argument("--strength", type=float, nargs="+", help=f"from a recording (0) to noise alone (1) ({own})")
+    parser.add_argument(
+        "--listener", choices=LOADERS, help="network that also says which real sound each one is nearest to"
+    )
     parser.add_argument("--draws", type=int, choices=(1, 2), default=2, help="seeds a clip; 2 also tell the diversity")
     parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
     parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the rows as curves over the dial that turns")
@@ -80,11 +87,13 @@ def run(args: argparse.Namespace) -> int:
         wanted = combinations(args, pipe.defaults)
         if args.figure:
             turned([vars(dials) for dials in wanted])  # refuses at once what could not be drawn in the end
-        clips = HeardClips(pipe, args.bank, args.sprites, args.count, args.split)
-    except (ValueError, OSError) as error:
+        clips = HeardClips(pipe, args.bank, args.sprites, args.count, args.split, args.listener)
+    except (ValueError, OSError, Unavailable) as error:
         raise InputError(str(error)) from error
     if not args.json:
         print(HEAD)
+    for row in limits(pipe, clips):
+        print(json.dumps(row) if args.json else line(row), flush=True)
     rows = []
     for dials in wanted:
         rows.append(measured(pipe, clips, dials, args.draws))
@@ -113,9 +122,11 @@ def combinations(args: argparse.Namespace, own: dict) -> list[Row]:
 class HeardClips:
     """Clips of a split whose conditions are computed once for all rows."""
 
-    def __init__(self, pipe, bank: Path, sprites: Path | None, count: int, split: str):
+    def __init__(self, pipe, bank: Path, sprites: Path | None, count: int, split: str, listener: str | None = None):
         from stav2a.data.foleyworld.world import FoleyWorld
         from stav2a.metrics.bank_classifier import BankClassifier
+
+        self.listener = None if listener is None else load_tagger(listener)
 
         timeline = pipe.timeline
         options = {"duration_s": DURATION_S, "fps": timeline.fps, "size": timeline.frame_size}
@@ -153,75 +164,49 @@ def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> dict:
         **vars(row),
         "evaluations": row.evaluations(),
         "denoise_seconds_per_clip": spent / (draws * len(clips.clips)),
-        **judged(clips, waves, pipe.timeline.sample_rate),
+        **judged(clips.clips, waves, pipe.timeline.sample_rate, clips.classifier, clips.listener),
     }
 
 
-def judged(clips: HeardClips, waves: list[list[np.ndarray]], rate: int) -> dict:
-    from stav2a.evaluation.models.foley_figures import gain
-    from stav2a.media.audio import loudness_lufs
-    from stav2a.metrics.bank_classifier import describe, rank_of
-    from stav2a.metrics.chance import bootstrap_ci
-    from stav2a.metrics.distance import frechet_distance
-    from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s
+def limits(pipe, clips: HeardClips) -> Iterator[dict]:
+    """Rows of the real sounds, and of these through VAE and vocoder: what no setting can surpass."""
+    from stav2a.evaluation.models.reconstruction import coded_and_decoded
 
-    classifier = clips.classifier
-    real = [describe(classifier, clip.waveform) for clip in clips.clips]
-    made = [[describe(classifier, wave) for wave in draw] for draw in waves]
-    ranks = [
-        rank_of(found.probabilities, classifier.classes, clip.cls)
-        for clip, found in zip(clips.clips, made[0], strict=True)
-        if clip.cls in classifier.classes
-    ]
-    timing = gain(
-        [
-            ([time + HEARD_AFTER_S for time in clip.onsets_s], detect_onsets(wave, rate), DURATION_S)
-            for clip, wave in zip(clips.clips, waves[0], strict=True)
-        ],
-        onset_frame_s(),
-    )
-    levels = [
-        (loudness_lufs(clip.waveform, rate), loudness_lufs(wave, rate))
-        for clip, wave in zip(clips.clips, waves[0], strict=True)
-    ]
-    heard = [generated - own for own, generated in levels if np.isfinite(own) and np.isfinite(generated) and own > -50]
-    return {
-        "n": len(clips.clips),
-        "onset_gain": timing.gain,
-        "onset_gain_ci95": list(timing.ci95) if timing.ci95 else None,
-        "top1": float(np.mean(np.array(ranks) <= 1)),
-        "top5": float(np.mean(np.array(ranks) <= 5)),
-        "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)),
-        "fd_bank": frechet_distance(
-            np.concatenate([found.embeddings for found in real]),
-            np.concatenate([found.embeddings for found in made[0]]),
-        ).distance,
-        "loudness_lu": float(np.median(heard)) if heard else None,
-        "diversity": None if len(made) < 2 else spread(made),
-    }
-
-
-def spread(made: list[list]) -> float:
-    """How far two draws of a clip lie apart in the classifier's space, against draws of different clips."""
-    first, second = (np.stack([found.embeddings.mean(0) for found in draw]) for draw in made)
-    same_clip = np.linalg.norm(first - second, axis=1).mean()
-    other_clip = np.linalg.norm(first - np.roll(second, 1, axis=0), axis=1).mean()
-    return float(same_clip / other_clip)
+    real = [clip.waveform for clip in clips.clips]
+    for name, made in (("real", real), ("real through VAE and vocoder", [coded_and_decoded(pipe, w) for w in real])):
+        found = judged(clips.clips, [made], pipe.timeline.sample_rate, clips.classifier, clips.listener)
+        yield {"sound": name, **found}
 
 
 HEAD = (
     f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'rescale':>7s} {'strength':>8s} "
-    f"{'passes':>6s} {'s/clip':>6s} {'onset gain (95 % CI)':>23s} {'top-1':>5s} {'top-5':>5s} {'FD_bank':>7s} "
-    f"{'LU':>6s} {'diversity':>9s}"
+    f"{'passes':>6s} {'s/clip':>6s} {'onset gain (95 % CI)':>21s} {'top-1':>5s} {'top-5 (95 % CI)':>17s} "
+    f"{'FD_bank':>7s} {'rank (95 % CI)':>21s} {'FD':>6s} {'LU':>6s} {'diversity':>9s}"
 )
+DIALS_WIDE = 60  # columns of the dials and their cost, before the figures
 
 
 def line(row: dict) -> str:
-    low, high = row["onset_gain_ci95"] or (float("nan"), float("nan"))
-    level, spread_of = (float("nan") if row[name] is None else row[name] for name in ("loudness_lu", "diversity"))
+    """A row as text; "-" for what was not measured."""
+
+    def number(name: str, form: str, width: int) -> str:
+        return f"{'-' if row[name] is None else format(row[name], form):>{width}s}"
+
+    def between(name: str, digits: int) -> str:
+        low, high = row[name] or (float("nan"), float("nan"))
+        return f"({low:.{digits}f}-{high:.{digits}f})"
+
+    if "sound" in row:
+        dials = f"{row['sound']:<{DIALS_WIDE}s}"
+    else:
+        dials = (
+            f"{row['steps']:5d} {row['text']:5.1f} {row['video']:5.1f} {row['guided_share']:5.2f} "
+            f"{row['timestep_power']:5.2f} {row['rescale']:7.2f} {row['strength']:8.2f} {row['evaluations']:6d} "
+            f"{row['denoise_seconds_per_clip']:6.2f}"
+        )
     return (
-        f"{row['steps']:5d} {row['text']:5.1f} {row['video']:5.1f} {row['guided_share']:5.2f} "
-        f"{row['timestep_power']:5.2f} {row['rescale']:7.2f} {row['strength']:8.2f} {row['evaluations']:6d} "
-        f"{row['denoise_seconds_per_clip']:6.2f} {row['onset_gain']:7.3f} ({low:.3f}-{high:.3f}) "
-        f"{row['top1']:5.2f} {row['top5']:5.2f} {row['fd_bank']:7.1f} {level:+6.1f} {spread_of:9.2f}"
+        f"{dials} {row['onset_gain']:7.3f} {between('onset_gain_ci95', 3)} "
+        f"{row['top1']:5.2f} {row['top5']:5.2f} {between('top5_ci95', 2)} {row['fd_bank']:7.1f} "
+        f"{number('rank', '.3f', 7)} {between('rank_ci95', 3)} {number('fd', '.1f', 6)} "
+        f"{number('loudness_lu', '+.1f', 6)} {number('diversity', '.2f', 9)}"
     )

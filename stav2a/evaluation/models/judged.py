@@ -1,0 +1,84 @@
+"""What is said of the sounds made for FoleyWorld clips: timing, what was asked for, likeness to real sounds, level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stav2a.evaluation.models.foley_figures import gain
+from stav2a.media.audio import loudness_lufs
+from stav2a.metrics.bank_classifier import BankClassifier, describe, rank_of
+from stav2a.metrics.chance import bootstrap_ci
+from stav2a.metrics.classifier import Tagger
+from stav2a.metrics.distance import frechet_distance, own_ranks
+from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s, resample
+
+if TYPE_CHECKING:
+    from stav2a.data.foleyworld.world import Sample
+
+
+def judged(
+    clips: Sequence[Sample],
+    waves: list[list[np.ndarray]],
+    rate: int,
+    classifier: BankClassifier,
+    listener: Tagger | None = None,
+) -> dict:
+    """Figures of one row, with 95 % intervals. waves: float32 [S] of every clip, a list a draw; draw 0 is judged."""
+    real = [describe(classifier, clip.waveform) for clip in clips]
+    made = [[describe(classifier, wave) for wave in draw] for draw in waves]
+    ranks = [
+        rank_of(found.probabilities, classifier.classes, clip.cls)
+        for clip, found in zip(clips, made[0], strict=True)
+        if clip.cls in classifier.classes
+    ]
+    timing = gain(
+        [
+            ([time + HEARD_AFTER_S for time in clip.onsets_s], detect_onsets(wave, rate), len(clip.waveform) / rate)
+            for clip, wave in zip(clips, waves[0], strict=True)
+        ],
+        onset_frame_s(),
+    )
+    levels = [
+        (loudness_lufs(clip.waveform, rate), loudness_lufs(wave, rate))
+        for clip, wave in zip(clips, waves[0], strict=True)
+    ]
+    heard = [generated - own for own, generated in levels if np.isfinite(own) and np.isfinite(generated) and own > -50]
+    return {
+        "n": len(clips),
+        "onset_gain": timing.gain,
+        "onset_gain_ci95": list(timing.ci95) if timing.ci95 else None,
+        "top1": float(np.mean(np.array(ranks) <= 1)),
+        "top5": float(np.mean(np.array(ranks) <= 5)),
+        "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)),
+        "fd_bank": frechet_distance(
+            np.concatenate([found.embeddings for found in real]),
+            np.concatenate([found.embeddings for found in made[0]]),
+        ).distance,
+        **heard_by(listener, [clip.waveform for clip in clips], waves[0], rate),
+        "loudness_lu": float(np.median(heard)) if heard else None,
+        "diversity": None if len(made) < 2 else spread(made),
+    }
+
+
+def heard_by(listener: Tagger | None, real: list[np.ndarray], made: list[np.ndarray], rate: int) -> dict:
+    """Rank of each clip's own sound among all (0 best, 0.5 chance), Fréchet distance; None without a listener."""
+    if listener is None:
+        return {"rank": None, "rank_ci95": None, "fd": None}
+    sides = [[listener.describe(resample(w, rate, listener.sample_rate))[0] for w in side] for side in (real, made)]
+    ranks = own_ranks(*(np.stack([found.mean(0) for found in side]) for side in sides))
+    return {
+        "rank": float(ranks.mean()),
+        "rank_ci95": list(bootstrap_ci(ranks)),
+        "fd": frechet_distance(*map(np.concatenate, sides)).distance,
+    }
+
+
+def spread(made: list[list]) -> float:
+    """How far two draws of a clip lie apart in the classifier's space, against draws of different clips."""
+    first, second = (np.stack([found.embeddings.mean(0) for found in draw]) for draw in made)
+    same_clip = np.linalg.norm(first - second, axis=1).mean()
+    other_clip = np.linalg.norm(first - np.roll(second, 1, axis=0), axis=1).mean()
+    return float(same_clip / other_clip)

@@ -127,7 +127,9 @@ class Maker:
             raise InputError("There is no such file.")
         sees = not (settings.sound_only or is_sound_file(path))
         flow: list = []  # of the whole video, computed once and only if a filter needs it
-        for start_s, length_s in self._pieces(probe(path, LONG).duration_s if sees else sound_duration_s(path), source):
+        info = probe(path, LONG) if sees else None
+        first_s = info.start_s if info else 0.0
+        for start_s, length_s in self._pieces(info.duration_s if info else sound_duration_s(path), source):
             waveform = self._waveform(path, sees, timeline.sample_rate, start_s, length_s)
             if np.abs(waveform).max() < 10 ** (SILENCE_DB / 20):
                 report.append({"source": source.name, "start_s": start_s, "reason": "The sound is silent."})
@@ -140,7 +142,8 @@ class Maker:
                 if not flow:
                     flow.extend(read_flow(path))
                 magnitude, fps = flow
-                part = magnitude[round(start_s * fps) : round((start_s + length_s) * fps)]
+                begin, end = (max(0, round((time - first_s) * fps)) for time in (start_s, start_s + length_s))
+                part = magnitude[begin:end]
                 return clip_av_align(waveform, timeline.sample_rate, part, fps)
 
             def alike(start_s=start_s, length_s=length_s, caption=caption) -> float:

@@ -47,10 +47,11 @@ def read_audio(
         length_s = info.duration_s - start_s if duration_s is None else duration_s
         limits.check_duration(length_s)
         samples = round(length_s * sample_rate)
-        seek = ["-ss", f"{start_s:.6f}"] if start_s > 0 else []
-        arguments = ["-loglevel", "error", *seek, "-t", f"{length_s:.6f}", *source.arguments(limits)]
-        arguments += ["-map", f"0:{info.audio_stream}", "-af", "aresample=async=1:first_pts=0"]
-        arguments += ["-ac", str(channels), "-ar", str(sample_rate), "-f", "f32le", "pipe:1"]
+        seek, lead_s = info.seek(start_s)
+        filters = f"aresample={sample_rate}:async=1:first_pts=0,atrim=start_sample={round(lead_s * sample_rate)}"
+        arguments = ["-loglevel", "error", *seek, "-t", f"{lead_s + length_s:.6f}", *source.arguments(limits)]
+        arguments += ["-map", f"0:{info.audio_stream}", "-af", filters, "-ac", str(channels)]
+        arguments += ["-f", "f32le", "pipe:1", *ffmpeg.ONE_ZERO]
         waveform = np.zeros((samples, channels), np.float32)
         view = memoryview(waveform.data).cast("B")
         with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:

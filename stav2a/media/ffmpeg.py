@@ -28,6 +28,10 @@ AUDIO_CONTAINERS = VIDEO_CONTAINERS + ",wav,mp3,flac,aac,aiff,caf,w64"
 MEMORY_BYTES = 4 << 30  # address space of one child, where the system can limit it
 STDERR_KEPT = 1 << 18
 
+# A last output that copies everything to nowhere, for one zero of time in all passes over a file. MPEG streams and FLV
+# have none of their own: ffmpeg takes the start of the earliest stream in use, and each pass uses another one.
+ONE_ZERO = ["-map", "0:V?", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
+
 
 @cache
 def binary() -> str:

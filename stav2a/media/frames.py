@@ -20,7 +20,6 @@ from stav2a.timeline import Timeline
 
 ROUNDING = {"latest": "up", "nearest": "near"}  # of pictures' times, to steps of the asked rate
 EARLY_US = 1_000  # stored times are rounded: a picture that comes so little after a moment is shown at it
-LEAD_IN_S = 2.0  # decoded before a chosen start, so that a picture shown since then is known
 
 
 @dataclass(frozen=True)
@@ -107,8 +106,7 @@ def _decode(
     shown: str,
 ) -> np.ndarray:
     count = max(1, round(used_s * fps))
-    lead_s = min(start_s, LEAD_IN_S)
-    seek = ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else []
+    seek, lead_s = info.seek(start_s)
     until = ["-t", f"{lead_s + used_s + 1:.6f}"]
     filters = ",".join(
         [
@@ -122,7 +120,7 @@ def _decode(
         ]
     )
     arguments = ["-loglevel", "error", *seek, *until, *source.arguments(limits), "-map", "0:V:0"]
-    arguments += ["-vf", filters, "-frames:v", str(count), "-f", "rawvideo", "pipe:1"]
+    arguments += ["-vf", filters, "-frames:v", str(count), "-f", "rawvideo", "pipe:1", *ffmpeg.ONE_ZERO]
     frames = np.empty((count, size, size, 3), np.uint8)
     view = memoryview(frames.data).cast("B")
     with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:

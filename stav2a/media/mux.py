@@ -14,7 +14,7 @@ import soxr
 
 from stav2a.media import ffmpeg
 from stav2a.media.audio import read_audio
-from stav2a.media.frames import LEAD_IN_S, has_alpha, used_part
+from stav2a.media.frames import has_alpha, used_part
 from stav2a.media.limiter import limit
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
@@ -117,15 +117,14 @@ def _write(
     copy: bool,
 ) -> bool:
     channels = 1 if sound.ndim == 1 else sound.shape[1]
-    lead_s = 0.0 if copy else min(start_s, LEAD_IN_S)
-    seek = ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else []
+    seek, lead_s = info.seek(0.0 if copy else start_s)
     part = [] if copy else [*seek, "-t", f"{lead_s + used_s:.6f}"]
     arguments = ["-loglevel", "error", *part, *source.arguments(limits)]
     arguments += ["-f", "f32le", "-ar", str(AUDIO_RATE), "-ac", str(channels), "-i", "pipe:0"]
     arguments += ["-map", "0:V:0", "-map", "1:a:0", "-map_metadata", "0", "-map_chapters", "-1"]
     arguments += ["-c:v", "copy"] if copy else _encoder(info, lead_s)
     arguments += ["-c:a", "aac", "-b:a", f"{96 * channels + 64}k"]
-    arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}"]
+    arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}", *ffmpeg.ONE_ZERO]
     data = np.ascontiguousarray(sound, np.float32).tobytes()
     with ffmpeg.start(arguments, fds=source.fds, feed=data, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         run.stdout.close()

@@ -17,6 +17,9 @@ ACCEPTED = "mp4, mov, mkv, webm, avi, mpg, ts, ogv, wmv, flv, mxf and gif"
 STREAM = re.compile(r"^ {2,4}Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)\s]*\))?: (\w+): (.*)$")
 PICTURE = re.compile(r", (\w+)(?:\(([^)]*)\))?, (\d+)x(\d+)")
 ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?[\d.]+) degrees", re.I)
+NO_TIME = (b"NOPTS", b"-9223372036854775808")
+UNINDEXED = ("mpeg", "flv")  # where a jump to a time lands elsewhere, or nowhere
+LEAD_IN_S = 2.0  # decoded before a chosen start, so that a picture shown since then and a codec's memory are known
 PICTURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -58,6 +61,11 @@ class ClipInfo:
     def pixels(self) -> int:
         return self.width * self.height
 
+    def seek(self, start_s: float) -> tuple[list[str], float]:
+        """Options in front of the input that jump close to `start_s`, and the seconds from there to it."""
+        lead_s = start_s if self.container in UNINDEXED else min(start_s, LEAD_IN_S)
+        return ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else [], lead_s
+
 
 def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     """Look at the file at `path` without decoding a picture; `InputError` says why it cannot be used."""
@@ -67,13 +75,13 @@ def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable
 
 def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     # copying packets into a listing reads the whole file but decodes nothing: the true times at disk speed
-    listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1"]
+    listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1", *ffmpeg.ONE_ZERO]
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]
     with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         pictures = _Pictures()
         for line in run.lines():
             pictures.note(line)
-            if len(pictures.times) > limits.stored:
+            if len(pictures.shown) > limits.stored:
                 raise InputError(f"The file holds more than {limits.stored:,} pictures, too many for a clip.")
         run.finish()
     report = run.messages
@@ -152,11 +160,14 @@ def _sound(index: int, text: str) -> dict:
 
 @dataclass
 class _Pictures:
-    """Times and lengths of the stored pictures in ticks, from a `framecrc` listing: 16 bytes a picture."""
+    """When stored pictures are decoded and shown, and for how long, in ticks: from a `framecrc` listing."""
 
     tick_s: float = 0.0
-    times: array[int] = field(default_factory=lambda: array("q"))
+    decoded: array[int] = field(default_factory=lambda: array("q"))
+    shown: array[int] = field(default_factory=lambda: array("q"))
     lengths: array[int] = field(default_factory=lambda: array("q"))
+    delay: int | None = None  # between the two, of the first picture whose times are both stored
+    untimed: bool = False
 
     def note(self, line: bytes) -> None:
         """Take in one line of the listing."""
@@ -164,27 +175,31 @@ class _Pictures:
             if base := re.match(rb"#tb 0: (\d+)/(\d+)", line):
                 self.tick_s = int(base[1]) / int(base[2])
             return
-        cells = line.split(b",")
-        if len(cells) < 6:
+        cells = [cell.strip() for cell in line.split(b",")]
+        if len(cells) < 6 or cells[0] != b"0":
             return
-        flags = next((int(cell.strip()[2:], 16) for cell in cells[6:] if cell.strip().startswith(b"F=")), 1)
+        flags = next((int(cell[2:], 16) for cell in cells[6:] if cell.startswith(b"F=")), 1)
         if flags & 4:  # outside the file's edit list: decoded on the way but never shown
             return
-        time = cells[2].strip()
-        time = cells[1].strip() if time in (b"NOPTS", b"-9223372036854775808") else time
-        if time.lstrip(b"-").isdigit():
-            self.times.append(int(time))
+        decoded, shown = (None if cell in NO_TIME else int(cell) for cell in cells[1:3])
+        if decoded is not None and shown is not None and self.delay is None:
+            self.delay = shown - decoded
+        self.untimed |= shown is None
+        if decoded is not None or shown is not None:
+            self.decoded.append(shown if decoded is None else decoded)
+            self.shown.append(decoded if shown is None else shown)
             self.lengths.append(int(cells[3]))
 
     def span(self) -> tuple[float, float, int]:
         """First and last time in seconds, and the number of pictures."""
-        if not self.times or not self.tick_s:
+        if not self.shown or not self.tick_s:
             return 0.0, 0.0, 0
-        times, lengths = np.array(self.times, np.float64), self.lengths
+        # program streams note when only some pictures are shown; all of them together are the decoding times, delayed
+        times = np.array(self.decoded, np.float64) + (self.delay or 0) if self.untimed else np.array(self.shown, float)
         last = int(times.argmax())
         gaps = np.diff(np.unique(times))
         usual = float(np.median(gaps)) if len(gaps) else 0.0
-        end = times[last] + (lengths[last] if lengths[last] > 0 else usual)
+        end = times[last] + (self.lengths[last] if self.lengths[last] > 0 else usual)
         return max(0.0, float(times.min() * self.tick_s)), max(0.0, float(end * self.tick_s)), len(times)
 
 

@@ -42,7 +42,7 @@ class Dial:
     none: what None stands for; empty where None is no value   choices: value -> label
     neutral: the value that changes nothing, which models without the dial accept
     flag: of the command line; without one it has none   bare: what the flag alone means
-    everywhere: every model has it; else those whose system names it
+    everywhere: every model has it; else those whose system names it, or has the dial that it `needs`
     config: what holds a checkpoint's own value in the configuration of its system
     """
 
@@ -61,6 +61,7 @@ class Dial:
     flag: str = ""
     bare: str = ""
     everywhere: bool = True
+    needs: str = ""
     config: str = ""
 
     @property
@@ -151,6 +152,10 @@ class Dials:
         none="recordings found by the caption", flag="--reference", everywhere=False,
     )  # fmt: skip
     own: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def over(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """The defaults of a checkpoint, with the values of the dials of the same names that are not None."""
+        return {name: value if (own := getattr(self, name, None)) is None else own for name, value in defaults.items()}
 
 
 def table(kind: type) -> dict[str, Dial]:

@@ -300,11 +300,11 @@ class STAV2APipeline(FromRecordings, Pretrained):
         yield from denoise(
             self.unet,
             self.controlnet,
-            make_sampler(first.sampler, self.scheduler),
+            make_sampler(first.own["sampler"], self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
             concatenated([item.conditions.repeat(item.takes) for item in group if item.conditions is not None]),
             self.guidance(group),
-            first.steps,
+            first.own["steps"],
             self.defaults.get("window_steps") or timeline.latent_frames,
             generators,
             first.own["timestep_power"],
@@ -316,10 +316,10 @@ class STAV2APipeline(FromRecordings, Pretrained):
     def guidance(self, group: Sequence[Prepared]) -> Guidance:
         """The guidance of a pass; the text's scale is each request's own."""
         first, dials = group[0], group[0].request.dials
-        scales = tuple(item.text_scale for item in group for _ in range(item.takes))
+        scales = tuple(item.own["guidance_scale"] for item in group for _ in range(item.takes))
         made = Guidance(
             text=scales[0] if len(set(scales)) == 1 else scales,
-            video=first.video_scale,
+            video=first.own["video_guidance_scale"],
             control=dials.control_scale,
             mask_control=first.own["mask_control"],
             guided_share=first.own["guided_share"],
@@ -385,7 +385,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
         """Encode clips and captions, each once: yields progress and returns the requests as they are denoised."""
         features, texts, prepared = {}, {}, []
         for index, request in enumerate(requests):
-            watch, own = Stopwatch(), {**self.defaults, **request.defaults}
+            watch, own = Stopwatch(), request.dials.over({**self.defaults, **request.defaults})
             yield Progress("video", index, len(requests))
             with watch.stage("video"):
                 if request.clip_key not in features:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .conditions import Conditions
 
 
+OF_ONE = ("guidance_scale", "strength")  # defaults that requests of one pass need not share, or share as used
+
+
 @dataclass(frozen=True)
 class Request:
     """One clip, and what is asked for it.
@@ -49,7 +52,8 @@ class Request:
 class Prepared:
     """A request whose clip and caption are encoded.
 
-    own: the defaults it is sampled with; prompt: the caption that was used; seconds: by stage
+    own: the defaults of the checkpoint with the dials of the request in their place
+    prompt: the caption that was used; seconds: by stage
     strength: how much of the way from the recording is gone; below 1 `recording` holds it, float32 [K, S], a take a
     row. At 0 nothing is denoised, and there are no conditions.
     """
@@ -69,27 +73,9 @@ class Prepared:
         return self.request.dials.takes
 
     @property
-    def steps(self) -> int:
-        return self.request.dials.steps or self.own["steps"]
-
-    @property
     def passes_of_network(self) -> int:
         """Steps that are gone: a part of all from a recording on, none at strength 0."""
-        return steps_from(self.steps, self.strength)
-
-    @property
-    def sampler(self) -> str:
-        return self.request.dials.sampler or self.own["sampler"]
-
-    @property
-    def text_scale(self) -> float:
-        scale = self.request.dials.guidance_scale
-        return self.own["guidance_scale"] if scale is None else scale
-
-    @property
-    def video_scale(self) -> float:
-        scale = self.request.dials.video_guidance_scale
-        return self.own["video_guidance_scale"] if scale is None else scale
+        return steps_from(self.own["steps"], self.strength)
 
     @cached_property
     def generators(self) -> list[torch.Generator]:
@@ -107,13 +93,13 @@ class Prepared:
         return {
             "prompt": self.prompt,
             "negative_prompt": dials.negative_prompt,
-            "num_inference_steps": self.steps,
+            "num_inference_steps": self.own["steps"],
             "controlnet_conditioning_scale": dials.control_scale,
             "seed": dials.seed,
             "takes": dials.takes,
-            "guidance_scale": self.text_scale,
-            "video_guidance_scale": self.video_scale,
-            "sampler": self.sampler,
+            "guidance_scale": self.own["guidance_scale"],
+            "video_guidance_scale": self.own["video_guidance_scale"],
+            "sampler": self.own["sampler"],
             "strength": self.strength,
         }
 
@@ -125,13 +111,10 @@ class Prepared:
         """
         dials = self.request.dials
         assert self.conditions is not None, "at strength 0 nothing is denoised"
-        own = tuple(sorted((name, value) for name, value in self.own.items() if name != "guidance_scale"))
+        own = tuple(sorted((name, value) for name, value in self.own.items() if name not in OF_ONE))
         return (
-            self.steps,
             self.strength,
             self.video.local_features.shape[1],
-            self.sampler,
-            self.video_scale,
             dials.control_scale,
             tuple(sorted(dials.own.items())),
             own,

@@ -60,7 +60,7 @@ def dials_of(system: str, model: str | None, config: Mapping) -> dict[str, Dial]
     training never leaves the picture out; its ControlNet takes no onset curve (docs/faithful.md).
     """
     lacks = ("video_guidance_scale", "onsets_s") if model == "paper" else ()
-    found = {name: dial for name, dial in systems.declared(system).dials.items() if name not in lacks}
+    found = {name: dial for name, dial in systems.declared(system).dials.items() if not {name, dial.needs} & set(lacks)}
     return {name: replace(dial, default=config.get(dial.config, dial.default)) for name, dial in found.items()}
 
 

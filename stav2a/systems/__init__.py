@@ -91,6 +91,7 @@ def read_declaration(file: Path, name: str) -> Declaration:
             dial: replace(known[dial], **(own or {})) if dial in known else Dial(**own, everywhere=False)
             for dial, own in (data.pop("dials", None) or {}).items()
         }
+        dials |= {dial: known[dial] for dial in known if known[dial].needs in dials}
         return Declaration(name, dials=dials, **data)
     except (TypeError, AttributeError, yaml.YAMLError) as error:
         raise ValueError(f"{file.name} is no declaration of a system: {error}") from error

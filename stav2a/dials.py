@@ -138,6 +138,10 @@ class Dials:
         None, "Onsets", "Times that the sound follows, from the start of the used part.", kind="times",
         low=0.0, high=86_400.0, unit="s", none="predicted from the picture", everywhere=False,
     )  # fmt: skip
+    onset_threshold: float | None = dial(
+        None, "Onset threshold", "How sure the model must be of a predicted onset. Lower: more onsets.",
+        low=0.05, high=0.95, step=0.05, none=OWN, flag="--onset-threshold", everywhere=False, needs="onsets_s",
+    )  # fmt: skip
     layout: tuple[tuple[float, ...], ...] | None = dial(
         None, "Audio layout", "Rows of loudness by band in [0, 1] that the sound follows.", kind="layout",
         none="predicted from the picture", everywhere=False,

@@ -240,6 +240,13 @@ class STAV2APipeline(FromRecordings, Pretrained):
     def predict_onsets(self, frames: np.ndarray | Tensor) -> OnsetPrediction:
         return self.encode_video(frames).onset
 
+    def with_threshold(self, video: VideoFeatures, threshold: float) -> VideoFeatures:
+        """The features with the onsets that reach another threshold than the checkpoint's own."""
+        if threshold == self.defaults["onset_threshold"]:
+            return video
+        onset = video.onset
+        return replace(video, onset=replace(onset, onsets_s=pick_onsets(onset.curve, onset.step_s, threshold)))
+
     # ---- 2. features and caption -> conditions ----------------------------------------------------
 
     def encode_prompt(self, prompt: str, negative_prompt: str = "") -> Conditions:
@@ -390,7 +397,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             with watch.stage("video"):
                 if request.clip_key not in features:
                     features[request.clip_key] = self.features_of(request)
-                video = features[request.clip_key]
+                video = self.with_threshold(features[request.clip_key], own["onset_threshold"])
             yield Progress("text", index, len(requests))
             with watch.stage("text"):
                 captions = self.caption(video, request.dials.prompt), request.dials.negative_prompt
@@ -463,6 +470,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
         takes: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
         onsets_s: Sequence[float] | None = None,
+        onset_threshold: float | None = None,
         layout: np.ndarray | None = None,
         strength: float | None = None,
         reference: np.ndarray | None = None,
@@ -491,6 +499,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             takes: sounds of one clip, K.
             generator: in place of the seeds: one on the CPU, or one a take.
             onsets_s: times in seconds that replace the predicted ones, where the model has an onset channel.
+            onset_threshold: probability from which on an onset is predicted; lower gives more of them.
             strength: 0 gives recordings found by caption, placed at the onsets; 1 begins with noise; between them the
                 recording, with noise added, is where denoising begins.
             reference: a sound of one's own in place of the recordings, float32 [S] at the timeline's sample rate.
@@ -513,6 +522,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             "takes": takes,
             "control_scale": controlnet_conditioning_scale,
             "onsets_s": onsets_s,
+            "onset_threshold": onset_threshold,
             "layout": layout,
             "strength": strength,
             "own": self._own_dials(own_dials),

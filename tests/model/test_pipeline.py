@@ -74,6 +74,12 @@ def test_every_dial_changes_the_sound(pipe, frames, change):
     assert np.abs(one.waveforms - other.waveforms).max() > 1e-4
 
 
+def test_a_lower_threshold_gives_more_onsets_and_another_sound(pipe, frames):
+    few, more = (pipe(frames, onset_threshold=threshold) for threshold in (0.95, 0.05))
+    assert set(few.predicted_onsets_s) < set(more.predicted_onsets_s) == set(more.onsets_s)
+    assert np.abs(few.waveforms - more.waveforms).max() > 1e-4
+
+
 def test_the_video_changes_the_sound(pipe, frames):
     one, other = pipe(frames, onsets_s=[0.2]), pipe(moving_frames(40, 1), onsets_s=[0.2])
     assert np.abs(one.waveforms - other.waveforms).max() > 1e-4

@@ -24,6 +24,7 @@ MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
     "seed": (99, {"seed": 99}),
     "takes-count": (3, {"takes": 3}),
     "strength": (0.5, {"strength": 0.5}),
+    "onset-threshold": (0.2, {"onset_threshold": 0.2}),
     "control": (0.25, {"control_scale": 0.25}),
     "video-guidance": (2.5, {"video_guidance_scale": 2.5}),
     "original": ("mix", {"original_audio": "mix"}),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.generation.settings import EXPORTS, STEMS
+from stav2a.generation.settings import EXPORTS, STEMS, TRACKS
 from stav2a.media.limits import InputError
 from stav2a.media.markers import KINDS, Marker, read_markers, write_markers
 from stav2a.media.sounds import write_sound
@@ -30,6 +30,8 @@ def export(
     markers = hit_markers(waveform, sample_rate, onsets_s)
     paths = []
     for kind in dict.fromkeys(kinds):
+        if kind == TRACKS:  # written with the video
+            continue
         if kind != STEMS:
             paths.append(write_markers(folder / f"{stem}_onsets{KINDS[kind].suffixes[0]}", markers, kind, fps))
             continue

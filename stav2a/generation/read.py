@@ -13,7 +13,7 @@ import numpy as np
 
 from stav2a.denoise.request import Request
 from stav2a.generation.describe import Caption, caption_of
-from stav2a.generation.settings import OFF, Settings, check_dials, check_onsets
+from stav2a.generation.settings import OFF, TRACKS, Settings, check_dials, check_onsets
 from stav2a.media import Clip, InputError, Limits, read_audio, read_for_model
 from stav2a.media.limits import DEFAULT_LIMITS, never
 from stav2a.media.sounds import read_sound
@@ -87,6 +87,8 @@ def read(
         picture, scratch = Path(path), TemporaryDirectory(prefix="stav2a-")
         path = still_clip(picture, Path(scratch.name) / "still.mp4", settings.length_s or STILL_S, limits, cancelled)
         settings = replace(settings, start_s=0.0, length_s=None)
+    elif TRACKS in settings.exports and (settings.start_s or settings.length_s is not None):
+        raise InputError("All tracks are kept of a whole clip only: leave out the start and the length.")
     told = settings if pipeline.conditioner.hears_caption else replace(settings, describe=OFF)
     watch = Stopwatch()
     with watch.stage("read"), ThreadPoolExecutor(1) as beside:
@@ -98,7 +100,7 @@ def read(
         original = None
         if settings.original_audio != "replace":
             rate, part = pipeline.timeline.sample_rate, (settings.start_s, clip.duration_s)
-            original = read_audio(path, rate, *part, limits=limits, cancelled=cancelled)
+            original = read_audio(path, rate, *part, limits=limits, cancelled=cancelled, track=settings.audio_track)
         caption = captioning.result()
     settings = replace(settings, prompt=caption.text)
     return ClipInput(Path(path), settings, clip, caption, original, reference, watch, picture, scratch)

@@ -199,7 +199,7 @@ def write_bundle(path: Path, files: Sequence[Path]) -> None:
         for file in files:
             entry = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.external_attr = 0o644 << 16
-            packed = file.suffix in (".mp4", ".png")
+            packed = file.suffix in (".mp4", ".mkv", ".png")
             entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
             bundle.writestr(entry, file.read_bytes())
 

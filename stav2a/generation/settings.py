@@ -22,7 +22,8 @@ ORIGINAL_AUDIO = {
 LOUDNESS_LUFS = -18.0  # of the new sound unless told otherwise: about that of real clips (docs/describer.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
 STEMS = "stems"
-EXPORTS = (*KINDS, STEMS)
+TRACKS = "tracks"
+EXPORTS = (*KINDS, STEMS, TRACKS)
 AUDIO_FORMATS = ("wav", "flac")
 AUDIO_RATES = (16_000, 44_100, 48_000)
 MAX_PROMPT = 500  # characters
@@ -54,6 +55,10 @@ class Settings(Dials):
         -12.0, "Gain of the original", "Used when the original audio is mixed in.", said="gain of the original audio",
         low=-60.0, high=20.0, step=0.5, unit="dB", flag="--original-gain",
     )  # fmt: skip
+    audio_track: int | None = dial(
+        None, "Audio track", "Which of the clip's own tracks is compared with or mixed in, counted from 1.",
+        kind="whole", low=1, high=99, none="the default one", flag="--audio-track",
+    )  # fmt: skip
     loudness_lufs: float | None = dial(
         LOUDNESS_LUFS, "Loudness",
         "Level of the new sound. −18 is about that of clips on the web, −23 of broadcasts, −14 of streaming services.",
@@ -66,8 +71,9 @@ class Settings(Dials):
     )  # fmt: skip
 
     exports: tuple[str, ...] = dial(
-        (), "Export", "Files for other programs: markers at the onsets, and single hits.", kind="names",
-        choices={name: name for name in EXPORTS}, flag="--export",
+        (), "Export",
+        "Files for other programs: markers at the onsets, single hits, an mkv with all of the clip's own tracks.",
+        kind="names", choices={name: name for name in EXPORTS}, flag="--export",
     )  # fmt: skip
     audio_format: str = dial(
         "wav", "Audio format", "Of the sound files.", kind="choice", choices={name: name for name in AUDIO_FORMATS},

@@ -14,9 +14,11 @@ import numpy as np
 from stav2a.generation.export import export
 from stav2a.generation.read import ClipInput
 from stav2a.generation.result import Result, Take, measure, usable, write_bundle, written_together
+from stav2a.generation.settings import TRACKS
 from stav2a.media import Limits, fit_loudness, mux
 from stav2a.media.clip_files import safe_stem
 from stav2a.media.limits import DEFAULT_LIMITS, never, stop_if
+from stav2a.media.mux import keep_tracks
 from stav2a.media.sounds import write_sound
 from stav2a.output import Progress, Stopwatch
 
@@ -44,7 +46,9 @@ def write(
             mode = "mix" if settings.original_audio == "mix" else "replace"
             part = (mode, settings.original_gain_db, settings.start_s, settings.length_s)
             target = folder / take.video.name
-            mux(source.path, take.waveform, result.sample_rate, target, *part, limits, cancelled)
+            mux(source.path, take.waveform, result.sample_rate, target, *part, limits, cancelled, settings.audio_track)
+            if TRACKS in settings.exports and source.picture is None:
+                keep_tracks(source.path, target, target.with_suffix(".mkv"), limits, cancelled)
 
         def put_sounds() -> None:
             with watch.stage("mux"):

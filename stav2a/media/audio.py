@@ -34,23 +34,25 @@ def read_audio(
     channels: int = 1,
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
+    track: int | None = None,
 ) -> np.ndarray | None:
     """The clip's sound, float32 [S] (or [S, channels] for more than one), or None where it has none.
 
-    The first track that can be decoded is taken; surround sound is mixed down. With `duration_s`, exactly
-    that many seconds come back, silence where the track is shorter.
+    track: counted from 1; without, the default one (`ClipInfo.track`). Surround sound is mixed down. With
+    `duration_s`, exactly that many seconds come back, silence where the track is shorter.
     """
     with ffmpeg.open_source(path, limits) as source:
         info = probe_source(source, limits, cancelled)
         if not info.has_audio:
             return None
+        stream = info.track(track).stream
         length_s = info.duration_s - start_s if duration_s is None else duration_s
         limits.check_duration(length_s)
         samples = round(length_s * sample_rate)
         seek, lead_s = info.seek(start_s)
         filters = f"aresample={sample_rate}:async=1:first_pts=0,atrim=start_sample={round(lead_s * sample_rate)}"
         arguments = ["-loglevel", "error", *seek, "-t", f"{lead_s + length_s:.6f}", *source.arguments(limits)]
-        arguments += ["-map", f"0:{info.audio_stream}", "-af", filters, "-ac", str(channels)]
+        arguments += ["-map", f"0:{stream}", "-af", filters, "-ac", str(channels)]
         arguments += ["-f", "f32le", "pipe:1", *ffmpeg.ONE_ZERO]
         waveform = np.zeros((samples, channels), np.float32)
         view = memoryview(waveform.data).cast("B")

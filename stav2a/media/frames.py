@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.media import ffmpeg
+from stav2a.media.colour import as_shown, whole_pictures
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
 from stav2a.timeline import Timeline
@@ -57,8 +58,6 @@ def read_frames(
         info = probe_source(source, limits, cancelled)
         used_s = used_part(info, start_s, duration_s, limits)
         frames = _decode(source, info, fps, size, start_s, used_s, limits, cancelled, shown)
-    if info.hdr == "pq":
-        frames = PQ_TO_SDR[frames]
     return Clip(frames, float(fps), used_s, info, float(start_s))
 
 
@@ -110,12 +109,12 @@ def _decode(
     until = ["-t", f"{lead_s + used_s + 1:.6f}"]
     filters = ",".join(
         [
+            *whole_pictures(info),
             # the first picture also stands for what precedes it
             f"settb=AVTB,setpts=PTS-{EARLY_US},fps={fps!r}:start_time={lead_s:.6f}:round={ROUNDING[shown]}",
             "setpts=PTS-STARTPTS",
             f"scale={size}:{size}:flags=area+accurate_rnd",
-            # transparent pictures are shown on black
-            *(["format=gbrap", "premultiply=inplace=1"] if has_alpha(info.pixel_format) else []),
+            *as_shown(info),
             "format=rgb24",
         ]
     )
@@ -133,19 +132,3 @@ def _decode(
         raise InputError(f"The file is damaged: only {got / fps:.1f} s of {used_s:.1f} s can be decoded.")
     frames[got:] = frames[got - 1]  # the last picture stands to the end
     return frames
-
-
-def has_alpha(pixel_format: str) -> bool:
-    return pixel_format.startswith(("yuva", "rgba", "argb", "bgra", "abgr", "gbrap", "ya", "pal8"))
-
-
-def _pq_to_sdr() -> np.ndarray:
-    """Table from 8-bit PQ code values (SMPTE ST 2084) to ordinary display values, highlights rolled off."""
-    code = np.linspace(0, 1, 256) ** (1 / 78.84375)
-    nits = 10_000 * (np.maximum(code - 0.8359375, 0) / (18.8515625 - 18.6875 * code)) ** (1 / 0.1593017578125)
-    light = nits / 203  # reference white of ITU-R BT.2408
-    light = light * (1 + light / 25) / (1 + light)  # Reinhard, white at 1000 nits
-    return np.round(255 * np.clip(light * 1.4, 0, 1) ** (1 / 2.2)).astype(np.uint8)
-
-
-PQ_TO_SDR = _pq_to_sdr()

@@ -14,7 +14,8 @@ import soxr
 
 from stav2a.media import ffmpeg
 from stav2a.media.audio import read_audio
-from stav2a.media.frames import has_alpha, used_part
+from stav2a.media.colour import as_shown, tags, whole_pictures
+from stav2a.media.frames import used_part
 from stav2a.media.limiter import limit
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
@@ -37,10 +38,12 @@ def mux(
     duration_s: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
+    track: int | None = None,
 ) -> Path:
     """Write `out` (mp4): the pictures of `video` with `waveform`, float [S] at `sample_rate`.
 
-    `mode="mix"` keeps the original sound under the new one, turned by `original_gain_db`. The sound is cut or
+    `mode="mix"` keeps the original sound, its default track or another `track` counted from 1, under the new one,
+    turned by `original_gain_db`. The sound is cut or
     filled with silence to the length of the pictures, and turned down only where it would clip.
     """
     if mode not in ("replace", "mix"):
@@ -51,7 +54,7 @@ def mux(
         used_s = used_part(info, start_s, duration_s, limits)
         sound = _at_length(waveform, sample_rate, used_s)
         if mode == "mix":
-            sound = mix(sound, video, original_gain_db, start_s, used_s, limits, cancelled)
+            sound = mix(sound, video, original_gain_db, start_s, used_s, limits, cancelled, track)
         sound = limit(sound, AUDIO_RATE)
         whole = start_s == 0 and used_s >= info.duration_s - 1e-6
         temporary = out.with_name(f".{uuid.uuid4().hex}.mp4")
@@ -67,12 +70,47 @@ def mux(
     return out
 
 
+def keep_tracks(
+    video: str | Path,
+    muxed: str | Path,
+    out: str | Path,
+    limits: Limits = DEFAULT_LIMITS,
+    cancelled: Callable[[], bool] | None = None,
+) -> Path:
+    """Write `out` (mkv): the sound of `muxed` first, then everything in `video` as it is stored.
+
+    Pictures in HDR, sound of many channels, further tracks, subtitles, chapters and attached files are copied.
+    """
+    out = Path(out)
+    with ffmpeg.open_source(video, limits) as source, ffmpeg.open_source(muxed, limits) as sound:
+        parts = ["-map", "0:V:0", "-map", "1:a:0", "-map", "0:a?", "-map", "0:s?", "-map", "0:t?"]
+        first = ["-disposition:a", "0", "-disposition:a:0", "default", "-metadata:s:a:0", "title=STA-V2A"]
+        inputs = [*source.arguments(limits), *sound.arguments(limits)]
+        for subtitles in ("copy", "srt"):  # Matroska takes most as they are, but not those of mp4
+            coding = ["-c", "copy", "-c:s", subtitles, "-map_metadata", "0", "-map_chapters", "0", *first]
+            arguments = [
+                "-loglevel",
+                "error",
+                *inputs,
+                *parts,
+                *coding,
+                "-f",
+                "matroska",
+                "-y",
+                f"file:{out.absolute()}",
+            ]
+            if _run(arguments, source.fds + sound.fds, None, out, limits, cancelled):
+                return out
+    raise InputError("The clip's tracks cannot be written as mkv.")
+
+
 def can_copy(info: ClipInfo) -> bool:
     """Whether browsers play this stream as it is in an mp4."""
     return (
         info.codec in COPIED_CODECS
         and info.pixel_format in COPIED_FORMATS
         and info.container.startswith(COPIED_CONTAINERS)
+        and not info.interlaced
     )
 
 
@@ -84,11 +122,12 @@ def mix(
     duration_s: float,
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
+    track: int | None = None,
 ) -> np.ndarray:
     """[S] or [S, 2] at 48 kHz: `sound` over the original sound of `video`, or alone where that has none."""
     if not -60 <= original_gain_db <= 20:
         raise InputError(f"The gain of the original sound is {original_gain_db:g} dB; it must lie between -60 and 20.")
-    original = read_audio(video, AUDIO_RATE, start_s, duration_s, 2, limits, cancelled)
+    original = read_audio(video, AUDIO_RATE, start_s, duration_s, 2, limits, cancelled, track)
     if original is None:
         return sound
     original = original[: len(sound)] * 10 ** (original_gain_db / 20)
@@ -126,7 +165,19 @@ def _write(
     arguments += ["-c:a", "aac", "-b:a", f"{96 * channels + 64}k"]
     arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}", *ffmpeg.ONE_ZERO]
     data = np.ascontiguousarray(sound, np.float32).tobytes()
-    with ffmpeg.start(arguments, fds=source.fds, feed=data, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
+    return _run(arguments, source.fds, data, out, limits, cancelled)
+
+
+def _run(
+    arguments: list[str],
+    fds: tuple[int, ...],
+    feed: bytes | None,
+    out: Path,
+    limits: Limits,
+    cancelled: Callable[[], bool] | None,
+) -> bool:
+    """Whether ffmpeg has written `out`; a full disk is raised."""
+    with ffmpeg.start(arguments, fds=fds, feed=feed, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         run.stdout.close()
         status = run.finish()
         if status and "No space left on device" in run.messages:
@@ -140,9 +191,8 @@ def _encoder(info: ClipInfo, lead_s: float) -> list[str]:
         timing = [f"fps=25:start_time={lead_s:.6f}", "setpts=PTS-STARTPTS"]
     else:
         timing = [f"trim=start={lead_s:.6f}", f"setpts=if(eq(N\\,0)\\,0\\,PTS-{lead_s:.6f}/TB)"]
-    if has_alpha(info.pixel_format):
-        timing += ["format=gbrap", "premultiply=inplace=1"]
     # 4:2:0 needs even sides; a fine time base keeps varying frame rates
-    filters = ",".join([*timing, "scale=trunc(iw/2)*2:trunc(ih/2)*2", "format=yuv420p"])
-    codec = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-threads", "4"]
+    even = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
+    filters = ",".join([*whole_pictures(info), *timing, even, *as_shown(info), "format=yuv420p"])
+    codec = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-threads", "4", *tags(info)]
     return ["-vf", filters, *codec, "-enc_time_base:v", "1:90000", "-fps_mode:v", "vfr"]

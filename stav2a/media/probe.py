@@ -20,6 +20,7 @@ ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?[\d.]+) degrees", re.
 NO_TIME = (b"NOPTS", b"-9223372036854775808")
 UNINDEXED = ("mpeg", "flv")  # where a jump to a time lands elsewhere, or nowhere
 LEAD_IN_S = 2.0  # decoded before a chosen start, so that a picture shown since then and a codec's memory are known
+WIDE = {"smpte2084": "pq", "arib-std-b67": "hlg", "bt2020": "bt2020"}  # ffmpeg's names of colours, the first counts
 PICTURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -30,8 +31,18 @@ PICTURES = {
 
 
 @dataclass(frozen=True)
+class AudioTrack:
+    """A sound of a file; `stream` is its index there."""
+
+    stream: int
+    channels: int
+    rate: int
+    default: bool = False
+
+
+@dataclass(frozen=True)
 class ClipInfo:
-    """One video stream, the first real one (cover pictures do not count), and whether there is sound.
+    """One video stream, the first real one (cover pictures do not count), and the tracks of sound.
 
     `duration_s` runs from the clip's zero (where its earliest stream begins, as players count) to the end of
     its last picture; `start_s` is when the first picture appears. `width` and `height` are as shown, after
@@ -48,14 +59,23 @@ class ClipInfo:
     frames: int
     duration_s: float
     start_s: float
-    hdr: str  # "pq", "hlg" or ""
-    audio_stream: int = -1  # index in the file of the first sound that can be decoded; -1 without
-    audio_channels: int = 0
-    audio_rate: int = 0
+    hdr: str = ""  # "pq", "hlg", "bt2020" (its colours without its range), or "" for ordinary pictures
+    full_range: bool = False
+    interlaced: bool = False
+    audio: tuple[AudioTrack, ...] = ()  # those that can be decoded
 
     @property
     def has_audio(self) -> bool:
-        return self.audio_stream >= 0
+        return bool(self.audio)
+
+    def track(self, number: int | None = None) -> AudioTrack:
+        """Of the clip's sound, counted from 1 in the order of the file; None is the one that players choose."""
+        if number is None:
+            return next((track for track in self.audio if track.default), self.audio[0])
+        if not 1 <= number <= len(self.audio):
+            count = "one audio track" if len(self.audio) == 1 else f"{len(self.audio)} audio tracks"
+            raise InputError(f"The clip has {count}; there is no track {number}.")
+        return self.audio[number - 1]
 
     @property
     def pixels(self) -> int:
@@ -93,7 +113,8 @@ def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], 
 def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
     stream = None
     rotation = 0.0
-    sound: dict = {}
+    audio: list[AudioTrack] = []
+    heard = False
     inside = False  # the lines under the chosen video stream
     opened = re.search(r"^Input #0, (.*?), from ", report, re.M)
     container = opened[1] if opened else ""
@@ -103,17 +124,18 @@ def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
             inside = False
             if kind == "Video" and stream is None and "(attached pic)" not in text:
                 stream, inside = text, True
-            elif kind == "Audio" and not sound:
-                sound = _sound(int(index), text)
+            elif kind == "Audio":
+                heard = True
+                audio += _audio_track(int(index), text)
         elif inside and (match := ROTATION.match(line)):
             rotation = float(match.group(1))
     if stream is None:
-        what = "only sound" if sound else "no video stream"
+        what = "only sound" if heard else "no video stream"
         raise InputError(f"The file holds {what}; a clip with pictures is needed.")
     shape = PICTURE.search(stream)
     if shape is None:
         raise InputError("The file's pictures have no size and cannot be decoded.")
-    pixel_format, colour, width, height = shape[1], shape[2], int(shape[3]), int(shape[4])
+    pixel_format, colour, width, height = shape[1], shape[2] or "", int(shape[3]), int(shape[4])
     if width * height > limits.pixels:
         raise InputError(
             f"Its pictures have {width}×{height} pixels ({width * height / 1e6:.1f} million); "
@@ -138,24 +160,25 @@ def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
         frames=frames,
         duration_s=end_s,
         start_s=first_s,
-        hdr="pq" if "smpte2084" in (colour or "") else "hlg" if "arib-std-b67" in (colour or "") else "",
-        **sound,
+        hdr=next((name for mark, name in WIDE.items() if mark in colour), ""),
+        full_range="pc" in colour.split(", "),
+        interlaced=re.search(r"\b(top|bottom)\b.* first", colour) is not None,
+        audio=tuple(audio),
     )
 
 
-def _sound(index: int, text: str) -> dict:
-    """Fields of an audio stream from ffmpeg's description, e.g. "aac (LC), 44100 Hz, 5.1, fltp"."""
+def _audio_track(stream: int, text: str) -> list[AudioTrack]:
+    """The track of ffmpeg's description, e.g. "aac (LC), 44100 Hz, 5.1, fltp"; none where it cannot be decoded."""
     match = re.search(r", (\d+) Hz, ([^,]+)", text)
     if match is None or text.startswith(("none", "unknown")):
-        return {}
-    layout = match.group(2)
-    if named := {"mono": 1, "stereo": 2, "quad": 4}.get(layout.split("(")[0]):
-        channels = named
-    elif counted := re.match(r"(\d+) channels", layout):
+        return []
+    layout = match.group(2).split("(")[0]
+    if counted := re.match(r"(\d+) channels", layout):
         channels = int(counted.group(1))
     else:
-        channels = sum(map(int, re.findall(r"\d+", layout.split("(")[0]))) or 2
-    return {"audio_stream": index, "audio_channels": channels, "audio_rate": int(match.group(1))}
+        named = {"mono": 1, "stereo": 2, "quad": 4}.get(layout)
+        channels = named or sum(map(int, re.findall(r"\d+", layout))) or 2
+    return [AudioTrack(stream, channels, int(match.group(1)), "(default)" in text)]
 
 
 @dataclass

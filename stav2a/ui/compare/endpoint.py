@@ -18,6 +18,7 @@ LEFT_OUT = (
     "takes",
     "original_audio",
     "original_gain_db",
+    "audio_track",
     "loudness_lufs",
     "audio_format",
     "audio_rate",

@@ -88,17 +88,8 @@ def keep_tracks(
         inputs = [*source.arguments(limits), *sound.arguments(limits)]
         for subtitles in ("copy", "srt"):  # Matroska takes most as they are, but not those of mp4
             coding = ["-c", "copy", "-c:s", subtitles, "-map_metadata", "0", "-map_chapters", "0", *first]
-            arguments = [
-                "-loglevel",
-                "error",
-                *inputs,
-                *parts,
-                *coding,
-                "-f",
-                "matroska",
-                "-y",
-                f"file:{out.absolute()}",
-            ]
+            arguments = ["-loglevel", "error", *inputs, *parts, *coding]
+            arguments += ["-f", "matroska", "-y", f"file:{out.absolute()}"]
             if _run(arguments, source.fds + sound.fds, None, out, limits, cancelled):
                 return out
     raise InputError("The clip's tracks cannot be written as mkv.")

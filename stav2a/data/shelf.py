@@ -20,6 +20,7 @@ import numpy as np
 from stav2a.data.soundbank import SAMPLE_RATE, Entry, SoundBank
 from stav2a.media.audio import loudness_lufs
 from stav2a.recordings.attacks import attacks
+from stav2a.recordings.names import names_of
 from stav2a.recordings.phrases import bare
 from stav2a.recordings.shelf import Recording, Shelf
 
@@ -145,7 +146,9 @@ def write_index(folder: Path, recordings: list[Recording]) -> None:
         table.writeheader()
         table.writerows(recording.row() for recording in recordings)
     captions = list(dict.fromkeys(recording.caption for recording in recordings))
-    save_file({"embeddings": embedded(captions).astype(np.float16)}, folder / "captions.safetensors")
+    names = list(names_of({recording.cls for recording in recordings}))
+    stored = {"embeddings": embedded(captions), "names": embedded(names)}
+    save_file({key: found.astype(np.float16) for key, found in stored.items()}, folder / "captions.safetensors")
     (folder / "CREDITS.md").write_text(credits(recordings), encoding="utf-8")
 
 

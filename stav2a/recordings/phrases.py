@@ -11,11 +11,18 @@ _COUNT = re.compile(
     r"|repeatedly|now and then|continuously)\b",
     re.IGNORECASE,
 )
-_LEAD = re.compile(r"^(?:the|a) sounds? of (?:an? |the )?", re.IGNORECASE)
+_LEAD = re.compile(r"^(?:the sounds? of|a sounds? of|(?:you|we|one) can hear|there is) (?:an? |the )?", re.IGNORECASE)
+_MANNER = re.compile(
+    r",?\s+(?:close by|nearby|far away|in the distance|in the background|short and dry|with a long echo|quickly|slowly"
+    r"|loudly|quietly|softly|gently)\b",
+    re.IGNORECASE,
+)
 _BETWEEN = re.compile(
     r"\s*(?:,\s*(?:and|while|with|then)\s+|[,;]\s*|\s+(?:while|as|then|followed by)\s+"
     r"|\s+and\s+(?=an?\s)|\s+and\s+then\s+)"
 )
+_STICK = re.compile(r"\bdrum ?stick", re.IGNORECASE)  # what it hits sounds, and that is seldom a drum
+_NOUN = re.compile(r"(?:an?|the) \w+", re.IGNORECASE)
 SILENCE = re.compile(r"^(?:complete |total |just |only )?(?:silence|no sounds?|nothing|quiet|silent)$", re.IGNORECASE)
 
 
@@ -35,9 +42,23 @@ def phrases(prompt: str, most: int = 4) -> list[str]:
 
     Speech is left out where something else is named: no recording can say what was said.
     """
-    parts = [bare(part) for part in _BETWEEN.split(" ".join(prompt.split()))]
+    parts = [bare(part) for part in _joined(_BETWEEN.split(_worded(prompt)))]
     parts = [part for part in parts if part and not SILENCE.match(part)]
     return ([part for part in parts if not _speech(part)] or parts)[:most]
+
+
+def _worded(prompt: str) -> str:
+    """A prompt on one line, without the manner of its sounds."""
+    return _MANNER.sub("", _STICK.sub("wooden stick", " ".join(prompt.split())))
+
+
+def _joined(parts: list[str]) -> list[str]:
+    """A thing alone goes with the sentence after it: "a man", "a child bounce a ball" are one part."""
+    joined: list[str] = []
+    for part in parts:
+        alone = joined and _NOUN.fullmatch(joined[-1].strip()) and len(part.split()) > 2
+        joined[-1:] = [f"{joined[-1]} and {part}"] if alone else [*joined[-1:], part]
+    return joined
 
 
 def _speech(part: str) -> bool:

@@ -1,13 +1,14 @@
-"""Which recordings a caption, a class or a picture asks for.
+"""Which recordings a caption or a class asks for; of a picture, the describer's caption does.
 
 Captions are compared as sentences (cosine of MiniLM embeddings), as Re-AudioLDM (arXiv 2309.08051) retrieves by
-CLAP. The best class wins; within it a seed chooses, the better matches more often, so that takes differ.
+CLAP: with the captions of the recordings, and with what else their classes are called (`names.py`). The best class
+wins; within it a seed chooses, the better matches more often, so that takes differ.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,12 +22,6 @@ FITTING = 0.05  # cosine that a recording gains where hits or textures are what 
 FITTING_WITHIN = 0.2  # of the best cosine: then only recordings that fit are taken
 WIDTH = 0.08  # of the choice among recordings of the class, cosine
 MOST_VARIANTS = 4
-STAND_INS = {  # what nothing on the shelf is called, and the class that sounds most like it
-    "someone types on a computer keyboard": "switch_click",
-    "keys are typed on a keyboard": "switch_click",
-    "an arrow is shot from a bow": "whoosh",
-    "someone walks on a metal floor": "metal_hit",
-}
 ALIKE = 0.6  # cosine of spectra from which recordings pass for variants of one another
 
 
@@ -40,14 +35,22 @@ def by_caption(
     parts = phrases(prompt)
     if not parts:
         return []
-    vectors = embed([*parts, *STAND_INS])
-    scores = vectors[: len(parts)] @ shelf.embeddings.T
-    stand_ins = vectors[: len(parts)] @ vectors[len(parts) :].T
-    for row, likeness in zip(scores, stand_ins, strict=True):
-        cls = list(STAND_INS.values())[int(likeness.argmax())]
-        if likeness.max() > row.max() and shelf.by_class(cls):
-            row[shelf.by_class(cls)] = likeness.max()
-    return [_voice(shelf, part, row, seed, rate, hits_wanted) for part, row in zip(parts, scores, strict=True)]
+    return [
+        _voice(shelf, part, likeness(shelf, vector), seed, rate, hits_wanted)
+        for part, vector in zip(parts, embed(parts), strict=True)
+    ]
+
+
+def likeness(shelf: Shelf, vector: np.ndarray) -> np.ndarray:
+    """Cosine of each recording's caption with a sentence [D]: float [N].
+
+    Where the sentence comes nearer to another name of a class, its recordings rise together, the best to that cosine.
+    """
+    scores = shelf.embeddings @ vector
+    for cls, cosine in zip(shelf.names.values(), shelf.name_embeddings @ vector, strict=True):
+        places = shelf.by_class(cls)
+        scores[places] += max(0.0, cosine - scores[places].max())
+    return scores
 
 
 def by_class(shelf: Shelf, cls: str, seed: int, rate: int, hits_wanted: bool | None = None) -> Voice:
@@ -58,20 +61,6 @@ def by_class(shelf: Shelf, cls: str, seed: int, rate: int, hits_wanted: bool | N
     scores = np.full(len(shelf), -1.0, np.float32)
     scores[places] = 1.0
     return _voice(shelf, cls.replace("_", " "), scores, seed, rate, hits_wanted)
-
-
-def by_picture(
-    shelf: Shelf,
-    probabilities: Mapping[str, float],
-    seed: int,
-    rate: int,
-    hits_wanted: bool | None = None,
-) -> Voice:
-    """A voice of the class that a describer of pictures finds most probable: {class: probability}."""
-    held = {cls: p for cls, p in probabilities.items() if shelf.by_class(cls)}
-    if not held:
-        raise ValueError("None of the classes that were seen is on the shelf.")
-    return by_class(shelf, max(held, key=lambda cls: (held[cls], cls)), seed, rate, hits_wanted)
 
 
 def _voice(shelf: Shelf, phrase: str, scores: np.ndarray, seed: int, rate: int, hits_wanted: bool | None) -> Voice:

@@ -1,8 +1,8 @@
 """The shelf: short real recordings under open licences, with what is needed to find, place and credit them.
 
-A folder holds `index.csv` (one row a recording), `captions.safetensors` (MiniLM embeddings of the distinct captions,
-in the order in which the index names them first), the recordings as 16 kHz mono Opus, and `CREDITS.md`. The one in
-`assets/shelf` is made by `python -m stav2a data shelf BANK`.
+A folder holds `index.csv` (one row a recording), `captions.safetensors` (MiniLM embeddings of the distinct captions, in
+the order in which the index names them first, and of what else the classes are called), the recordings as 16 kHz mono
+Opus, and `CREDITS.md`. The one in `assets/shelf` is made by `python -m stav2a data shelf BANK`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stav2a.assets import ASSETS
+from stav2a.recordings.names import names_of
 
 SAMPLE_RATE = 16_000
 SHELF = ASSETS / "shelf"
@@ -69,7 +70,8 @@ class Recording:
 class Shelf:
     """The recordings of a folder; audio is read when asked for.
 
-    embeddings: float32 [N, 384], unit length, of each recording's caption.
+    embeddings: float32 [N, 384], unit length, of each recording's caption. names: {sentence: class} of what the classes
+    are called besides; `name_embeddings` float32 [M, 384] of these.
     """
 
     def __init__(self, folder: str | Path = SHELF):
@@ -81,7 +83,8 @@ class Shelf:
             raise ValueError(f"There is no shelf of recordings at {self.folder}: index.csv is missing.")
         with index.open(newline="", encoding="utf-8") as file:
             self.recordings = [Recording.from_row(row) for row in csv.DictReader(file)]
-        captions = load_file(self.folder / "captions.safetensors")["embeddings"].astype(np.float32)
+        stored = load_file(self.folder / "captions.safetensors")
+        captions, names = stored["embeddings"].astype(np.float32), stored["names"].astype(np.float32)
         order = list(dict.fromkeys(recording.caption for recording in self.recordings))
         if len(order) != len(captions):
             raise ValueError(f"{self.folder} holds {len(order)} captions and {len(captions)} embeddings of captions.")
@@ -92,6 +95,11 @@ class Shelf:
         for k, recording in enumerate(self.recordings):
             self._by_class[recording.cls].append(k)
         self._load = lru_cache(maxsize=256)(self._read)
+
+        self.names = names_of(self._by_class)
+        if len(self.names) != len(names):
+            raise ValueError(f"{self.folder} holds embeddings of {len(names)} names; there are {len(self.names)}.")
+        self.name_embeddings = names / np.linalg.norm(names, axis=1, keepdims=True)
 
     @property
     def classes(self) -> list[str]:

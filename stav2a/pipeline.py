@@ -26,6 +26,7 @@ from stav2a.denoise.conditions import Conditions, concatenated
 from stav2a.denoise.request import Prepared, Request, passes
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
 from stav2a.dials import Dial, Dials
+from stav2a.media.in_memory import clips_of, for_model
 from stav2a.models.defaults import DEFAULTS, dials_of
 from stav2a.models.pretrained import Pretrained
 from stav2a.output import OnsetPrediction, Progress, STAV2AOutput, Stopwatch, VideoFeatures
@@ -210,7 +211,8 @@ class STAV2APipeline(FromRecordings, Pretrained):
     def features_of(self, request: Request) -> VideoFeatures:
         """Of its frames, or of no picture at all."""
         if request.frames is not None:
-            return self.encode_video(request.frames)
+            video = self.encode_video(request.frames)
+            return video if request.duration_s is None else replace(video, duration_s=request.duration_s)
         if request.duration_s is None:
             raise ValueError("Without frames the duration is needed.")
         return self.encode_nothing(request.duration_s)
@@ -457,10 +459,11 @@ class STAV2APipeline(FromRecordings, Pretrained):
 
     def __call__(
         self,
-        frames: np.ndarray | Tensor | VideoFeatures | list | None,
+        frames: Any,
         prompt: str | list[str] = "",
         negative_prompt: str | list[str] = "",
         *,
+        fps: float | list[float] | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | list[float] | None = None,
         video_guidance_scale: float | None = None,
@@ -486,8 +489,10 @@ class STAV2APipeline(FromRecordings, Pretrained):
         """`stream` to its end: the result of a clip, or a list of them where `frames` is a list of clips.
 
         Args:
-            frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size, or features of `encode_video`; or a list
-                of these, with which prompts, guidance scales and seeds may be lists, too.
+            frames: a clip as `stav2a.media.in_memory.for_model` takes it: [T, H, W, C] or [T, C, H, W], uint8 or floats
+                in [0, 1], a list of pictures, or a file; features of `encode_video`; or a list of clips, with which
+                prompts, guidance scales, seeds and rates may be lists, too.
+            fps: pictures a second of the frames; the timeline's where None.
             prompt: what should be heard.
             negative_prompt: what should not be heard.
             num_inference_steps: sampling steps; the checkpoint's own where None, as with all that follow.
@@ -527,18 +532,20 @@ class STAV2APipeline(FromRecordings, Pretrained):
             "strength": strength,
             "own": self._own_dials(own_dials),
         }
-        beside: dict[str, Any] = {"reference": reference, "duration_s": duration_s}
         each: dict[str, Any] = {
             "prompt": prompt,
             "negative_prompt": negative_prompt,
             "guidance_scale": guidance_scale,
             "seed": seed,
         }
-        clips = frames if isinstance(frames, list) else [frames]
-        requests = []
+        clips, requests = clips_of(frames), []
+        many = clips is frames
         for k, clip in enumerate(clips):
             dials = Dials(**shared, **{name: _of(value, k) for name, value in each.items()})
-            requests.append(Request(clip, dials, own, generator, **beside))
+            length_s = duration_s if clip is None else None
+            if clip is not None and not isinstance(clip, VideoFeatures):
+                clip, length_s = for_model(clip, self.timeline, _of(fps, k))
+            requests.append(Request(clip, dials, own, generator, reference, length_s))
 
         def on_step(step: int, timestep: Tensor, latents: Tensor) -> Tensor:
             assert callback_on_step_end is not None
@@ -546,12 +553,9 @@ class STAV2APipeline(FromRecordings, Pretrained):
 
         stream = self.in_mode(mode).stream(requests, on_step=on_step if callback_on_step_end is not None else None)
         found = sorted((item for item in stream if isinstance(item, STAV2AOutput)), key=lambda item: item.index)
-        result = found if isinstance(frames, list) else found[0]
-        return (
-            result
-            if return_dict
-            else ([item.waveforms for item in found] if isinstance(frames, list) else found[0].waveforms,)
-        )
+        if return_dict:
+            return found if many else found[0]
+        return ([item.waveforms for item in found] if many else found[0].waveforms,)
 
     def _own_dials(self, given: Mapping[str, float | None]) -> dict[str, float]:
         if unknown := [name for name in given if name not in self.dials]:

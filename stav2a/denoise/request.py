@@ -29,7 +29,8 @@ class Request:
     """One clip, and what is asked for it.
 
     frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size, or their features; requests that hold the same
-    object are encoded once. None: there is no picture, and the sound lasts `duration_s` seconds
+    object are encoded once. None: there is no picture
+    duration_s: of the sound, which the frames only tell to the next picture; needed where there are none
     reference: a person's own sound, float32 [S] at the timeline's sample rate, in place of a recording of the shelf
     defaults: in place of the checkpoint's own (`stav2a.models.defaults.DEFAULTS`), such as the switches of an ablation
     generators: on the CPU, one or one a take, in place of those that the seeds make
@@ -45,7 +46,7 @@ class Request:
     @property
     def clip_key(self) -> tuple:
         """Requests of one key see the same."""
-        return (id(self.frames), self.duration_s if self.frames is None else None)
+        return (id(self.frames), self.duration_s)
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,9 @@ def card(pipeline: Any, notes: str = "") -> str:
         "",
         "```python",
         "from stav2a import STAV2APipeline",
-        "from stav2a.media.frames import read_for_model",
         "",
         'pipe = STAV2APipeline.from_pretrained("THIS_FOLDER_OR_REPOSITORY")',
-        'clip = read_for_model("clip.mp4", pipe.timeline)',
-        'out = pipe(clip.frames, "a dog barks", seed=0)  # out.waveforms: float32 [takes, samples]',
+        'out = pipe("clip.mp4", "a dog barks", seed=0)  # out.waveforms: float32 [takes, samples]',
         "```",
         "",
         f"Video at {timeline.fps:g} frames a second, {timeline.frame_size}x{timeline.frame_size}; sound at "

@@ -8,6 +8,7 @@ import json
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from clips import make
 from tone_bank import write_bank
 
 from stav2a.__main__ import main
@@ -96,6 +97,22 @@ def test_a_listener_ranks_the_own_sound_of_each_clip():
     assert own["rank"] == 0 and own["fd"] == pytest.approx(0, abs=1e-3)
     assert heard_by(Tagger("ears", 16_000, describe), tones, tones[::-1], 16_000)["rank"] > 0.5
     assert heard_by(None, tones, tones, 16_000) == {"rank": None, "rank_ci95": None, "fd": None}
+
+
+def test_real_clips_are_judged_without_a_class(tmp_path, capsys):
+    for name in ("a.mp4", "b.mp4", "other.mp4"):
+        make(tmp_path / name)
+    make(tmp_path / "silent.mp4", sound=False)
+    rows = "a.mp4,a dog barks,val\nb.mp4,a bell rings,\nother.mp4,rain,test\nsilent.mp4,wind,val\n"
+    (tmp_path / "manifest.csv").write_text("file,caption,split\n" + rows)
+    words = ["dials", "--model", "tiny", "--clips", str(tmp_path), "--split", "val", "--steps", "1", "--draws", "1"]
+    assert main([*words, "--json"]) == 0
+    real, _, row = (json.loads(row) for row in capsys.readouterr().out.splitlines())
+    assert real["n"] == row["n"] == 2 and row["top5"] is None and real["rank"] is None
+    assert main(words) == 0
+    assert "real through VAE and vocoder" in capsys.readouterr().out
+    assert main(["dials", "--model", "tiny"]) == 2
+    assert "--bank" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("count", ["0", "1"])

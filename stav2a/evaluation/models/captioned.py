@@ -41,9 +41,9 @@ class Heard:
 
 
 def captions_of(folder: Path, split: str | None) -> dict[str, str]:
-    """{file: caption} of the folder's `manifest.csv`."""
+    """{file: caption} of the folder's `manifest.csv`; of a split, where it has splits."""
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if split is None or row.get("split") == split]
+        rows = [row for row in csv.DictReader(lines) if split is None or (row.get("split") or split) == split]
     return {row["file"]: row["caption"] for row in rows}
 
 

@@ -1,6 +1,6 @@
 """`python -m stav2a dials`: what steps, guidance and their spacing cost, and what they bring.
 
-Every combination of the dials asked for generates the same FoleyWorld clips from the same noise, so that rows
+Every combination of the dials asked for generates the same clips from the same noise, so that rows
 differ by the dials alone. The default settings of a checkpoint are read off such a table of validation clips (its
 knee); test clips then say what they bring. Two rows more are what can be reached: the clips' real sounds, and these
 through VAE and vocoder.
@@ -21,12 +21,12 @@ import numpy as np
 from stav2a.denoise.request import Request
 from stav2a.denoise.strength import steps_from
 from stav2a.dials import Dials
-from stav2a.evaluation.models.judged import judged
+from stav2a.evaluation.models.judged import Heard, judged, recorded, rendered
+from stav2a.metrics.bank_classifier import BankClassifier
 from stav2a.metrics.classifier import LOADERS, Unavailable, load_tagger
 from stav2a.models import precision
 from stav2a.output import STAV2AOutput
 
-DURATION_S = 5.12
 BATCH = 8
 
 
@@ -54,9 +54,10 @@ class Row:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="name, folder or repository (default: compact)")
-    parser.add_argument("--bank", type=Path, required=True, help="folder of the sound bank")
+    parser.add_argument("--bank", type=Path, help="folder of the sound bank: FoleyWorld's clips are rendered")
     parser.add_argument("--sprites", type=Path, help="folder of cut-out pictures")
-    parser.add_argument("--count", type=int, default=64, help="FoleyWorld clips a row (default: 64)")
+    parser.add_argument("--clips", type=Path, help="folder of real clips with their sound, and manifest.csv, instead")
+    parser.add_argument("--count", type=int, default=64, help="clips a row, at most (default: 64)")
     parser.add_argument("--split", choices=("val", "test"), default="test", help="of the clips; choose settings on val")
     own = "default: the checkpoint's"
     parser.add_argument("--steps", type=int, nargs="+", help=f"denoising steps ({own})")
@@ -82,12 +83,18 @@ def run(args: argparse.Namespace) -> int:
 
     if args.count < 2:
         raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
+    if (args.bank is None) == (args.clips is None):
+        raise InputError("Give --bank for FoleyWorld's clips, or --clips for real ones.")
     try:
         pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
         wanted = combinations(args, pipe.defaults)
         if args.figure:
             turned([vars(dials) for dials in wanted])  # refuses at once what could not be drawn in the end
-        clips = HeardClips(pipe, args.bank, args.sprites, args.count, args.split, args.listener)
+        if args.clips is None:
+            samples = rendered(pipe.timeline, args.bank, args.sprites, args.count, args.split)
+        else:
+            samples = recorded(pipe.timeline, args.clips, args.count, args.split)
+        clips = HeardClips(pipe, samples, args.listener)
     except (ValueError, OSError, Unavailable) as error:
         raise InputError(str(error)) from error
     if not args.json:
@@ -120,25 +127,20 @@ def combinations(args: argparse.Namespace, own: dict) -> list[Row]:
 
 
 class HeardClips:
-    """Clips of a split whose conditions are computed once for all rows."""
+    """Clips whose conditions are computed once for all rows."""
 
-    def __init__(self, pipe, bank: Path, sprites: Path | None, count: int, split: str, listener: str | None = None):
-        from stav2a.data.foleyworld.world import FoleyWorld
-        from stav2a.metrics.bank_classifier import BankClassifier
-
+    def __init__(self, pipe, samples: Iterator[tuple[Heard, np.ndarray]], listener: str | None = None):
+        """samples: what is heard in a clip, and its frames uint8 [T, H, W, 3]."""
         self.listener = None if listener is None else load_tagger(listener)
-
-        timeline = pipe.timeline
-        options = {"duration_s": DURATION_S, "fps": timeline.fps, "size": timeline.frame_size}
-        world = FoleyWorld(bank, sprites, split, **options)
         self.classifier = BankClassifier.load()
         self.clips, self.videos = [], []
-        for index in range(count):
-            clip = world[index]
-            self.videos.append(pipe.encode_video(clip.frames))
-            self.clips.append(clip)
-            if (index + 1) % 50 == 0:
-                print(f"{index + 1} of {count} clips read", file=sys.stderr)
+        for heard, frames in samples:
+            self.videos.append(pipe.encode_video(frames))
+            self.clips.append(heard)
+            if len(self.clips) % 20 == 0:
+                print(f"{len(self.clips)} clips read", file=sys.stderr)
+        if len(self.clips) < 2:
+            raise ValueError(f"There are {len(self.clips)} clips with sound; at least 2 are needed.")
 
     def requests(self, row: Row, draw: int) -> list[Request]:
         """One a clip; the seeds of the draws 0 and 1 differ."""
@@ -206,7 +208,7 @@ def line(row: dict) -> str:
         )
     return (
         f"{dials} {row['onset_gain']:7.3f} {between('onset_gain_ci95', 3)} "
-        f"{row['top1']:5.2f} {row['top5']:5.2f} {between('top5_ci95', 2)} {row['fd_bank']:7.1f} "
+        f"{number('top1', '.2f', 5)} {number('top5', '.2f', 5)} {between('top5_ci95', 2)} {row['fd_bank']:7.1f} "
         f"{number('rank', '.3f', 7)} {between('rank_ci95', 3)} {number('fd', '.1f', 6)} "
         f"{number('loudness_lu', '+.1f', 6)} {number('diversity', '.2f', 9)}"
     )

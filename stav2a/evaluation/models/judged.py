@@ -1,8 +1,10 @@
-"""What is said of the sounds made for FoleyWorld clips: timing, what was asked for, likeness to real sounds, level."""
+"""What is said of the sounds made for clips with known sound: timing, what was asked for, likeness, level."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +18,52 @@ from stav2a.metrics.distance import frechet_distance, own_ranks
 from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s, resample
 
 if TYPE_CHECKING:
-    from stav2a.data.foleyworld.world import Sample
+    from stav2a.timeline import Timeline
+
+DURATION_S = 5.12  # of FoleyWorld's clips
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A clip's own sound, float32 [S], its caption, and when its events are heard. cls: "" where it is not known."""
+
+    waveform: np.ndarray
+    caption: str
+    cls: str
+    heard_s: list[float]
+
+
+def rendered(
+    timeline: Timeline, bank: Path, sprites: Path | None, count: int, split: str
+) -> Iterator[tuple[Heard, np.ndarray]]:
+    """FoleyWorld's clips and their frames; the times of events are exact."""
+    from stav2a.data.foleyworld.world import FoleyWorld
+
+    size = {"duration_s": DURATION_S, "fps": timeline.fps, "size": timeline.frame_size}
+    world = FoleyWorld(bank, sprites, split, **size)
+    for index in range(count):
+        clip = world[index]
+        yield Heard(clip.waveform, clip.caption, clip.cls, [t + HEARD_AFTER_S for t in clip.onsets_s]), clip.frames
+
+
+def recorded(timeline: Timeline, folder: Path, count: int, split: str) -> Iterator[tuple[Heard, np.ndarray]]:
+    """Real clips of a folder with a manifest, of the split where it has splits; onsets are those of their own sound."""
+    from stav2a.evaluation.models.captioned import captions_of
+    from stav2a.media.audio import read_audio
+    from stav2a.media.frames import read_for_model
+
+    found = 0
+    for name, caption in sorted(captions_of(folder, split).items()):
+        sound = read_audio(folder / name, timeline.sample_rate)
+        if sound is None or found == count:
+            continue
+        clip, found = read_for_model(folder / name, timeline), found + 1
+        sound = sound[: round(clip.duration_s * timeline.sample_rate)]
+        yield Heard(sound, caption, "", list(detect_onsets(sound, timeline.sample_rate))), clip.frames
 
 
 def judged(
-    clips: Sequence[Sample],
+    clips: Sequence[Heard],
     waves: list[list[np.ndarray]],
     rate: int,
     classifier: BankClassifier,
@@ -36,7 +79,7 @@ def judged(
     ]
     timing = gain(
         [
-            ([time + HEARD_AFTER_S for time in clip.onsets_s], detect_onsets(wave, rate), len(clip.waveform) / rate)
+            (clip.heard_s, detect_onsets(wave, rate), len(clip.waveform) / rate)
             for clip, wave in zip(clips, waves[0], strict=True)
         ],
         onset_frame_s(),
@@ -50,9 +93,9 @@ def judged(
         "n": len(clips),
         "onset_gain": timing.gain,
         "onset_gain_ci95": list(timing.ci95) if timing.ci95 else None,
-        "top1": float(np.mean(np.array(ranks) <= 1)),
-        "top5": float(np.mean(np.array(ranks) <= 5)),
-        "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)),
+        "top1": float(np.mean(np.array(ranks) <= 1)) if ranks else None,
+        "top5": float(np.mean(np.array(ranks) <= 5)) if ranks else None,
+        "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)) if ranks else None,
         "fd_bank": frechet_distance(
             np.concatenate([found.embeddings for found in real]),
             np.concatenate([found.embeddings for found in made[0]]),

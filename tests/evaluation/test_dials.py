@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from clips import make
+from PIL import Image
 from tone_bank import write_bank
 
 from stav2a.__main__ import main
@@ -73,7 +74,11 @@ def test_one_table(tmp_path, capsys):
     manifest = bank / "manifest.csv"  # the tones stand for test recordings of a class that the classifier knows
     manifest.write_text(manifest.read_text().replace(",train,", ",test,").replace("metal_hit", "hammer"))
     words = ["dials", "--model", "tiny", "--bank", str(bank), "--count", "3", "--steps", "1", "2", "--json"]
-    assert main([*words, "--figure", str(tmp_path / "figures" / "steps.png")]) == 0
+    assert (
+        main([*words, "--figure", str(tmp_path / "figures" / "steps.png"), "--sheet", str(tmp_path / "sheet.webp")])
+        == 0
+    )
+    assert Image.open(tmp_path / "sheet.webp").width > 500
     assert plt.imread(tmp_path / "figures" / "steps.png").shape[1] > 1000
     real, coded, *rows = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
     assert [real["sound"], coded["sound"]] == ["real", "real through VAE and vocoder"]

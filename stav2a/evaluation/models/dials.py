@@ -73,11 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=int, choices=(1, 2), default=2, help="seeds a clip; 2 also tell the diversity")
     parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
     parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the rows as curves over the dial that turns")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="PICTURE", help="draw what the first ten clips sound like in each row"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a row")
 
 
 def run(args: argparse.Namespace) -> int:
-    from stav2a.evaluation.models.dials_figure import figure, turned
+    from stav2a.evaluation.models.dials_figure import SHEET_CLIPS, figure, sheet, turned
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 
@@ -99,15 +102,19 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(str(error)) from error
     if not args.json:
         print(HEAD)
-    for row in limits(pipe, clips):
+    rows, sounds = [], []
+    for row, waves in itertools.chain(limits(pipe, clips), (measured(pipe, clips, d, args.draws) for d in wanted)):
         print(json.dumps(row) if args.json else line(row), flush=True)
-    rows = []
-    for dials in wanted:
-        rows.append(measured(pipe, clips, dials, args.draws))
-        print(json.dumps(rows[-1]) if args.json else line(rows[-1]), flush=True)
-    if args.figure:
-        args.figure.parent.mkdir(parents=True, exist_ok=True)
-        figure(rows).savefig(args.figure, dpi=110)
+        rows.append(row)
+        sounds.append(waves[:SHEET_CLIPS])
+    turning = [row for row in rows if "sound" not in row]
+    for path, drawn in (
+        (args.figure, lambda: figure(turning)),
+        (args.sheet, lambda: sheet(clips.clips, rows, sounds, pipe.timeline)),
+    ):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            drawn().savefig(path, dpi=110)
     return 0
 
 
@@ -153,8 +160,9 @@ class HeardClips:
         ]
 
 
-def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> dict:
-    """One row: cost, timing, what is asked for, likeness to real sounds, level and spread between two seeds."""
+def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> tuple[dict, list[np.ndarray]]:
+    """One row: cost, timing, what is asked for, likeness to real sounds, level and spread between two seeds; and the
+    sounds of the first seed."""
     waves: list[list[np.ndarray]] = [[] for _ in range(draws)]
     spent = 0.0
     for draw in range(draws):
@@ -162,22 +170,23 @@ def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> dict:
         made.sort(key=lambda item: item.index)
         spent += sum(item.seconds.get("denoise", 0.0) for item in made)
         waves[draw] = [item.waveforms[0] for item in made]
-    return {
+    found = {
         **vars(row),
         "evaluations": row.evaluations(),
         "denoise_seconds_per_clip": spent / (draws * len(clips.clips)),
         **judged(clips.clips, waves, pipe.timeline.sample_rate, clips.classifier, clips.listener),
     }
+    return found, waves[0]
 
 
-def limits(pipe, clips: HeardClips) -> Iterator[dict]:
-    """Rows of the real sounds, and of these through VAE and vocoder: what no setting can surpass."""
+def limits(pipe, clips: HeardClips) -> Iterator[tuple[dict, list[np.ndarray]]]:
+    """Rows of the real sounds, and of these through VAE and vocoder: what no setting can surpass; and the sounds."""
     from stav2a.evaluation.models.reconstruction import coded_and_decoded
 
     real = [clip.waveform for clip in clips.clips]
     for name, made in (("real", real), ("real through VAE and vocoder", [coded_and_decoded(pipe, w) for w in real])):
         found = judged(clips.clips, [made], pipe.timeline.sample_rate, clips.classifier, clips.listener)
-        yield {"sound": name, **found}
+        yield {"sound": name, **found}, made
 
 
 HEAD = (

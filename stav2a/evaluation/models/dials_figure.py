@@ -1,10 +1,17 @@
-"""Curves of a table of dials: what the class, the timing, the likeness and the spread do as one dial turns."""
+"""Figures of a table of dials: curves over the dial that turns, and what its first clips sound like."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
+import numpy as np
+import torch
 from matplotlib.figure import Figure
+
+from stav2a.evaluation.models.judged import Heard
+from stav2a.sound.mel import log_mel
+from stav2a.timeline import Timeline
 
 NAMES = {
     "text": "guidance of the caption",
@@ -15,6 +22,8 @@ NAMES = {
     "rescale": "rescaling of the guided prediction",
     "strength": "strength, from a recording to noise alone",
 }
+SHEET_CLIPS = 10
+RANGE = 8.0  # nepers below the loudest value of a spectrogram that are drawn
 PANELS = (  # key of a row, title
     ("top5", "asked class among the first five"),
     ("onset_gain", "onset gain over chance, ±50 ms"),
@@ -69,3 +78,38 @@ def lines(rows: Sequence[dict], x: str, others: Sequence[str]) -> list[tuple[str
             found.setdefault(label, []).append(row)
     curves = [(label, sorted(own, key=lambda row: row[x])) for label, own in found.items()]
     return [curve for curve in curves if len(curve[1]) > 1] or curves
+
+
+def sheet(
+    clips: Sequence[Heard], rows: Sequence[dict], sounds: Sequence[Sequence[np.ndarray]], timeline: Timeline
+) -> Figure:
+    """Log-mel spectrograms, a clip a line, a row of the table a column; dashes mark when events are heard.
+
+    sounds: of each row, those of the first clips, float32 [S] each.
+    """
+    height = len(sounds[0])
+    drawn = Figure(figsize=(1.7 * len(rows), 0.3 + 0.75 * height), layout="constrained")
+    axes = np.atleast_2d(drawn.subplots(height, len(rows), squeeze=False))
+    for column, (row, waves) in enumerate(zip(rows, sounds, strict=True)):
+        axes[0, column].set_title(_title(row, rows), fontsize=7)
+        for panel, wave, clip in zip(axes[:, column], waves, clips, strict=False):
+            mel = log_mel(torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None], timeline)[0].numpy().T
+            seconds = len(wave) / timeline.sample_rate
+            panel.imshow(
+                mel, origin="lower", aspect="auto", cmap="magma", vmin=mel.max() - RANGE, extent=(0, seconds, 0, 1)
+            )
+            panel.set(xticks=[], yticks=[])
+            if clip.cls or len(clip.heard_s) < 12:
+                panel.plot(clip.heard_s, [0.96] * len(clip.heard_s), "|", color="white", markersize=4)
+    for panel, clip in zip(axes[:, 0], clips, strict=False):
+        panel.set_ylabel(textwrap.fill(clip.caption, 22)[:66], fontsize=5, rotation=0, ha="right", va="center")
+    return drawn
+
+
+def _title(row: dict, rows: Sequence[dict]) -> str:
+    """What a column is: the kind of real sound, or the values of the dials that turn."""
+    if "sound" in row:
+        return row["sound"].replace(" through", "\nthrough")
+    generated = [other for other in rows if "sound" not in other]
+    turning = [name for name in NAMES if len({other[name] for other in generated}) > 1]
+    return ", ".join(f"{name} {row[name]:g}" for name in turning) or "generated"

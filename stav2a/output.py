@@ -13,6 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from stav2a.recordings.shelf import Recording
+
 Item = TypeVar("Item")
 
 
@@ -66,6 +68,7 @@ class STAV2AOutput:
 
     index: which of the requests it answers. dtype: what the networks computed in. layout, predicted_layout: float32
     [rows, bands], the audio layout that was followed, and the predicted one, where the system has such a thing (TiVA).
+    recordings: of the shelf that each take began with, to be credited; empty where it began with noise alone.
     seconds: by stage; requests that shared a pass of the network share its time.
     """
 
@@ -83,6 +86,7 @@ class STAV2AOutput:
     predicted_layout: np.ndarray | None = None
     index: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    recordings: tuple[tuple[Recording, ...], ...] = ()
 
 
 class Stopwatch:

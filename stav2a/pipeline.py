@@ -305,7 +305,9 @@ class STAV2APipeline(FromRecordings, Pretrained):
         noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
         start = None
         if first.strength < 1:
-            start = self.encode_sound(np.concatenate([item.recording for item in group]), length).to(self.unet.dtype)
+            start = self.encode_sound(np.concatenate([item.recording.waveforms for item in group]), length).to(
+                self.unet.dtype
+            )
         yield from denoise(
             self.unet,
             self.controlnet,
@@ -378,7 +380,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
         prepared = yield from self.prepare(requests)
         for item in prepared:
             if item.strength == 0 and item.recording is not None:
-                yield self._placed(item, item.recording)
+                yield self._placed(item, item.recording.waveforms)
         groups = passes([item for item in prepared if item.strength > 0], batch_size)
         done, total = 0, sum(group[0].passes_of_network for group in groups)
         for group in groups:
@@ -455,6 +457,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             predicted_layout=video.layout,
             index=item.index,
             seconds=seconds,
+            recordings=() if item.recording is None else item.recording.recordings,
         )
 
     def __call__(

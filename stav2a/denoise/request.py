@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from stav2a.recordings.perform import Performed
+
     from .conditions import Conditions
 
 
@@ -55,8 +57,8 @@ class Prepared:
 
     own: the defaults of the checkpoint with the dials of the request in their place
     prompt: the caption that was used; seconds: by stage
-    strength: how much of the way from the recording is gone; below 1 `recording` holds it, float32 [K, S], a take a
-    row. At 0 nothing is denoised, and there are no conditions.
+    strength: how much of the way from the recording is gone; below 1 `recording` holds it, a take a seed. At 0 nothing
+    is denoised, and there are no conditions.
     """
 
     index: int
@@ -67,7 +69,7 @@ class Prepared:
     conditions: Conditions | None
     seconds: dict[str, float] = field(default_factory=dict)
     strength: float = 1.0
-    recording: np.ndarray | None = None
+    recording: Performed | None = None
 
     @property
     def takes(self) -> int:

@@ -28,7 +28,10 @@ EDGES_S = 1.0  # shorter clips have no room for chance levels, which leave out 0
 
 @dataclass(frozen=True)
 class Take:
-    """One variant. waveform: float32 [S]; mel: natural-log mel [M, bins]; onsets heard in it, in seconds."""
+    """One variant. waveform: float32 [S]; mel: natural-log mel [M, bins]; onsets heard in it, in seconds.
+
+    recordings: credits of those of the shelf that it is made of or from.
+    """
 
     seed: int
     video: Path | None
@@ -37,6 +40,7 @@ class Take:
     mel: np.ndarray
     onsets_s: list[float]
     figure: Path | None = None
+    recordings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Result:
                 "figure": None if take.figure is None else str(take.figure),
                 "generated_onsets_s": rounded(take.onsets_s),
                 "measures": measures,
+                "recordings": list(take.recordings),
             }
             for take, measures in zip(self.takes, self.measures, strict=True)
         ]

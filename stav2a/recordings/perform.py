@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from stav2a.recordings.compose import Score, soundtrack
 from stav2a.recordings.retrieve import Embed, by_caption
-from stav2a.recordings.shelf import Shelf
+from stav2a.recordings.shelf import Recording, Shelf
 from stav2a.recordings.voice import Voice
 
 UNNAMED = "an object is hit"  # what is played where neither a caption nor a describer names anything
+
+
+@dataclass(frozen=True)
+class Performed:
+    """waveforms: float32 [K, S], a take a row; recordings: those of the shelf that each is made of, to be credited."""
+
+    waveforms: np.ndarray
+    recordings: tuple[tuple[Recording, ...], ...]
 
 
 def perform(
@@ -22,13 +31,13 @@ def perform(
     seeds: Sequence[int],
     sample_rate: int,
     reference: Voice | None = None,
-) -> np.ndarray:
-    """float32 [K, S], one take a seed. A reference takes the place of what the caption names first.
+) -> Performed:
+    """One take a seed. A reference takes the place of what the caption names first.
 
     embed: captions -> float32 [N, D] of unit length, as the shelf's own.
     """
     hits_wanted = None if score.motion is None else bool(len(score.onsets_s))
-    takes = []
+    takes, used = [], []
     for seed in seeds:
         if reference is not None:
             voices = [reference, *by_caption(shelf, prompt, embed, seed, sample_rate, hits_wanted)[1:]]
@@ -37,4 +46,5 @@ def perform(
         else:
             voices = by_caption(shelf, UNNAMED, embed, seed, sample_rate, hits_wanted)
         takes.append(soundtrack(voices, score, sample_rate, seed))
-    return np.stack(takes)
+        used.append(tuple(recording for voice in voices for recording in voice.recordings))
+    return Performed(np.stack(takes), tuple(used))

@@ -55,6 +55,10 @@ class Recording:
             "loudness_lufs": f"{self.loudness_lufs:.1f}",
         }
 
+    def credit(self) -> str:
+        """Who made it, where it is from and under which licence, on one line."""
+        return f"{self.original or self.path} by {self.author or 'an author not named'}, {self.source}, {self.licence}"
+
     @classmethod
     def from_row(cls, row: dict[str, str]) -> Recording:
         return cls(

@@ -19,7 +19,7 @@ from stav2a.generation.generate import generate
 from stav2a.generation.settings import EXPORTS, LOUDNESS_LUFS, Settings
 from stav2a.media import InputError, probe
 from stav2a.media.audio import loudness_lufs
-from stav2a.recordings.shelf import SHELF
+from stav2a.recordings.shelf import SHELF, shipped
 
 pytestmark = pytest.mark.skipif(not (SHELF / "index.csv").is_file(), reason="the shelf is not here")
 FAST = Settings(prompt="a hammer strikes metal", model="tiny", steps=2, describe="off")
@@ -43,7 +43,7 @@ def outcome(engine, clip, settings, out):
 
 
 def test_a_caption_alone(engine, tmp_path):
-    result = outcome(engine, None, replace(FAST, length_s=1.5), tmp_path)
+    result = outcome(engine, None, replace(FAST, length_s=1.5, strength=1.0), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "a hammer strikes metal_sound.wav", "a hammer strikes metal_sound.zip", "figure.png", "onsets.json",
         "settings.json",
@@ -116,6 +116,10 @@ def test_files_for_other_programs(engine, clip, tmp_path):
     for take in ("clip_sound_1", "clip_sound_2"):
         assert {f"{take}_onsets{suffix}" for suffix in (".txt", ".csv", ".mid", ".edl")} <= names
         assert {f"{take}_hit_001.flac", f"{take}_hit_002.flac", f"{take}.flac", f"{take}.mp4"} <= names
+    made_of = {credit for take in result.takes for credit in take.recordings}
+    assert made_of and set((tmp_path / "credits.txt").read_text().splitlines()[1:]) == made_of
+    assert made_of <= {recording.credit() for recording in shipped().recordings if recording.cls == "hammering"}
+    assert result.to_json()["takes"][1]["recordings"] == list(result.takes[1].recordings)
     info = soundfile.info(result.takes[0].audio)
     assert (info.samplerate, info.format, info.subtype) == (48_000, "FLAC", "PCM_24")
     assert Settings.from_json((tmp_path / "settings.json").read_text()).exports == EXPORTS

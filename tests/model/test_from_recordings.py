@@ -70,7 +70,7 @@ def test_takes_are_their_own_seeds_and_differ(pipe, frames):
 def test_strength_goes_from_the_recording_to_noise(pipe, frames):
     """Latents of the recording at 0, today's from noise at 1, and ever further from the recording between."""
     item = prepared(pipe, frames, "a dog barks", strength=0.5, onsets_s=tuple(ONSETS))
-    start = pipe.encode_sound(item.recording, pipe.padded_length(item.video))
+    start = pipe.encode_sound(item.recording.waveforms, pipe.padded_length(item.video))
     distances = []
     for strength in (0.05, 0.4, 0.7, 1.0):
         made = prepared(pipe, frames, "a dog barks", strength=strength, onsets_s=tuple(ONSETS), steps=8)

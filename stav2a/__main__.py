@@ -22,6 +22,7 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "train": ("stav2a.train.cli", "train one stage of a model"),
     "data": ("stav2a.data.cli", "make or prepare training data"),
     "weights": ("stav2a.commands.weights", "fetch, check and convert the authors' weights"),
+    "publish": ("stav2a.commands.publish", "send the page to the Hugging Face hub as a Space of your own"),
     "study": ("stav2a.commands.study", "run a listening test and report its ratings"),
 }
 

@@ -28,7 +28,7 @@ from stav2a.train.runtime.config import TrainConfig
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 IN_ORDER = ("training.md", "systems.md")  # the second goes on from the parts that the first has made
-BLOCK = re.compile(r"^( *)```[ \t]*(?:bash|sh|console)?\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^ *```[ \t]*(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 OPENERS = ("python ", ".venv/bin/python ", "accelerate ", "torchrun ", "cp ", "mkdir ", "rm ", "export ", "make ",
            "git ", "hf ", "pip ", "OMP_NUM_THREADS=")  # fmt: skip
 
@@ -56,20 +56,23 @@ MARKED = (  # (what, why it does not run here, how it is checked instead)
     (r"(parts|of)=\[?runs/(paper|first)|^cp -r runs/paper|^rm -r runs/paper", "goes on from runs of days", "parses"),
     (r"vggsound\.csv|my_captioned_sounds", "a data set of its own", "parses"),
     (r"stav2a weights", "the hub", "offline"),
+    (r"stav2a publish (?!.*--dry-run)", "an account of the hub; tests/commands sends it to one here", "parses"),
     (r"stav2a (report|dials|systems|bench|evaluate|real-clips|describer|study)", "long; tests of its own", "parses"),
     (r"--reference my_hammer", "a sound of one's own; tests/generation runs it", "parses"),
     (r"prepare foleyworld|data shelf", "tests of its own", "parses"),
     (r"train classifier", "tests/train/test_dry_run.py runs it dry", "parses"),
     (r"stav2a (serve|generate clip\.mp4 --out made|onsets)|app\.py", "tests/ui and tests/generation run it", "parses"),
     (r"python -m (pytest|stav2a\.)|tests/helpers|^OMP_NUM_THREADS", "a tool of its own", "exists"),
-    (r"^(make|git|hf|pip|export) |git archive", "the shell, the network or the reader's own account", "nothing"),
+    (r"^(make|git|hf|pip|export) |-m venv", "the shell, the network or the reader's own account", "nothing"),
 )  # fmt: skip
 
 
 def commands(document: Path) -> list[str]:
     """Commands of a document, in order; a line that ends in a backslash goes on, comments are left out."""
     found = []
-    for _, block in BLOCK.findall(document.read_text(encoding="utf-8")):
+    for language, block in BLOCK.findall(document.read_text(encoding="utf-8")):
+        if language not in ("", "bash", "sh", "console"):
+            continue
         for line in re.sub(r"\\\n\s*", "", block).splitlines():
             line = re.sub(r"\s+#.*$", "", line.strip())
             if line.startswith(OPENERS):

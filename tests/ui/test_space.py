@@ -150,13 +150,28 @@ def test_elsewhere_nothing_is_wrapped(engine, clip):
 # ---- what a Space reads
 
 
+# What ZeroGPU offers; CPU Spaces take any. https://huggingface.co/docs/hub/spaces-zerogpu, September 2026
+ZERO_GPU = {
+    "python": ("3.10.13", "3.12.12"),
+    "torch": ("2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0"),
+}
+
+
+def test_requirements_suit_a_space_with_a_shared_gpu():
+    pinned = dict(re.findall(r"^(torch\w*)==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    assert pinned["torch"] in ZERO_GPU["torch"] and pinned["torchaudio"] == pinned["torch"]
+    table = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for versions in ZERO_GPU.values():
+        assert all(version in table for version in versions)
+
+
 def test_the_front_matter_is_what_is_installed():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     front = yaml.safe_load(text.split("---")[1])
     pinned = re.search(r"^gradio\[mcp\]==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[1]
     assert front["sdk"] == "gradio" and front["sdk_version"] == pinned == gr.__version__
     assert (ROOT / front["app_file"]).is_file()
-    assert front["python_version"] in ("3.10", "3.11", "3.12")
+    assert front["python_version"] in ZERO_GPU["python"]
     assert len(front["short_description"]) <= 60, "a Space refuses a longer one"
     assert (ROOT / "packages.txt").read_text().split() == ["ffmpeg"]
 

@@ -13,8 +13,6 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stav2a.recordings.shelf import Recording
-
 Item = TypeVar("Item")
 
 
@@ -63,12 +61,20 @@ class VideoFeatures:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """Recordings placed in time. waveforms: float32 [K, S], a take a row; credits: of each take's recordings."""
+
+    waveforms: np.ndarray
+    credits: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class STAV2AOutput:
     """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
 
     index: which of the requests it answers. dtype: what the networks computed in. layout, predicted_layout: float32
     [rows, bands], the audio layout that was followed, and the predicted one, where the system has such a thing (TiVA).
-    recordings: of the shelf that each take began with, to be credited; empty where it began with noise alone.
+    credits: of the recordings that each take began with, a line each; empty where it began with noise alone.
     seconds: by stage; requests that shared a pass of the network share its time.
     """
 
@@ -86,7 +92,7 @@ class STAV2AOutput:
     predicted_layout: np.ndarray | None = None
     index: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
-    recordings: tuple[tuple[Recording, ...], ...] = ()
+    credits: tuple[tuple[str, ...], ...] = ()
 
 
 class Stopwatch:

@@ -457,7 +457,7 @@ class STAV2APipeline(FromRecordings, Pretrained):
             predicted_layout=video.layout,
             index=item.index,
             seconds=seconds,
-            recordings=() if item.recording is None else item.recording.recordings,
+            credits=() if item.recording is None else item.recording.credits,
         )
 
     def __call__(

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stav2a.dials import Dials
-from stav2a.output import VideoFeatures
+from stav2a.output import Recorded, VideoFeatures
 
 from .strength import steps_from
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-    from stav2a.recordings.perform import Performed
 
     from .conditions import Conditions
 
@@ -69,7 +67,7 @@ class Prepared:
     conditions: Conditions | None
     seconds: dict[str, float] = field(default_factory=dict)
     strength: float = 1.0
-    recording: Performed | None = None
+    recording: Recorded | None = None
 
     @property
     def takes(self) -> int:

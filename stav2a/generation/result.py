@@ -30,7 +30,7 @@ EDGES_S = 1.0  # shorter clips have no room for chance levels, which leave out 0
 class Take:
     """One variant. waveform: float32 [S]; mel: natural-log mel [M, bins]; onsets heard in it, in seconds.
 
-    recordings: credits of those of the shelf that it is made of or from.
+    credits: of the recordings that it is made of or from, a line each.
     """
 
     seed: int
@@ -40,7 +40,7 @@ class Take:
     mel: np.ndarray
     onsets_s: list[float]
     figure: Path | None = None
-    recordings: tuple[str, ...] = ()
+    credits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Result:
                 "figure": None if take.figure is None else str(take.figure),
                 "generated_onsets_s": rounded(take.onsets_s),
                 "measures": measures,
-                "recordings": list(take.recordings),
+                "credits": list(take.credits),
             }
             for take, measures in zip(self.takes, self.measures, strict=True)
         ]

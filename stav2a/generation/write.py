@@ -93,8 +93,8 @@ def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) ->
         leveled = fit_loudness(waveform, rate, source.settings.loudness_lufs)
         video = None if source.path is None else out_dir / f"{name}.mp4"
         audio = out_dir / f"{name}.{source.settings.audio_format}"
-        credits = tuple(r.credit() for r in output.recordings[k - 1]) if output.recordings else ()
-        takes.append(Take(seed, video, audio, leveled, mel, [], recordings=credits))
+        credits = output.credits[k - 1] if output.credits else ()
+        takes.append(Take(seed, video, audio, leveled, mel, [], credits=credits))
     used = output.settings
     prompt = used["prompt"]  # a system may find or reword the caption
     found = prompt != source.settings.prompt
@@ -159,7 +159,7 @@ def _write_files(result: Result, folder: Path, fps: float) -> None:
             folder, take.audio.stem, take.waveform, result.sample_rate, result.onsets_s or take.onsets_s,
             result.settings.exports, fps, result.settings.audio_format, result.settings.audio_rate,
         )  # fmt: skip
-    if credits := list(dict.fromkeys(credit for take in result.takes for credit in take.recordings)):
+    if credits := list(dict.fromkeys(credit for take in result.takes for credit in take.credits)):
         (folder / "credits.txt").write_text("\n".join([CREDITS, *credits]) + "\n", encoding="utf-8")
     (folder / "settings.json").write_text(result.settings.to_json() + "\n", encoding="utf-8")
     (folder / "onsets.json").write_text(result.onsets_json() + "\n", encoding="utf-8")

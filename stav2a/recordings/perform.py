@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from stav2a.output import Recorded
 from stav2a.recordings.compose import Score, soundtrack
 from stav2a.recordings.retrieve import Embed, by_caption
-from stav2a.recordings.shelf import Recording, Shelf
+from stav2a.recordings.shelf import Shelf
 from stav2a.recordings.voice import Voice
 
 UNNAMED = "an object is hit"  # what is played where neither a caption nor a describer names anything
-
-
-@dataclass(frozen=True)
-class Performed:
-    """waveforms: float32 [K, S], a take a row; recordings: those of the shelf that each is made of, to be credited."""
-
-    waveforms: np.ndarray
-    recordings: tuple[tuple[Recording, ...], ...]
 
 
 def perform(
@@ -31,13 +23,13 @@ def perform(
     seeds: Sequence[int],
     sample_rate: int,
     reference: Voice | None = None,
-) -> Performed:
+) -> Recorded:
     """One take a seed. A reference takes the place of what the caption names first.
 
     embed: captions -> float32 [N, D] of unit length, as the shelf's own.
     """
     hits_wanted = None if score.motion is None else bool(len(score.onsets_s))
-    takes, used = [], []
+    takes, credits = [], []
     for seed in seeds:
         if reference is not None:
             voices = [reference, *by_caption(shelf, prompt, embed, seed, sample_rate, hits_wanted)[1:]]
@@ -46,5 +38,5 @@ def perform(
         else:
             voices = by_caption(shelf, UNNAMED, embed, seed, sample_rate, hits_wanted)
         takes.append(soundtrack(voices, score, sample_rate, seed))
-        used.append(tuple(recording for voice in voices for recording in voice.recordings))
-    return Performed(np.stack(takes), tuple(used))
+        credits.append(tuple(recording.credit() for voice in voices for recording in voice.recordings))
+    return Recorded(np.stack(takes), tuple(credits))

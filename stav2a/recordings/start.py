@@ -12,7 +12,7 @@ from torch import Tensor
 from stav2a.condition import text
 from stav2a.condition.chunks import in_chunks
 from stav2a.recordings.compose import Score, most_likely_onset, strengths_of
-from stav2a.recordings.perform import Performed, perform
+from stav2a.recordings.perform import perform
 from stav2a.recordings.reference import reference_voice
 from stav2a.recordings.shelf import shipped
 from stav2a.sound import vae as mel_vae
@@ -21,7 +21,7 @@ from stav2a.sound.mel import log_mel
 if TYPE_CHECKING:
     from stav2a.denoise.request import Request
     from stav2a.dials import Dials
-    from stav2a.output import VideoFeatures
+    from stav2a.output import Recorded, VideoFeatures
 
 START_PEAK = 0.6  # of recordings that denoising begins with, as of the sounds of training
 REFERENCE_STRENGTH = 0.7
@@ -47,7 +47,7 @@ class FromRecordings:
 
     def place_recordings(
         self, video: VideoFeatures, prompt: str, dials: Dials, reference: np.ndarray | None = None
-    ) -> Performed:
+    ) -> Recorded:
         """Recordings found by caption, or a person's own, at the clip's onsets."""
         fps, onset = self.timeline.fps, video.onset
         onsets_s = onset.onsets_s if dials.onsets_s is None else dials.onsets_s

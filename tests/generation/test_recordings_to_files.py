@@ -116,10 +116,10 @@ def test_files_for_other_programs(engine, clip, tmp_path):
     for take in ("clip_sound_1", "clip_sound_2"):
         assert {f"{take}_onsets{suffix}" for suffix in (".txt", ".csv", ".mid", ".edl")} <= names
         assert {f"{take}_hit_001.flac", f"{take}_hit_002.flac", f"{take}.flac", f"{take}.mp4"} <= names
-    made_of = {credit for take in result.takes for credit in take.recordings}
+    made_of = {credit for take in result.takes for credit in take.credits}
     assert made_of and set((tmp_path / "credits.txt").read_text().splitlines()[1:]) == made_of
     assert made_of <= {recording.credit() for recording in shipped().recordings if recording.cls == "hammering"}
-    assert result.to_json()["takes"][1]["recordings"] == list(result.takes[1].recordings)
+    assert result.to_json()["takes"][1]["credits"] == list(result.takes[1].credits)
     info = soundfile.info(result.takes[0].audio)
     assert (info.samplerate, info.format, info.subtype) == (48_000, "FLAC", "PCM_24")
     assert Settings.from_json((tmp_path / "settings.json").read_text()).exports == EXPORTS

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stav2a.generation.engine import Engine, out_of_memory
+from stav2a.generation.film import film, is_film
 from stav2a.generation.read import ClipInput, read
-from stav2a.generation.result import Result
 from stav2a.generation.settings import Settings
 from stav2a.generation.write import write
 from stav2a.media import Cancelled, InputError, probe
@@ -54,8 +54,19 @@ def run_batch(
 ) -> Iterator[Outcome]:
     """Yield an outcome for every task, in the order of completion. Closing the generator stops the work.
 
-    Up to `batch_size` clips of one length and the same dials share a pass of the model.
+    Up to `batch_size` clips of one length and the same dials share a pass of the model. Long clips and those whose
+    captions have times come last, part after part (`film`).
     """
+    films = [task for task in tasks if is_film(task.clip, task.settings)]
+    tasks = [task for task in tasks if task not in films]
+    yield from _run_clips(engine, tasks, overwrite, batch_size, progress)
+    for task in films:
+        yield _run_film(engine, task, overwrite, progress)
+
+
+def _run_clips(
+    engine: Engine, tasks: list[Task], overwrite: bool, batch_size: int, progress: Callable[[Task, Progress], None]
+) -> Iterator[Outcome]:
     stop = threading.Event()
     ready: queue.Queue = queue.Queue(max(AHEAD, batch_size))
     reader = threading.Thread(target=_read_all, args=(engine, tasks, overwrite, ready, stop), daemon=True)
@@ -83,6 +94,19 @@ def run_batch(
             with suppress(queue.Empty):  # a reader that waits to hand over its clip must get free
                 ready.get(timeout=0.05)
         reader.join()
+
+
+def _run_film(engine: Engine, task: Task, overwrite: bool, progress: Callable[[Task, Progress], None]) -> Outcome:
+    if not overwrite and (record := finished(task)) is not None:
+        return Outcome(task, record, skipped=True)
+
+    def attempt() -> Outcome:
+        for item in film(engine, task.clip, task.settings, task.out_dir):
+            if isinstance(item, Progress):
+                progress(task, item)
+        return Outcome(task, keep_record(task, item))
+
+    return _attempt(task, attempt)
 
 
 def _read_all(engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Queue, stop) -> None:
@@ -158,7 +182,7 @@ def _write(
     def attempt() -> Outcome:
         timeline = engine.pipeline(task.settings.model).timeline
         *_, result = write(source, output, timeline, task.out_dir, cancelled)
-        return Outcome(task, keep_record(task, result))
+        return Outcome(task, keep_record(task, result.to_json()))
 
     return _attempt(task, attempt)
 
@@ -180,9 +204,9 @@ def _attempt(task: Task, work: Callable):
         return Outcome(task, error=f"{what}.")
 
 
-def keep_record(task: Task, result: Result) -> dict:
+def keep_record(task: Task, record: dict) -> dict:
     """Write the record that marks a clip as finished; files of an earlier run that are no more part of it go."""
-    record = {**result.to_json(), "requested": task.settings.to_dict(), "source": _identity(task.clip)}
+    record = {**record, "requested": task.settings.to_dict(), "source": _identity(task.clip)}
     target = task.out_dir / RECORD
     with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
         for name in _files(json.loads(target.read_text(encoding="utf-8"))) - _files(record):

@@ -13,6 +13,7 @@ import numpy as np
 
 from stav2a.denoise.request import Request
 from stav2a.generation.describe import Caption, caption_of
+from stav2a.generation.scenes import timed_captions
 from stav2a.generation.settings import OFF, TRACKS, Settings, check_dials, check_onsets
 from stav2a.media import Clip, InputError, Limits, read_audio, read_for_model
 from stav2a.media.limits import DEFAULT_LIMITS, never
@@ -80,6 +81,8 @@ def read(
     `InputError` for a clip or settings that the model cannot follow.
     """
     check_dials(settings, pipeline.dials)
+    if timed_captions(settings.prompt) is not None:
+        raise InputError("Captions by time are for clips on the command line.")
     if path is None:
         return _without_clip(settings, pipeline, cancelled, limits)
     picture, scratch = None, None

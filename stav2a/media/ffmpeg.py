@@ -46,7 +46,7 @@ class Source:
 
     path: Path
     url: str
-    size: int
+    identity: tuple[int, ...]  # equal for the same bytes
     fds: tuple[int, ...] = ()
 
     def arguments(self, limits: Limits, containers: str = VIDEO_CONTAINERS) -> list[str]:
@@ -75,10 +75,11 @@ def open_source(path: str | Path, limits: Limits) -> Iterator[Source]:
         if status.st_size > limits.file_mb * 1e6:
             size_mb = status.st_size / 1e6
             raise InputError(f"The file has {size_mb:.0f} MB; at most {limits.file_mb:g} MB are accepted.")
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if os.name == "posix":
-            yield Source(path, f"file:/dev/fd/{fd}", status.st_size, (fd,))
+            yield Source(path, f"file:/dev/fd/{fd}", identity, (fd,))
         else:
-            yield Source(path, f"file:{path.resolve()}", status.st_size)
+            yield Source(path, f"file:{path.resolve()}", identity)
     finally:
         os.close(fd)
 

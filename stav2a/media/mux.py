@@ -16,7 +16,7 @@ from stav2a.media import ffmpeg
 from stav2a.media.audio import read_audio
 from stav2a.media.colour import as_shown, tags, whole_pictures
 from stav2a.media.frames import used_part
-from stav2a.media.limiter import limit
+from stav2a.media.limiter import PEAK_DBTP, limit
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
 
@@ -151,12 +151,51 @@ def _write(
     part = [] if copy else [*seek, "-t", f"{lead_s + used_s:.6f}"]
     arguments = ["-loglevel", "error", *part, *source.arguments(limits)]
     arguments += ["-f", "f32le", "-ar", str(AUDIO_RATE), "-ac", str(channels), "-i", "pipe:0"]
-    arguments += ["-map", "0:V:0", "-map", "1:a:0", "-map_metadata", "0", "-map_chapters", "-1"]
-    arguments += ["-c:v", "copy"] if copy else _encoder(info, lead_s)
-    arguments += ["-c:a", "aac", "-b:a", f"{96 * channels + 64}k"]
-    arguments += ["-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}", *ffmpeg.ONE_ZERO]
+    arguments += ["-map", "0:V:0", "-map", "1:a:0", *_as_mp4(info, lead_s, copy, channels, out)]
     data = np.ascontiguousarray(sound, np.float32).tobytes()
     return _run(arguments, source.fds, data, out, limits, cancelled)
+
+
+def mux_file(
+    video: str | Path,
+    sound: Path,
+    out: Path,
+    original_gain_db: float | None,
+    start_s: float,
+    used_s: float,
+    limits: Limits,
+    cancelled: Callable[[], bool] | None = None,
+    track: int | None = None,
+) -> Path:
+    """`mux` for sounds too long for memory: `sound` is a file, mixed with the original one where that has a gain."""
+    with ffmpeg.open_source(video, limits) as source, ffmpeg.open_source(sound, limits) as new:
+        info = probe_source(source, limits, cancelled)
+        mixed = original_gain_db is not None and info.has_audio
+        copy = start_s == 0 and used_s >= info.duration_s - 1e-6 and can_copy(info)
+        seek, lead_s = info.seek(0.0 if copy else start_s)
+        part = [*seek, "-t", f"{lead_s + used_s:.6f}"]
+        arguments = ["-loglevel", "error", *part, *source.arguments(limits)]
+        arguments += new.arguments(limits, ffmpeg.AUDIO_CONTAINERS)
+        arguments += ["-map", "0:V:0"]
+        if mixed:
+            own = f"[0:{info.track(track).stream}]aresample={AUDIO_RATE}:async=1:first_pts=0,atrim=start={lead_s:.6f}"
+            own += f",asetpts=PTS-STARTPTS,volume={original_gain_db}dB,aformat=channel_layouts=stereo[own]"
+            both = f"[1:a]aresample={AUDIO_RATE},pan=stereo|c0=c0|c1=c0[new]"
+            ceiling = 10 ** (PEAK_DBTP / 20)
+            joined = f"[own][new]amix=inputs=2:normalize=0:duration=longest,alimiter=limit={ceiling:.4f}:level=0[sound]"
+            arguments += ["-filter_complex", f"{own};{both};{joined}", "-map", "[sound]"]
+        else:
+            arguments += ["-map", "1:a:0", "-ar", str(AUDIO_RATE)]
+        arguments += _as_mp4(info, lead_s, copy, 2 if mixed else 1, out)
+        if not _run(arguments, source.fds + new.fds, None, out, limits, cancelled):
+            raise InputError("The clip's pictures cannot be written as mp4.")
+    return out
+
+
+def _as_mp4(info: ClipInfo, lead_s: float, copy: bool, channels: int, out: Path) -> list[str]:
+    coding = ["-c:v", "copy"] if copy else _encoder(info, lead_s)
+    coding += ["-c:a", "aac", "-b:a", f"{96 * channels + 64}k", "-map_metadata", "0", "-map_chapters", "-1"]
+    return [*coding, "-movflags", "+faststart", "-f", "mp4", "-y", f"file:{out.absolute()}", *ffmpeg.ONE_ZERO]
 
 
 def _run(

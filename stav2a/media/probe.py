@@ -29,6 +29,8 @@ PICTURES = {
     b"MM\0*": "TIFF",
 }
 
+MOST_PROBED = 256
+
 
 @dataclass(frozen=True)
 class AudioTrack:
@@ -87,6 +89,9 @@ class ClipInfo:
         return ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else [], lead_s
 
 
+_PROBED: dict[tuple, ClipInfo] = {}
+
+
 def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     """Look at the file at `path` without decoding a picture; `InputError` says why it cannot be used."""
     with ffmpeg.open_source(path, limits) as source:
@@ -94,6 +99,16 @@ def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable
 
 
 def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
+    key = (source.identity, limits)
+    if (info := _PROBED.get(key)) is None:  # a run reads a clip several times: pictures, sound, then to mux it
+        info = _looked_at(source, limits, cancelled)
+        _PROBED[key] = info
+        while len(_PROBED) > MOST_PROBED:
+            _PROBED.pop(next(iter(_PROBED)), None)
+    return info
+
+
+def _looked_at(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None) -> ClipInfo:
     # copying packets into a listing reads the whole file but decodes nothing: the true times at disk speed
     listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1", *ffmpeg.ONE_ZERO]
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]

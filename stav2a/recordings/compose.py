@@ -50,7 +50,8 @@ def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: in
             bed = followed(bed, envelope(score, voice), score.fps, sample_rate)
             mix += bed * (10 ** (BEHIND_DB / 20) if striking else 1.0)
         elif not len(score.onsets_s) and not score.moves:
-            mix += in_a_row(voice.whole, samples, sample_rate, rng)
+            events = voice.whole if voice.count is None else [hit.waveform for hit in voice.hits]
+            mix += in_a_row(events, samples, sample_rate, rng, most=voice.count)
         else:
             turn = slice(striking.index(voice), None, len(striking))
             times, strengths = list(score.onsets_s)[turn], list(score.strengths)[turn]

@@ -26,7 +26,7 @@ NAMES = {
     "clock_tick": ("a metronome ticks",),
     "crinkle": ("a stick hits a bush", "a stick hits dry leaves", "cloth is folded", "paper is unfolded"),
     "crowd": ("people cheer in a stadium", "people talk in a restaurant"),
-    "dog_bark": ("a dog howls", "a dog yelps", "dogs bay"),
+    "dog_bark": ("a dog yelps", "dogs bay"),
     "fire_crackle": ("food sizzles in a pan",),
     "glass_clink": ("dishes clink in the sink", "plates and cups are moved"),
     "hand_drum": ("a djembe is struck with the hands",),

@@ -11,6 +11,7 @@ _COUNT = re.compile(
     r"|repeatedly|now and then|continuously)\b",
     re.IGNORECASE,
 )
+_TIMES = {"once": 1, "a single": 1, "twice": 2, "two times": 2, "three times": 3, "four times": 4, "five times": 5}
 _LEAD = re.compile(r"^(?:the sounds? of|a sounds? of|(?:you|we|one) can hear|there is) (?:an? |the )?", re.IGNORECASE)
 _MANNER = re.compile(
     r",?\s+(?:close by|nearby|far away|in the distance|in the background|short and dry|with a long echo|quickly|slowly"
@@ -37,14 +38,25 @@ def bare(caption: str) -> str:
     return " ".join(_LEAD.sub("", text).split())
 
 
+def count_of(part: str) -> int | None:
+    """How many events a part of a prompt asks for, where it says so."""
+    found = re.search(rf"\b(?:{'|'.join(_TIMES)})\b", part, re.IGNORECASE)
+    return _TIMES[found.group().lower()] if found else None
+
+
 def phrases(prompt: str, most: int = 4) -> list[str]:
-    """The parts of a prompt, what is named first coming first; none for silence and for an empty prompt.
+    """The parts of a prompt, without their counts; see `counted`."""
+    return [part for part, _ in counted(prompt, most)]
+
+
+def counted(prompt: str, most: int = 4) -> list[tuple[str, int | None]]:
+    """The parts of a prompt and their counts, what is named first coming first; none for silence and an empty prompt.
 
     Speech is left out where something else is named: no recording can say what was said.
     """
-    parts = [bare(part) for part in _joined(_BETWEEN.split(_worded(prompt)))]
-    parts = [part for part in parts if part and not SILENCE.match(part)]
-    return ([part for part in parts if not _speech(part)] or parts)[:most]
+    parts = [(bare(part), count_of(part)) for part in _joined(_BETWEEN.split(_worded(prompt)))]
+    parts = [(part, count) for part, count in parts if part and not SILENCE.match(part)]
+    return ([(part, count) for part, count in parts if not _speech(part)] or parts)[:most]
 
 
 def _worded(prompt: str) -> str:

@@ -112,11 +112,16 @@ def followed(waveform: np.ndarray, envelope: np.ndarray, rate_hz: float, sample_
 
 
 def in_a_row(
-    waveforms: Sequence[np.ndarray], samples: int, sample_rate: int, rng: np.random.Generator, pause_s: float = 0.35
+    waveforms: Sequence[np.ndarray],
+    samples: int,
+    sample_rate: int,
+    rng: np.random.Generator,
+    pause_s: float = 0.35,
+    most: int | None = None,
 ) -> np.ndarray:
-    """Whole recordings one after another with pauses, for a sound without a picture: float32 [samples]."""
+    """Recordings one after another with pauses, for a sound without a picture, `most` of them: float32 [samples]."""
     mix, at = np.zeros(samples, np.float32), round(0.05 * sample_rate)
-    order = alternating(len(waveforms), 64, rng)
+    order = alternating(len(waveforms), 64, rng)[:most]
     for which in order:
         if at >= samples - round(0.15 * sample_rate):
             break

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from stav2a.recordings.phrases import bare, phrases
+from stav2a.recordings.phrases import bare, counted
 from stav2a.recordings.shelf import Recording, Shelf
 from stav2a.recordings.voice import Voice, make_voice
 
@@ -32,12 +33,12 @@ def by_caption(
 
     hits_wanted: whether the picture shows separate events; None where there is no picture.
     """
-    parts = phrases(prompt)
+    parts = counted(prompt)
     if not parts:
         return []
     return [
-        _voice(shelf, part, likeness(shelf, vector), seed, rate, hits_wanted)
-        for part, vector in zip(parts, embed(parts), strict=True)
+        replace(_voice(shelf, part, likeness(shelf, vector), seed, rate, hits_wanted), count=count)
+        for (part, count), vector in zip(parts, embed([part for part, _ in parts]), strict=True)
     ]
 
 
@@ -72,6 +73,8 @@ def _voice(shelf: Shelf, phrase: str, scores: np.ndarray, seed: int, rate: int, 
     places = np.array(shelf.by_class(shelf.recordings[best].cls))
     fitting = places[fits[places] & (scores[places] >= scores[best] - FITTING_WITHIN)]
     places = fitting if len(fitting) else places
+    if hits_wanted and not all(shelf.recordings[k].is_roll for k in places):
+        places = places[[not shelf.recordings[k].is_roll for k in places]]
     weights = np.exp((scores[places] - scores[places].max()) / WIDTH)
     share = np.cumsum(weights / weights.sum())
     anchor = int(places[min(int(np.searchsorted(share, _spread(seed))), len(places) - 1)])
@@ -89,6 +92,7 @@ def variants(shelf: Shelf, anchor: int) -> list[Recording]:
     if first.kind == "texture":
         return [first]
     others = [k for k in shelf.by_class(first.cls) if k != anchor and shelf.recordings[k].kind != "texture"]
+    others = [k for k in others if shelf.recordings[k].is_roll == first.is_roll]
     series = [k for k in others if _of_one_series(shelf.recordings[k], first)]
     if len(series) < MOST_VARIANTS - 1 and len(first.attacks_s) < MOST_VARIANTS:
         own = _spectrum(shelf.load(first))

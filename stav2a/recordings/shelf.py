@@ -20,6 +20,7 @@ from stav2a.recordings.names import names_of
 
 SAMPLE_RATE = 16_000
 SHELF = ASSETS / "shelf"
+ROLL_S = 0.2
 KINDS = ("oneshot", "multi", "texture")
 
 
@@ -54,6 +55,11 @@ class Recording:
             "attacks_s": ";".join(f"{time:.3f}" for time in self.attacks_s),
             "loudness_lufs": f"{self.loudness_lufs:.1f}",
         }
+
+    @property
+    def is_roll(self) -> bool:
+        """Whether its attacks follow so quickly that no single one can be cut out: a drum roll, a burst of knocks."""
+        return len(self.attacks_s) > 2 and float(np.median(np.diff(self.attacks_s))) < ROLL_S
 
     def credit(self) -> str:
         """Who made it, where it is from and under which licence, on one line."""

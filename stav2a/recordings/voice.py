@@ -25,7 +25,7 @@ class Voice:
     """What sounds as one thing, called `name`: hits, or a texture (float32 [S], to be looped).
 
     cls: class of the recordings, "" for a person's own. whole: the recordings uncut, at the level of hits.
-    recordings: those of the shelf that it is made of, to be credited.
+    recordings: those of the shelf that it is made of, to be credited. count: of its events, where the caption says so.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Voice:
     texture: np.ndarray | None = None
     whole: tuple[np.ndarray, ...] = ()
     recordings: tuple[Recording, ...] = ()
+    count: int | None = None
 
 
 def make_voice(shelf: Shelf, name: str, recordings: Sequence[Recording], rate: int) -> Voice:

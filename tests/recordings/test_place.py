@@ -1,6 +1,7 @@
 """Recordings placed in time: hits on their onsets, loops without seams, silence elsewhere."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,12 @@ def test_a_texture_stands_behind_hits():
 def test_without_a_moving_picture_recordings_follow_one_another(motion):
     sound = soundtrack([voice()], score(motion=motion, duration_s=6.0), RATE, 0)
     assert len(sound) == 6 * RATE and len(detect_onsets(sound, RATE)) >= 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_without_a_picture_as_many_are_heard_as_the_caption_says(count):
+    sound = soundtrack([replace(voice(), count=count)], score(motion=None, duration_s=6.0), RATE, 0)
+    assert len(detect_onsets(sound, RATE)) == count
 
 
 def test_what_is_asked_for_is_heard_once_where_no_onset_was_picked():

@@ -9,7 +9,7 @@ from stav2a.condition import text
 from stav2a.condition.eyes.sounding import soundings
 from stav2a.data.shelf import embedded
 from stav2a.recordings.names import INSTEAD, NAMES
-from stav2a.recordings.phrases import asks_for_silence, bare, phrases
+from stav2a.recordings.phrases import asks_for_silence, bare, counted, phrases
 from stav2a.recordings.retrieve import by_caption, by_class, likeness
 from stav2a.recordings.shelf import SHELF, Shelf, shipped
 
@@ -52,6 +52,19 @@ def test_a_prompt_in_parts(prompt, parts):
         parts = ["a drum is hit", "a cymbal is hit with a stick", "a snare drum is hit"]
     assert found == parts
     assert asks_for_silence(prompt) == (bool(prompt) and not parts)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "counts"),
+    [
+        ("A dog barks twice, and rain falls", [2, None]),
+        ("a single note is played on a piano", [1]),
+        ("a hammer hits three times while a bell rings once", [3, 1]),
+        ("a dog barks several times", [None]),
+    ],
+)
+def test_counts_of_the_parts(prompt, counts):
+    assert [count for _, count in counted(prompt)] == counts
 
 
 def test_counts_say_nothing_of_what_is_heard():
@@ -154,6 +167,14 @@ def test_voices_have_several_hits_that_begin_at_once():
     for hit in voice.hits:
         assert 0 <= hit.attack <= 0.05 * RATE
         assert np.abs(hit.waveform[hit.attack :]).max() == np.abs(hit.waveform).max()
+
+
+@needs_shelf
+def test_rolls_are_left_out_where_the_picture_shows_single_events():
+    for seed in range(6):
+        (voice,) = by_caption(shipped(), "a conga drum is played by hand", embed, seed, RATE, True)
+        assert voice.cls == "hand_drum" and not any(recording.is_roll for recording in voice.recordings[:1])
+    assert any(recording.is_roll for recording in shipped().recordings if recording.cls == "hand_drum")
 
 
 @needs_shelf

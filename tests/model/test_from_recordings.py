@@ -16,8 +16,8 @@ from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.onsets import detect_onsets
 from stav2a.output import Progress, STAV2AOutput
 from stav2a.pipeline import STAV2APipeline
+from stav2a.pipeline.recordings import REFERENCE_STRENGTH, START_PEAK
 from stav2a.recordings.shelf import SHELF
-from stav2a.recordings.start import REFERENCE_STRENGTH, START_PEAK
 
 pytestmark = pytest.mark.skipif(not (SHELF / "index.csv").is_file(), reason="the shelf is not here")
 ONSETS = [0.4, 0.9, 1.3]
@@ -156,7 +156,7 @@ def test_a_caption_alone_gives_a_sound_of_the_chosen_length(pipe, recorded):
 
 
 def test_without_a_picture_the_picture_is_dropped_as_in_training(pipe, frames):
-    made = prepared(pipe, pipe.encode_nothing(1.6), "a dog barks")
+    made = prepared(pipe, pipe.encode_blank(1.6), "a dog barks")
     seen = prepared(pipe, frames, "a dog barks")
     assert seen.conditions.local_features.any() and not made.conditions.local_features.any()
     assert not made.conditions.global_tokens.any()

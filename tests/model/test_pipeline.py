@@ -14,7 +14,8 @@ from stav2a.denoise.request import Request
 from stav2a.denoise.sample import SAMPLERS, Guidance, ramp, windows
 from stav2a.dials import Dials
 from stav2a.output import STAV2AOutput
-from stav2a.pipeline import VIDEO_HALO, STAV2APipeline
+from stav2a.pipeline import STAV2APipeline
+from stav2a.pipeline.video import VIDEO_HALO
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +188,16 @@ def test_the_halo_covers_what_the_compact_video_encoder_sees():
 def test_unusable_frames_are_refused(pipe, bad):
     with pytest.raises(ValueError, match=r"(?i)frames"):
         pipe(bad)
+
+
+def test_the_conditioner_is_built_once_and_follows_a_replaced_part(frames):
+    pipe = STAV2APipeline.from_pretrained("tiny")
+    first = pipe.conditioner
+    assert pipe.conditioner is first and first.attentive_pool is pipe.attentive_pool
+    pipe.attentive_pool = STAV2APipeline.from_pretrained("tiny").attentive_pool
+    assert pipe.conditioner is not first and pipe.conditioner.attentive_pool is pipe.attentive_pool
+
+
+def test_lists_of_another_length_than_the_clips_are_refused(pipe, frames):
+    with pytest.raises(ValueError, match="2 clips and 3 values of prompt"):
+        pipe([frames, frames], ["a", "b", "c"])

@@ -1,4 +1,4 @@
-"""What a pipeline does with recordings: place them, and begin the denoising with them."""
+"""Recordings as the sound of a clip, or as the start of denoising."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from stav2a.recordings.shelf import shipped
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 
+from .parts import Parts
+
 if TYPE_CHECKING:
     from stav2a.denoise.request import Request
     from stav2a.dials import Dials
     from stav2a.output import Recorded, VideoFeatures
 
-START_PEAK = 0.6  # of recordings that denoising begins with, as of the sounds of training
+START_PEAK = 0.6  # of recordings that denoising starts from, like the sounds of training
 REFERENCE_STRENGTH = 0.7
 CODE_HALO = 8  # latent frames of context on either side of a chunk
 
 
-class FromRecordings:
-    """Stands before `DiffusionPipeline` in the classes of `STAV2APipeline`, as `Pretrained` does."""
+class Recordings(Parts):
+    """Places recordings at the onsets of a clip and encodes them."""
 
     def strength(self, request: Request, own: Mapping) -> float:
-        """How much of the way from a recording is gone: as asked for, else the checkpoint's own.
+        """The strength of image-to-image pipelines: the request's, else the checkpoint's own.
 
-        With a reference sound, which is not heard at 1, REFERENCE_STRENGTH where the checkpoint has none below 1.
-        Without a caption nothing says which recording fits, so the way begins with noise.
+        With a reference sound it is at most REFERENCE_STRENGTH, since at 1 the reference has no effect. Without a
+        caption no recording can be chosen: 1, which starts from noise.
         """
         if not self.conditioner.generates:
             return 0.0
@@ -48,7 +50,7 @@ class FromRecordings:
     def place_recordings(
         self, video: VideoFeatures, prompt: str, dials: Dials, reference: np.ndarray | None = None
     ) -> Recorded:
-        """Recordings found by caption, or a person's own, at the clip's onsets."""
+        """Recordings found by caption, or the reference sound, at the onsets."""
         fps, onset = self.timeline.fps, video.onset
         onsets_s = onset.onsets_s if dials.onsets_s is None else dials.onsets_s
         if dials.onsets_s is None and not len(onsets_s):
@@ -59,7 +61,7 @@ class FromRecordings:
         return perform(shipped(), prompt, self.embed_as_shelf, score, seeds, rate, voice)
 
     def embed_as_shelf(self, captions: Sequence[str]) -> np.ndarray:
-        """MiniLM embeddings, as the shelf's: float32 [N, 384], unit length."""
+        """MiniLM embeddings like those of the shelf: float32 [N, 384], unit length."""
         own = self.text_encoder.config
         is_minilm = own.model_type == "bert" and own.hidden_size == text.MINILM_DIM
         parts = (self.tokenizer, self.text_encoder) if is_minilm else text.minilm()
@@ -67,7 +69,7 @@ class FromRecordings:
 
     @torch.no_grad()
     def encode_sound(self, waveforms: np.ndarray, length: int) -> Tensor:
-        """float32 [K, S] -> latents Tensor[K, C, length, F], from which `decode` makes sound again, at START_PEAK."""
+        """float32 [K, S] -> latents Tensor[K, C, length, F]; the inverse of `decode`, at a peak of START_PEAK."""
         timeline = self.timeline
         samples = length * timeline.mel_per_latent * timeline.hop_length
         peaks = np.abs(waveforms).max(axis=1, keepdims=True)

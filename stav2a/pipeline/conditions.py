@@ -1,0 +1,59 @@
+"""Features and a caption to `Conditions`, all that steers the denoising."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from stav2a.condition import text
+from stav2a.denoise.conditions import Conditions
+from stav2a.dials import Dials
+from stav2a.output import VideoFeatures
+from stav2a.systems.base import Steering
+
+from .parts import Parts
+
+
+class Conditioning(Parts):
+    """Encodes captions, and joins them with the features of a clip."""
+
+    def encode_prompt(self, prompt: str, negative_prompt: str = "") -> Conditions:
+        """Token embeddings of the captions, a batch of one."""
+        captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
+        if self.defaults["null_text"] == "zeros" and not negative_prompt:
+            return Conditions(tokens[:1], mask[:1], torch.zeros_like(tokens[:1]), mask[:1])
+        return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
+
+    @torch.no_grad()
+    def embed(self, captions: Sequence[str]) -> Tensor:
+        """The mean of each caption's tokens: Tensor[N, D]."""
+        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
+        return Conditions(tokens, mask, tokens, mask).pooled_text()
+
+    def caption(self, video: VideoFeatures, prompt: str = "") -> str:
+        """The caption that the system uses for a prompt. TA-V2A retrieves one for an empty prompt."""
+        return self.conditioner.caption(prompt, video, self.embed)
+
+    @torch.no_grad()
+    def conditions(
+        self, video: VideoFeatures, text_tokens: Conditions, dials: Dials, own: Mapping | None = None
+    ) -> Conditions:
+        """All that steers the denoising, a batch of one, padded to a length that the U-Net can halve.
+
+        own: sampling defaults with the switches of an ablation, by default the checkpoint's.
+        """
+        own = own or self.defaults
+        switches = (own["use_control"], own["use_onsets"], own["use_global_tokens"])
+        steering = Steering(dials.onsets_s, dials.layout, *switches)
+        made = self.conditioner.conditions(video, text_tokens, self.padded_length(video), steering)
+        if video.motion is None:  # no picture: the null video of training
+            made = made.null_video()
+        return made.to(self._execution_device, self.unet.dtype)
+
+    def padded_length(self, video: VideoFeatures) -> int:
+        """Latent frames of a clip, up to the next length that the U-Net can halve at every level but the last."""
+        multiple = 2 ** (len(self.unet.config.block_out_channels) - 1)
+        return -(-video.local_features.shape[1] // multiple) * multiple

@@ -1,0 +1,97 @@
+"""Conditions and noise to latents, and latents to sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stav2a.condition.chunks import in_chunks
+from stav2a.denoise.conditions import concatenated
+from stav2a.denoise.request import Prepared
+from stav2a.denoise.sample import Guidance, denoise, make_sampler
+from stav2a.sound import vae as mel_vae
+from stav2a.sound.equalise import equalised
+from stav2a.sound.vocoder import vocode
+
+from .conditions import Conditioning
+from .recordings import Recordings
+
+DECODE_HALO = 8  # latent frames of context on either side of a chunk of sound
+
+
+class Denoising(Conditioning, Recordings):
+    """Denoises prepared requests and decodes their latents."""
+
+    @torch.no_grad()
+    def denoise(self, group: Sequence[Prepared], on_step: Callable | None = None) -> Iterator[Tensor]:
+        """Yield latents Tensor[K, C, T, F] after each step, one item per take. Noise is drawn on the CPU.
+
+        group: requests of one `pass_key`. on_step: see `stav2a.denoise.sample.denoise`.
+        """
+        first, timeline = group[0], self.timeline
+        generators = [generator for item in group for generator in item.generators]
+        length = self.padded_length(first.video)
+        shape = (timeline.latent_channels, length, timeline.latent_bins)
+        noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        start = None
+        if first.strength < 1:
+            waveforms = [item.recording.waveforms for item in group if item.recording is not None]
+            start = self.encode_sound(np.concatenate(waveforms), length).to(self.unet.dtype)
+        yield from denoise(
+            self.unet,
+            self.controlnet,
+            make_sampler(first.own["sampler"], self.scheduler),
+            noise.to(self._execution_device, self.unet.dtype),
+            concatenated([item.conditions.repeat(item.takes) for item in group if item.conditions is not None]),
+            self.guidance(group),
+            first.own["steps"],
+            self.defaults.get("window_steps") or timeline.latent_frames,
+            generators,
+            first.own["timestep_power"],
+            on_step,
+            start,
+            first.strength,
+        )
+
+    def guidance(self, group: Sequence[Prepared]) -> Guidance:
+        """The guidance of a pass. Each request has its own text scale."""
+        first, dials = group[0], group[0].request.dials
+        scales = tuple(item.own["guidance_scale"] for item in group for _ in range(item.takes))
+        made = Guidance(
+            text=scales[0] if len(set(scales)) == 1 else scales,
+            video=first.own["video_guidance_scale"],
+            control=dials.control_scale,
+            mask_control=first.own["mask_control"],
+            guided_share=first.own["guided_share"],
+            rescale=first.own["guidance_rescale"],
+        )
+        return self.conditioner.guidance(made, self.scheduler, dials.own)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, samples: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Tensor[K, C, T, F] -> waveforms float32 [K, samples], log-mels float32 [K, M, mel_bins].
+
+        Long sequences are decoded in chunks with context on both sides, so that memory does not grow with length.
+        """
+        timeline = self.timeline
+        per_latent, hop = timeline.mel_per_latent, timeline.hop_length
+
+        def to_wave(part: Tensor) -> Tensor:
+            return vocode(self.vocoder, part.transpose(0, 1)).transpose(0, 1)
+
+        # in_chunks splits the first axis, time: latents [T, K, C, F] -> mel [M, K, mel_bins] -> waveform [S, K]
+        def to_mel(part: Tensor) -> Tensor:
+            return mel_vae.decode(self.vae, part.permute(1, 2, 0, 3))[:, 0].transpose(0, 1)
+
+        sequence = latents.permute(2, 0, 1, 3)
+        mel = in_chunks(to_mel, sequence, timeline.latent_frames, DECODE_HALO, per_latent)
+        wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
+        samples = samples or wave.shape[0]
+        waves, mels = wave.transpose(0, 1).float(), mel.transpose(0, 1).float()
+        waves = equalised(waves, mels, timeline, self.defaults["equaliser_rounds"])
+        waveforms = waves.clamp(-1, 1).cpu().numpy()[:, :samples]
+        frames = -(-samples // hop)
+        return waveforms, mels.cpu().numpy()[:, :frames]

@@ -1,0 +1,138 @@
+"""What the pipeline holds: its parts, its timeline and what it samples with."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+import torch
+
+# diffusers takes a checkpoint's parts only from modules that have been imported
+import stav2a.condition.attentive_pool
+import stav2a.condition.cavp
+import stav2a.condition.eyes.pool
+import stav2a.condition.pretrained
+import stav2a.denoise.control  # noqa: F401
+from stav2a.dials import Dial
+from stav2a.models.defaults import DEFAULTS, dials_of
+from stav2a.models.pretrained import Pretrained
+from stav2a.systems.base import System
+from stav2a.systems.sta_v2a import STAV2A
+from stav2a.timeline import Timeline
+from stav2a.weights.faithful import mode_defaults
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Parts(Pretrained):
+    """The modules of a checkpoint, registered as diffusers does. The arguments are explained at `STAV2APipeline`."""
+
+    model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->eye_pool->unet->vae->vocoder"
+
+    # the video encoder runs some convolutions as 2-D ones on the weight itself, which bypasses the offloading hooks
+    _exclude_from_cpu_offload = ["video_encoder", "system"]
+    _optional_components = [
+        "local_features",
+        "attentive_pool",
+        "controlnet",
+        "system",
+        "eye_pool",
+        "unet",
+        "vae",
+        "vocoder",
+        "scheduler",
+    ]
+    _mode: dict = {}  # settings that win over the checkpoint's own
+    _conditioner: STAV2A | None = None
+
+    def __init__(  # type: ignore[no-untyped-def]  # diffusers reads the annotations of parts and warns of most
+        self,
+        video_encoder,
+        local_features,
+        attentive_pool,
+        tokenizer,
+        text_encoder,
+        unet,
+        controlnet,
+        scheduler,
+        vae,
+        vocoder,
+        system=None,
+        eye_pool=None,
+        timeline: dict | None = None,
+        defaults: dict | None = None,
+        provenance: dict | None = None,
+    ):
+        super().__init__()
+        self.register_modules(
+            video_encoder=video_encoder,
+            local_features=local_features,
+            attentive_pool=attentive_pool,
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            unet=unet,
+            controlnet=controlnet,
+            scheduler=scheduler,
+            vae=vae,
+            vocoder=vocoder,
+            system=system,
+            eye_pool=eye_pool,
+        )
+        for part in filter(None, (self.unet, self.controlnet, self.vae)):  # a sixth less time for 2-D ones on CPU
+            part.to(memory_format=torch.channels_last)
+        self.register_to_config(
+            timeline=dict(timeline or {}), defaults=dict(defaults or {}), provenance=dict(provenance or {})
+        )
+
+    @property
+    def timeline(self) -> Timeline:
+        return Timeline(**self.config.timeline)
+
+    @property
+    def defaults(self) -> dict:
+        """Sampling defaults: `DEFAULTS`, overridden by the checkpoint's own, then by those of the mode."""
+        return {**DEFAULTS, **self.config.defaults, **self._mode}
+
+    def in_mode(self, mode: str | None) -> Self:
+        """The same parts with the settings of a named mode. None returns this pipeline.
+
+        "faithful" samples as the authors' script does; its settings win over the checkpoint's own.
+        """
+        if mode is None:
+            return self
+        other = copy(self)
+        other._mode = mode_defaults(mode, self.timeline)
+        return other
+
+    @property
+    def dials(self) -> dict[str, Dial]:
+        """The dials of this checkpoint that not every model has."""
+        config = {} if self.system is None else self.system.config
+        return dials_of(self.conditioner.name, self.config.provenance.get("model"), config)
+
+    @property
+    def has_onset_channel(self) -> bool:
+        """Whether the ControlNet takes an onset curve beside the local features: onsets can be edited."""
+        control = self.controlnet
+        return control is not None and control.config.conditioning_channels > self.local_features.config.local_dim
+
+    @property
+    def conditioner(self) -> System:
+        """Makes conditions of features and caption: the checkpoint's `system`, or STA-V2A's own parts."""
+        if self.system is not None:
+            return self.system
+        built, step_s = self._conditioner, self.timeline.step_s if self.has_onset_channel else None
+        parts = (self.attentive_pool, step_s, self.eye_pool)
+        if built is None or parts != (built.attentive_pool, built.onset_step_s, built.eye_pool):  # a part was replaced
+            built = self._conditioner = STAV2A(*parts)
+        return built
+
+    def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
+        """`torch.compile` U-Net, ControlNet and VAE decoder in place. The first clip of each length then takes minutes.
+
+        mode: torch's, such as "reduce-overhead", which runs the steps as CUDA graphs.
+        """
+        for part in (self.unet, self.controlnet, self.vae and self.vae.decoder):
+            if part is not None:
+                part.compile(backend=backend, mode=mode)

@@ -1,4 +1,4 @@
-"""All that steers the denoising, as one value that knows its own null half."""
+"""All conditions of denoising as one value, and its null versions for guidance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 class Conditions:
     """Text, global tokens, local features and onset curve of a batch.
 
-    `null_text_tokens`/`null_text_mask` stand for the text where guidance drops it: the empty string, or a
+    `null_text_tokens`/`null_text_mask` replace the text where guidance drops it: the empty string or a
     negative caption. A missing global or local part is None.
 
         text_tokens: Tensor[B, L, D]   text_mask: bool Tensor[B, L]   (both also as null_…)
@@ -46,16 +46,16 @@ class Conditions:
         return self._map(lambda v: v.repeat_interleave(times, 0))
 
     def shape_key(self, with_text: bool = False) -> tuple:
-        """Which parts are there, and which switches are on: equal for conditions that can stand in one batch.
+        """Equal for conditions that fit in one batch: which parts are present, and which switches are on.
 
-        with_text: the number of text tokens counts, too.
+        with_text: includes the number of text tokens
         """
         parts = [getattr(self, f.name) for f in fields(self)]
         there = tuple(part if isinstance(part, bool) else part is not None for part in parts)
         return (*there, self.text_tokens.shape[1], self.null_text_tokens.shape[1]) if with_text else there
 
     def window(self, start: int, stop: int) -> Conditions:
-        """The part in time from latent step `start` to `stop`; text and tokens belong to the whole clip."""
+        """Latent frames `start` to `stop`. Text and global tokens belong to the whole clip."""
 
         def cut(v: Tensor | None) -> Tensor | None:
             return None if v is None else v[:, start:stop]
@@ -69,7 +69,7 @@ class Conditions:
         return replace(self, text_tokens=self.null_text_tokens, text_mask=self.null_text_mask)
 
     def without_text(self) -> Conditions:
-        """No caption at all, not even a negative one: every token of it is hidden."""
+        """Without any caption, not even a negative one: all its tokens are masked."""
         return replace(self, text_mask=torch.zeros_like(self.text_mask))
 
     def null_video(self) -> Conditions:
@@ -92,26 +92,26 @@ class Conditions:
         return torch.cat([self.text_tokens, self.global_tokens.to(self.text_tokens.dtype)], 1)
 
     def context_mask(self) -> Tensor:
-        """Which of the context's tokens are no padding: bool Tensor[B, L + K]."""
+        """True for tokens of the context that are not padding: bool Tensor[B, L + K]."""
         if self.global_tokens is None:
             return self.text_mask
         present = torch.ones(self.global_tokens.shape[:2], dtype=torch.bool, device=self.text_mask.device)
         return torch.cat([self.text_mask, present], 1)
 
     def pooled_text(self) -> Tensor:
-        """Mean of the text's tokens, padding left out: Tensor[B, D]."""
+        """Mean of the text's tokens without padding: Tensor[B, D]."""
         weights = self.text_mask[..., None].to(self.text_tokens.dtype)
         return (self.text_tokens * weights).sum(1) / weights.sum(1).clamp(min=1)
 
     def control(self) -> Tensor | None:
-        """What the ControlNet sees: Tensor[B, T, C], or [B, T, C + 1] with an onset curve."""
+        """Input of the ControlNet: Tensor[B, T, C], or [B, T, C + 1] with an onset curve."""
         if self.local_features is None or self.onset_curve is None:
             return self.local_features
         return torch.cat([self.local_features, self.onset_curve[..., None].to(self.local_features.dtype)], -1)
 
 
 def concatenated(parts: list[Conditions]) -> Conditions:
-    """The parts' items one after another; texts of different lengths are padded and masked."""
+    """The items of all parts in one batch. Texts of different lengths are padded and masked."""
     length = max(p.text_tokens.shape[1] for p in parts)
     null_length = max(p.null_text_tokens.shape[1] for p in parts)
 
@@ -119,7 +119,7 @@ def concatenated(parts: list[Conditions]) -> Conditions:
         values = [getattr(p, name) for p in parts]
         if any(v is None for v in values):
             return None
-        if not isinstance(values[0], Tensor):  # what the parts share
+        if not isinstance(values[0], Tensor):  # shared by the parts
             return values[0]
         if name.startswith(("text", "null")):
             wanted = null_length if name.startswith("null") else length

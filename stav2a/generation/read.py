@@ -92,7 +92,7 @@ def read(
         settings = replace(settings, start_s=0.0, length_s=None)
     elif TRACKS in settings.exports and (settings.start_s or settings.length_s is not None):
         raise InputError("All tracks are kept of a whole clip only: leave out the start and the length.")
-    told = settings if pipeline.conditioner.hears_caption else replace(settings, describe=OFF)
+    told = settings if pipeline.conditioner.uses_caption else replace(settings, describe=OFF)
     watch = Stopwatch()
     with watch.stage("read"), ThreadPoolExecutor(1) as beside:
         captioning = beside.submit(caption_of, path, told, limits, cancelled)
@@ -115,7 +115,7 @@ def _without_clip(settings: Settings, pipeline: STAV2APipeline, cancelled, limit
         raise InputError("Without a clip a caption is needed: say what should be heard.")
     if settings.original_audio == "mix":
         raise InputError("Without a clip there is no original audio to be mixed in.")
-    if not pipeline.conditioner.hears_caption:
+    if not pipeline.conditioner.uses_caption:
         raise InputError(f"The model {settings.model} hears no caption, so it needs a clip.")
     length_s = STILL_S if settings.length_s is None else settings.length_s
     limits.check_duration(length_s)

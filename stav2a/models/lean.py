@@ -63,7 +63,7 @@ def write_lean(
             raise WeightsError("The VAE is neither the base's nor that of the systems beside this one (../shared/vae).")
     else:
         pinned["vae"] = digest(weights_of(source, "vae"), TRAINED_ON["vae"])
-    if pipeline.conditioner.uses_encoder:
+    if pipeline.conditioner.uses_video_encoder:
         if _differs(pipeline, "video_encoder", source):
             for part in ("video_encoder", "local_features"):
                 if getattr(pipeline, part) is not None:

@@ -70,7 +70,7 @@ class Declaration:
 
     name: str
     title: str  # one line for lists
-    hears_caption: bool = True
+    uses_caption: bool = True
     generates: bool = True  # by a network; else it plays recordings alone
     dials: Mapping[str, Dial] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ def about(name: str) -> str:
         return ""
     own = declared(name)
     told = [f"{own.title[:1].upper()}{own.title[1:]}."]
-    if not own.hears_caption:
+    if not own.uses_caption:
         told.append("It hears no caption.")
     if "layout" in own.dials:
         told.append("Its audio layout can be painted after the first run.")

@@ -1,4 +1,4 @@
-"""What a system is: (frames, text) -> `Conditions`, and what it adds to the one training stage they all share."""
+"""`System`, the base class of conditioners: features of frames and a caption -> `Conditions`, and their training."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from stav2a.systems import read_declaration
 
 @dataclass(frozen=True)
 class Steering:
-    """What a person changes by hand, or leaves out; None where it is left to the system.
+    """Conditions set by hand, None where the system predicts them; and switches, the rows of STA-V2A's Table III.
 
-    layout: float32 [rows, bands] in the units of `layout_of` (TiVA). The switches are rows of STA-V2A's Table III.
+    layout: float32 [rows, bands] in the units of `layout_of` (TiVA)
     """
 
     onsets_s: Sequence[float] | None = None
@@ -36,22 +36,23 @@ class Steering:
 
 
 @dataclass(frozen=True)
-class Learning:
-    """A training batch as a system sees it.
+class TrainingBatch:
+    """A training batch of a system.
 
-    features: Tensor[B, T, D] of `System.look`   words: the captions, some empty   mel: log-mel Tensor[B, M, mel_bins]
-    options: the stage's own. The stage drops pictures from what `learn` returns.
+    features: Tensor[B, T, D] of `System.encode_frames`   text: the captions, some empty
+    mel: log-mel Tensor[B, M, mel_bins]
+    options: of the stage. The stage then drops the video of some items.
     """
 
     features: Tensor
-    words: Conditions
+    text: Conditions
     mel: Tensor
     options: dict
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Channels where a system meets other parts.
+    """Channels of the parts that a system connects to.
 
     feature: the video encoder's   levels: of its levels together (TiVA)   text: the text encoder's
     context: of the U-Net's cross-attention
@@ -64,7 +65,7 @@ class Widths:
 
     @classmethod
     def of_size(cls, model: str) -> Widths:
-        """Those of a size's own parts."""
+        """Widths of the parts of a preset."""
         encoder, context = presets.VIDEO_ENCODER[model], presets.UNET[model]["cross_attention_dim"]
         levels = sum(level_widths(encoder["base_channels"], encoder["expansion"]))
         return cls(encoder["feature_dim"], levels, context, context)
@@ -76,80 +77,80 @@ class NoOptions:
 
 
 class System(ModelMixin, ConfigMixin):
-    """A way to condition. Subclasses are the `system` part of a checkpoint; their configuration names them.
+    """Base class of conditioners. A subclass is the `system` part of a checkpoint.
 
-    In a subclass `forward(features, words)` makes the `Conditions` of a batch; what else differs from the defaults
-    below is overridden. A module that defines one ends in `SYSTEM = ItsClass` and has `ModelMixin` among its
-    names, by which diffusers finds parts of other libraries. The YAML file beside it declares title and dials.
+    A subclass implements `forward(features, text)`, which returns the `Conditions` of a batch, and overrides the
+    defaults below where it differs. Its module ends in `SYSTEM = ItsClass` and imports `ModelMixin`: diffusers only
+    loads parts from modules that have this name. The YAML file beside the module declares title and dials.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    hears_caption: ClassVar[bool] = True
-    joint: ClassVar[bool] = False  # training drops caption and picture together
-    positional: ClassVar[bool] = False  # tokens carry positions: windows must be as long as in training
+    uses_caption: ClassVar[bool] = True
+    joint: ClassVar[bool] = False  # caption and picture are dropped together, in training and guidance
+    has_positions: ClassVar[bool] = False  # tokens have positions: windows must be as long as in training
     generates: ClassVar[bool] = True
-    latent_channels: ClassVar[int] = 0  # channels beside the latents
-    uses_encoder: ClassVar[bool] = True  # what it sees comes from the checkpoint's video encoder
+    uses_video_encoder: ClassVar[bool] = True  # its features come from the checkpoint's video encoder
     sampling: ClassVar[dict] = {"guidance_scale": 3.0, "video_guidance_scale": 1.0}  # the paper's own
-    eyes: ClassVar[tuple[str, ...]] = ()  # submodules that `look` uses
-    Options: ClassVar[type] = NoOptions  # a dataclass: names and types of what its stages are set by
+    encoders: ClassVar[tuple[str, ...]] = ()  # submodules that `encode_frames` uses
+    Options: ClassVar[type] = NoOptions  # dataclass of the options of its training stage
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         own = read_declaration(Path(sys.modules[cls.__module__].__file__).with_suffix(".yaml"), cls.name)
         cls.title, cls.generates = own.title, own.generates
-        if "hears_caption" not in vars(cls):
-            cls.hears_caption = own.hears_caption
+        if "uses_caption" not in vars(cls):
+            cls.uses_caption = own.uses_caption
 
     @classmethod
     def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> System:
-        """An untrained system for the sizes `model` (compact, paper, tiny); `options` are the stage's own, `widths`
-        those of the parts that it joins (of the size's own, where not given).
+        """An untrained system of a preset (compact, paper, tiny).
+
+        options: of the training stage   widths: of the parts it connects to, by default those of the preset
         """
         raise NotImplementedError
 
     @property
     def extra_channels(self) -> int:
-        """Channels beside the latents that this one, as it is set, has."""
-        return self.latent_channels
+        """Input channels of the U-Net beside the latents."""
+        return 0
 
     def sampling_defaults(self) -> dict:
-        """What a checkpoint of this system, as it is set, samples with unless told otherwise."""
+        """Sampling defaults of a checkpoint with this configuration."""
         return dict(self.sampling)
 
     @classmethod
-    def resting(cls, options: dict) -> tuple[str, ...]:
-        """Submodules that the diffusion stage leaves as they are."""
-        return cls.eyes
+    def frozen(cls, options: dict) -> tuple[str, ...]:
+        """Submodules that the diffusion stage does not train."""
+        return cls.encoders
 
-    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
-        """What the system sees: uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> Tensor[T_v, C], a row a frame.
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+        """uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> the system's features, Tensor[T_v, C], one row per frame.
 
-        Called on stretches of a clip with some frames around them; without gradients.
+        Called on chunks of a clip with some frames of context, without gradients.
         """
         return cavp_features
 
-    def forward(self, features: Tensor, words: Conditions) -> Conditions:
-        """Tensor[B, T, C] and the captions alone -> the conditions of a batch."""
+    def forward(self, features: Tensor, text: Conditions) -> Conditions:
+        """Features Tensor[B, T, C] and captions -> the conditions of a batch."""
         raise NotImplementedError
 
-    def conditions(self, video, words: Conditions, length: int, steering: Steering) -> Conditions:
-        """Conditions of a clip (the pipeline's `VideoFeatures`), `length` latent steps long."""
-        return self(fitted(video.features, length), words)
+    def conditions(self, video, text: Conditions, length: int, steering: Steering) -> Conditions:
+        """Conditions of a clip (the pipeline's `VideoFeatures`), `length` latent frames long."""
+        return self(fitted(video.features, length), text)
 
     def layout(self, features: Tensor) -> Tensor | None:
-        """The audio layout that the system expects of a clip, Tensor[B, rows, bands], if it has such a thing."""
+        """The predicted audio layout, Tensor[B, rows, bands], if the system has one."""
         return None
 
     def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
-        """The caption that is used for a prompt, which may be empty; `embed`: captions -> Tensor[N, D]."""
+        """The caption to use for a prompt, which may be empty. `embed`: captions -> Tensor[N, D]."""
         return prompt
 
-    def learn(self, batch: Learning) -> tuple[Conditions, dict[str, Tensor]]:
-        """Conditions to learn from, and losses besides the diffusion loss, by name; they are added to it."""
-        return self(batch.features, batch.words), {}
+    def training_conditions(self, batch: TrainingBatch) -> tuple[Conditions, dict[str, Tensor]]:
+        """Conditions for the diffusion loss, and further losses by name, which are added to it."""
+        return self(batch.features, batch.text), {}
 
     def guidance(self, dials: Guidance, scheduler, own: Mapping[str, float]) -> Guidance:
-        """The guidance made of a person's dials; `own`: those that the system declares, as far as they are turned."""
+        """The guidance for these dials. `own`: values of the dials that the system itself declares."""
         return dials

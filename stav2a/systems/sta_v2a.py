@@ -30,7 +30,7 @@ class STAV2A(System):
         self.onset_step_s = onset_step_s
         self.eye_pool = eye_pool
 
-    def conditions(self, video, words: Conditions, length: int, steering: Steering) -> Conditions:
+    def conditions(self, video, text: Conditions, length: int, steering: Steering) -> Conditions:
         missing = length - video.local_features.shape[1]
         local = torch.nn.functional.pad(video.local_features, (0, 0, 0, missing))
         curve = None
@@ -44,7 +44,7 @@ class STAV2A(System):
             if self.eye_pool is not None:
                 tokens = torch.cat([tokens, self.eye_pool(video.eye_features)], 1)
         return replace(
-            words,
+            text,
             global_tokens=tokens,
             local_features=local if steering.use_control else None,
             onset_curve=curve if steering.use_control else None,

@@ -14,7 +14,7 @@ from .base import System, Widths
 
 class T2A(System):
     name = "t2a"
-    uses_encoder = False
+    uses_video_encoder = False
 
     @register_to_config
     def __init__(self):
@@ -25,11 +25,11 @@ class T2A(System):
     def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> T2A:
         return cls()
 
-    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
         return cavp_features[:, :0]
 
-    def forward(self, features: Tensor, words: Conditions) -> Conditions:
-        return words
+    def forward(self, features: Tensor, text: Conditions) -> Conditions:
+        return text
 
 
 SYSTEM = T2A

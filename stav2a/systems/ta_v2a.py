@@ -48,10 +48,10 @@ class TAV2A(System):
     """
 
     name = "ta-v2a"
-    positional = True
-    uses_encoder = False
+    has_positions = True
+    uses_video_encoder = False
     sampling = {"guidance_scale": 2.5, "video_guidance_scale": 2.5}
-    eyes = ("video_encoder",)
+    encoders = ("video_encoder",)
     Options = TAV2AOptions
 
     @register_to_config
@@ -91,26 +91,26 @@ class TAV2A(System):
         return dict(self.sampling) if self.config.composed else {**self.sampling, "guidance_scale": 4.5}
 
     @classmethod
-    def resting(cls, options: dict) -> tuple[str, ...]:
+    def frozen(cls, options: dict) -> tuple[str, ...]:
         return ("video_encoder", "text_head", "aligner")
 
-    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
         pixels = frames.permute(3, 0, 1, 2)[None].to(cavp_features) / 255
         return self.video_encoder(pixels)[0]
 
-    def forward(self, features: Tensor, words: Conditions) -> FrameConditions:
+    def forward(self, features: Tensor, text: Conditions) -> FrameConditions:
         return FrameConditions(
-            **vars(words),
+            **vars(text),
             features=features,
-            seen=torch.ones(len(features), device=features.device, dtype=features.dtype),
+            has_video=torch.ones(len(features), device=features.device, dtype=features.dtype),
             tokens=self.tokens,
             joint=not self.config.composed,
         )
 
     def tokens(self, conditions: FrameConditions) -> Tensor:
         """E_mix through τ_θ; what is dropped counts as zeros. Tensor[B, T, token_dim]."""
-        text = self.text_head(Conditions.pooled_text(conditions)) * conditions.told[:, None]
-        return self.mixing(conditions.features * conditions.seen[:, None, None], text)
+        text = self.text_head(Conditions.pooled_text(conditions)) * conditions.has_text[:, None]
+        return self.mixing(conditions.features * conditions.has_video[:, None, None], text)
 
     def guidance(self, dials: Guidance, scheduler, own: Mapping[str, float]) -> Guidance:
         shared = {

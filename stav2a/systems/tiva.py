@@ -22,31 +22,30 @@ from stav2a.condition.patches import multi_level
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 
-from .base import Learning, Steering, System, Widths
+from .base import Steering, System, TrainingBatch, Widths
 
 BINS = 16  # latent frequency bins
 
 
 @dataclass
 class TiVAOptions:
-    rows: int | None = None  # layout rows of a training's stretch; null: those of the size
+    rows: int | None = None  # layout rows of a training crop; null: those of the preset
     joint: bool = True  # learn from predicted layouts (eq. 10); false: from those of the real sound (eq. 9)
-    layout: str = "mel"  # what the layout tells (Table 3): mel, odf, onset; none: there is none (w/o T of Table 5)
+    layout: str = "mel"  # content of the layout (Table 3): mel, odf, onset; none: there is none (w/o T of Table 5)
     window_rows: int = ROWS  # its resolution (Fig. 5): rows of 10.24 s ...
     bands: int = BANDS  # ... and bands
     attention: str = "both"  # self-attention of the predictor (Table 4): both, global, windowed
     patches: bool = True  # the predictor's cross-attention to patches (Table 4)
-    predictor_width: int | None = None  # null: that of the size
+    predictor_width: int | None = None  # null: that of the preset
     predictor_layers: int | None = None  # of its encoder and of its decoder
 
 
 class TiVA(System):
-    """`features`: Tensor[B, T, feature_dim + (1 + grid²) * level_dim], see `look`; the options are `TiVAOptions`'."""
+    """`features`: Tensor[B, T, feature_dim + (1 + grid²) * level_dim], see `encode_frames`; options: `TiVAOptions`."""
 
     name = "tiva"
     joint = True
     sampling = {"guidance_scale": 5.0, "video_guidance_scale": 1.0}
-    latent_channels = 1
     Options = TiVAOptions
 
     @register_to_config
@@ -89,13 +88,13 @@ class TiVA(System):
 
     @property
     def extra_channels(self) -> int:
-        return 0 if self.predictor is None else self.latent_channels
+        return 0 if self.predictor is None else 1
 
     @classmethod
-    def resting(cls, options: dict) -> tuple[str, ...]:
+    def frozen(cls, options: dict) -> tuple[str, ...]:
         return () if options.get("joint", True) or options.get("layout") == "none" else ("predictor",)
 
-    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
         if self.predictor is None:
             return cavp_features
         levels = multi_level(video_encoder, frames, self.config.grid)
@@ -110,13 +109,13 @@ class TiVA(System):
         )
         return self.predictor(patches.unflatten(-1, (self.config.grid**2, -1)), frame)
 
-    def forward(self, features: Tensor, words: Conditions, layout: Tensor | None = None) -> FrameConditions:
-        """`layout`, Tensor[B, M, C], stands in place of the predicted one."""
+    def forward(self, features: Tensor, text: Conditions, layout: Tensor | None = None) -> FrameConditions:
+        """`layout`: Tensor[B, M, C], used instead of the predicted one."""
         layout = self.layout(features) if layout is None else layout
         return FrameConditions(
-            **{**vars(words), "layout": self.channel(layout, features.shape[1])},
+            **{**vars(text), "layout": self.channel(layout, features.shape[1])},
             features=features[..., : self.config.feature_dim],
-            seen=torch.ones(len(features), device=features.device, dtype=features.dtype),
+            has_video=torch.ones(len(features), device=features.device, dtype=features.dtype),
             tokens=self.tokens,
             joint=True,
         )
@@ -128,26 +127,26 @@ class TiVA(System):
         curve = functional.interpolate(layout.transpose(1, 2), steps, mode="linear", align_corners=False)
         return self.lift(4 * curve - 2).transpose(1, 2)
 
-    def conditions(self, video, words: Conditions, length: int, steering: Steering) -> FrameConditions:
+    def conditions(self, video, text: Conditions, length: int, steering: Steering) -> FrameConditions:
         if self.predictor is None:
-            return self(video.features, words).padded(length)
+            return self(video.features, text).padded(length)
         layout = torch.as_tensor(video.layout if steering.layout is None else steering.layout)
         rows, bands = self.kind.rows_of(video.features.shape[1]), self.kind.channels
         if tuple(layout.shape) != (rows, bands):
             raise ValueError(f"The layout is {list(layout.shape)}; this clip needs {rows} rows of {bands} bands.")
-        made = self(video.features, words, layout[None].to(video.features))
+        made = self(video.features, text, layout[None].to(video.features))
         return made.padded(length)
 
     def tokens(self, conditions: FrameConditions) -> Tensor:
         """s, or zeros where the picture is dropped: Tensor[B, T, token_dim]."""
-        return self.semantic(conditions.features) * conditions.seen[:, None, None]
+        return self.semantic(conditions.features) * conditions.has_video[:, None, None]
 
-    def learn(self, batch: Learning) -> tuple[Conditions, dict[str, Tensor]]:
+    def training_conditions(self, batch: TrainingBatch) -> tuple[Conditions, dict[str, Tensor]]:
         """Eq. 10 with the option `joint` (true unless given), else eq. 9: the layout of the real sound."""
         if batch.options.get("joint", True) or self.predictor is None:
-            return self(batch.features, batch.words), {}
+            return self(batch.features, batch.text), {}
         true = self.kind.of(batch.mel, batch.features.shape[1])
-        return self(batch.features, batch.words, true), {}
+        return self(batch.features, batch.text, true), {}
 
 
 SYSTEM = TiVA

@@ -34,7 +34,7 @@ class VTALDM(System):
 
     name = "vta-ldm"
     joint = True
-    positional = True
+    has_positions = True
     Options = VTALDMOptions
 
     @register_to_config
@@ -62,20 +62,20 @@ class VTALDM(System):
         return cls(widths.feature, widths.context, **switches, text_dim=widths.text)
 
     @property
-    def hears_caption(self) -> bool:
+    def uses_caption(self) -> bool:
         return self.config.text
 
-    def look(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
         if not self.config.flow:
             return cavp_features
         return torch.cat([cavp_features, flow_features(frames).to(cavp_features)], -1)
 
-    def forward(self, features: Tensor, words: Conditions) -> FrameConditions:
+    def forward(self, features: Tensor, text: Conditions) -> FrameConditions:
         seen = torch.ones(len(features), device=features.device, dtype=features.dtype)
         return FrameConditions(
-            **vars(words),
+            **vars(text),
             features=features,
-            seen=seen,
+            has_video=seen,
             tokens=self.tokens,
             caption_tokens=self.config.text,
             project_caption=self.project_text,
@@ -91,7 +91,7 @@ class VTALDM(System):
         if self.config.positions:
             places = sinusoids(visual.shape[1], self.config.token_dim, visual)
             streams = [stream + places for stream in streams]
-        return torch.cat(streams, 1) * conditions.seen[:, None, None]
+        return torch.cat(streams, 1) * conditions.has_video[:, None, None]
 
     @property
     def _flow_dim(self) -> int:

@@ -17,8 +17,8 @@ def pipeline_of(tiny, name: str, seed: int = 0, **switches) -> STAV2APipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = kind.sized("tiny", switches).eval()
-    unet = widened(copy.deepcopy(tiny.unet), kind.latent_channels)
-    if kind.latent_channels:  # as if trained: new channels start as zero
+    unet = widened(copy.deepcopy(tiny.unet), system.extra_channels)
+    if system.extra_channels:  # as if trained: new channels start as zero
         torch.nn.init.normal_(unet.conv_in.weight, std=0.3, generator=torch.Generator().manual_seed(1))
     parts = {part: module for part, module in tiny.components.items() if part not in ("attentive_pool", "controlnet")}
     config = {key: dict(tiny.config[key]) for key in ("timeline", "defaults")}

@@ -162,7 +162,7 @@ def test_the_picture_and_the_caption_matter_as_the_system_says(pipes, frames, na
     assert one.shape == (1, 25_600) and np.isfinite(one).all()
     assert np.array_equal(one, sound(pipe, frames))
     assert (np.abs(one - sound(pipe, frames_of(40, 1))).max() > 1e-4) == (name != "t2a")
-    assert (np.abs(one - sound(pipe, frames, "rain")).max() > 1e-4) == pipe.system.hears_caption
+    assert (np.abs(one - sound(pipe, frames, "rain")).max() > 1e-4) == pipe.system.uses_caption
 
 
 @pytest.mark.parametrize("switch", ["text", "positions", "flow"])
@@ -319,8 +319,8 @@ def test_composed_guidance_is_equation_14(pipes, frames):
         combined = guided(pipe.unet, None, z, torch.tensor(9), conditions, dials)
     by_hand = nothing + 2.0 * (text - nothing) - 0.7 * (negative - nothing) + 1.5 * (video - nothing)
     torch.testing.assert_close(combined, by_hand, atol=1e-4, rtol=1e-4)
-    told = [c.told.item() for c in dials.branches(conditions)]
-    seen = [c.seen.item() for c in dials.branches(conditions)]
+    told = [c.has_text.item() for c in dials.branches(conditions)]
+    seen = [c.has_video.item() for c in dials.branches(conditions)]
     assert told == [0, 1, 1, 0] and seen == [0, 0, 0, 1]
     alone = prepared(pipe, frames, "a dog barks").conditions
     empty, *_, none, _ = dials.branches(alone)
@@ -346,7 +346,7 @@ def test_one_scale_for_the_mixture_is_equation_11(tiny_pipeline, frames):
     conditions, dials = item.conditions, pipe.guidance([item])
     assert type(dials) is ClassifierGuidance
     null, full = dials.branches(conditions)
-    assert null.seen.item() == 0 and null.told.item() == 0 and full is conditions
+    assert null.has_video.item() == 0 and null.has_text.item() == 0 and full is conditions
     without, together = torch.tensor(1.0), torch.tensor(3.0)
     assert dials.combine((without, together)) == 4.5 * together + (1 - 4.5) * without
 

@@ -62,7 +62,7 @@ def test_the_eyes_tokens_join_the_others_and_learn(work, source):
     stage = stage_of(work, source).train()
     batch = batch_of(stage)
     assert ("eye_features" in batch) == (source != "rendered")  # what is stored is looked at once
-    told = stage.global_tokens(stage.seen(batch))
+    told = stage.global_tokens(stage.encode_batch(batch))
     sizes = ATTENTIVE_POOL["tiny"]
     assert [tokens.shape for tokens in told] == [(2, sizes["tokens"], sizes["token_dim"])] * 2
     stage(batch)["loss"].backward()

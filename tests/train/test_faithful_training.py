@@ -80,7 +80,7 @@ def test_a_checkpoint_is_sampled_as_it_was_trained(work, tmp_path):
     words = pipe.encode_prompt("a dog barks")
     assert not words.null_text_tokens.any() and torch.equal(words.null_text_mask, words.text_mask)
     assert pipe.encode_prompt("a dog barks", "wind").null_text_tokens.any(), "a negative caption is no empty one"
-    heard = stage.words(["a dog barks"])
+    heard = stage.encode_text(["a dog barks"])
     torch.testing.assert_close(heard.text_tokens, words.text_tokens)
     assert torch.equal(heard.null_text_tokens, words.null_text_tokens)
     assert pipe.defaults["mask_control"] is stage.guidance().mask_control is False

@@ -88,7 +88,7 @@ def test_local_features_run_with_the_sound_where_there_is_no_curve(work):
     rolled = [k for k in range(100) if chance[k, 3] < 0.15 and 0.2 < chance[k, 4] < 0.8]  # with an onset channel
     batch = default_collate([{**stage.sample("train", 0), "index": torch.tensor(k)} for k in rolled[:2]])
     stage(batch)
-    assert torch.equal(seen[0], stage.seen(batch)["local_features"])
+    assert torch.equal(seen[0], stage.encode_batch(batch)["local_features"])
 
 
 def test_features_become_as_long_as_latents():

@@ -137,15 +137,15 @@ def test_picture_and_caption_are_dropped_as_guidance_drops_them(work, tmp_path):
     stage = stage_of("vta-ldm", work, tmp_path, drop_video=0.5, drop_text=0.0)
     batch = batch_of(stage, count=8)
     conditions, _ = stage.conditions(batch, stage.latents(batch["waveform"]))
-    assert 0 < conditions.seen.sum() < 8
+    assert 0 < conditions.has_video.sum() < 8
     told = conditions.text_mask.sum(1) > 2
-    assert torch.equal(told, conditions.seen.bool())  # both at once, as eq. 2 needs it
+    assert torch.equal(told, conditions.has_video.bool())  # both at once, as eq. 2 needs it
     tokens = conditions.frame_tokens.flatten(1).abs().sum(1)
-    assert torch.equal(tokens > 0, conditions.seen.bool())
+    assert torch.equal(tokens > 0, conditions.has_video.bool())
     apart = stage_of("ta-v2a", work, tmp_path / "apart", drop_video=0.4, drop_both=0.3, drop_text=0.4)
     batch = batch_of(apart, count=16)
     conditions, _ = apart.conditions(batch, apart.latents(batch["waveform"]))
-    kinds = {(int(s), int(t)) for s, t in zip(conditions.seen, conditions.told, strict=True)}
+    kinds = {(int(s), int(t)) for s, t in zip(conditions.has_video, conditions.has_text, strict=True)}
     assert kinds == {(0, 0), (0, 1), (1, 0), (1, 1)}  # each term of eq. 14 is met in training
 
 
@@ -154,7 +154,7 @@ def test_clips_rendered_beforehand_give_the_features_of_their_frames(work, tmp_p
     assert set(batch_of(stage)) == {"features", "waveform", "caption", "index"}
     sample = stage.sample("train", 1)
     clip, first, _ = stage.clips.clips.place(1)
-    whole = stage.look(torch.from_numpy(np.array(stage.clips.clips.world[clip].frames)))
+    whole = stage.encode_frames(torch.from_numpy(np.array(stage.clips.clips.world[clip].frames)))
     torch.testing.assert_close(sample["features"], whole[first : first + 16], atol=2e-3, rtol=2e-3)
     made = list((work / "clips").glob("seen-vta-ldm-*.npy"))
     assert len(made) == 1

@@ -218,7 +218,7 @@ def test_stored_features_stand_for_the_encoders(work, shards, tmp_path):
     stage, _ = stage_of("v2a", work, tmp_path, shards=str(shards))
     stored = default_collate([stage.sample("val", 0)])
     stage.stored["val"] = None
-    computed = stage.eval().seen(default_collate([stage.sample("val", 0)]))
+    computed = stage.eval().encode_batch(default_collate([stage.sample("val", 0)]))
     # where features of the whole clip were stored, the encoder saw beyond the edges of the stretch
     torch.testing.assert_close(stored["cavp_features"][:, 6:-6], computed["cavp_features"][:, 6:-6], atol=0.05, rtol=0)
     assert torch.equal(stored["curve"], computed["curve"]) and stored["caption"] == computed["caption"]

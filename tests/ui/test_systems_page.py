@@ -143,9 +143,9 @@ def test_the_page_has_the_editor_and_the_dials(engine, tmp_path):
 def test_what_is_told_of_a_system_is_what_its_class_says(name):
     kind, told = systems.find(name), systems.declared(name)
     assert told.title == kind.title and kind.title[1:] in systems.about(name)
-    assert ("hears no caption" in systems.about(name)) == (kind.hears_caption is False)
-    assert ("layout" in told.dials) == bool(kind.latent_channels)
-    assert ("layout" in systems.about(name).split(kind.title[1:])[1]) == bool(kind.latent_channels)
+    assert ("hears no caption" in systems.about(name)) == (kind.uses_caption is False)
+    assert ("layout" in told.dials) == (name == "tiva")
+    assert ("layout" in systems.about(name).split(kind.title[1:])[1]) == (name == "tiva")
 
 
 def test_the_page_is_made_without_torch(tmp_path):

@@ -32,9 +32,9 @@ class EMA:
     def _tracked(module: nn.Module) -> dict[str, Tensor]:
         """Layers with frozen parameters keep their buffers: a mean of what never changes is only rounded."""
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
-        resting = {name.rpartition(".")[0] for name, p in module.named_parameters() if not p.requires_grad}
+        frozen = {name.rpartition(".")[0] for name, p in module.named_parameters() if not p.requires_grad}
         state = module.state_dict()
-        return {n: v for n, v in state.items() if n in trained or n.rpartition(".")[0] not in resting}
+        return {n: v for n, v in state.items() if n in trained or n.rpartition(".")[0] not in frozen}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:

@@ -45,7 +45,7 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
     batch = default_collate([stage.sample("val", index) for index in range(count)])
     batch = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
     if controlnet is not None:
-        batch = stage.seen(batch)
+        batch = stage.encode_batch(batch)
     steps = stage.latents(batch["waveform"]).shape[2]
     conditions, curves = conditions_of(stage, batch, steps)
     generators = [torch.Generator().manual_seed(index) for index in range(count)]
@@ -101,7 +101,7 @@ def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarra
     """Conditions of a batch with predicted onsets, and the onset probabilities [B, T] of stages that see the video."""
     if hasattr(stage, "heard_conditions"):  # of another system than STA-V2A
         return stage.heard_conditions(batch, steps), None
-    words = stage.words(list(batch["caption"]))
+    words = stage.encode_text(list(batch["caption"]))
     if not hasattr(stage, "controlnet"):
         return words, None
     timeline = stage.timeline

@@ -16,13 +16,15 @@ from stav2a.train.sources.clips import CachedClips
 class SystemClips:
     """`sample(index)` -> features, waveform and caption.
 
-    look: frames of a whole clip -> its features Tensor[T, C]; they lie in a file beside the clips, made when first
-    needed, whose name holds `made_of`: what computed them.
-    With the chance `concat` a stretch is the beginning of one clip and the end of another (VTA-LDM §5.5).
+    encode_frames: frames of a whole clip -> Tensor[T, C]. The features are stored beside the clips on first use. Their
+    file name has `made_of`, a digest of the weights that computed them.
+    concat: probability that a crop joins the beginning of one clip and the end of another (VTA-LDM §5.5).
     """
 
-    def __init__(self, clips: CachedClips, look: Callable[[Tensor], Tensor], made_of: str, concat: float = 0.0):
-        self.clips, self.look, self.concat = clips, look, checked_chance("concat", concat)
+    def __init__(
+        self, clips: CachedClips, encode_frames: Callable[[Tensor], Tensor], made_of: str, concat: float = 0.0
+    ):
+        self.clips, self.encode_frames, self.concat = clips, encode_frames, checked_chance("concat", concat)
         self.file = clips.world.folder / f"seen-{made_of}-{len(clips)}.npy"
         self.made: np.ndarray | None = None
 
@@ -63,7 +65,7 @@ class SystemClips:
             part = self.file.with_suffix(".part.npy")
             rows = None
             for k in range(len(self.clips)):
-                seen = self.look(torch.from_numpy(np.array(self.clips.world[k].frames))).half().cpu().numpy()
+                seen = self.encode_frames(torch.from_numpy(np.array(self.clips.world[k].frames))).half().cpu().numpy()
                 if rows is None:
                     rows = np.lib.format.open_memmap(part, "w+", np.float16, (len(self.clips), *seen.shape))
                 rows[k] = seen

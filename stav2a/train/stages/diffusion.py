@@ -115,7 +115,7 @@ class T2AStage(Stage):
             tokens = tokens * ~dropped.to(tokens.device)[:, None, None]
         return Conditions(tokens, mask, tokens, mask)
 
-    def words(self, captions: list[str]) -> Conditions:
+    def encode_text(self, captions: list[str]) -> Conditions:
         """Captions and their null half as the pipeline makes them of this checkpoint."""
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self.vae.device)
         nothing = [""] * len(captions)
@@ -241,7 +241,7 @@ class V2AStage(T2AStage):
         """Whether the ControlNet has a channel for the onset curve beside the local features; the paper's has none."""
         return self.controlnet.config.conditioning_channels > self.local_features.config.local_dim
 
-    def seen(self, batch: dict) -> dict:
+    def encode_batch(self, batch: dict) -> dict:
         """The batch with what is seen in its pictures: by the frozen networks, or by local features that learn."""
         cavp, local = batch.get("cavp_features"), batch.get("local_features")
         if cavp is None:
@@ -273,7 +273,7 @@ class V2AStage(T2AStage):
         return torch.from_numpy(onset_curve(times, length, self.timeline.step_s))
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
-        batch = self.seen(batch)
+        batch = self.encode_batch(batch)
         latents = self.latents(batch["waveform"])
         steps = latents.shape[2]
         local = fitted(batch["local_features"], steps)

@@ -22,7 +22,7 @@ from stav2a.denoise.frame_conditions import FrameConditions
 from stav2a.models.defaults import DEFAULTS
 from stav2a.sound.mel import log_mel
 from stav2a.systems import find
-from stav2a.systems.base import Learning, System, Widths
+from stav2a.systems.base import System, TrainingBatch, Widths
 from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.options import nearest
 from stav2a.train.runtime.parts import note_default, trained
@@ -62,11 +62,11 @@ class SystemStage(T2AStage):
         self.drop_video = checked_chance("drop_video", self.options.drop_video)
         both = self.options.drop_both
         self.drop_both = checked_chance("drop_both", (0.0 if kind.joint else 0.1) if both is None else both)
-        for part in kind.resting(options):
+        for part in kind.frozen(options):
             self.freeze(getattr(self.system, part))
         self.clips = None
         if isinstance(self.worlds["train"], CachedClips):
-            self.clips = SystemClips(self.worlds["train"], self.look, self.made_of(), self.options.concat)
+            self.clips = SystemClips(self.worlds["train"], self.encode_frames, self.made_of(), self.options.concat)
 
     def new_system(self, kind: type[System]) -> System:
         """An untrained system as wide as the parts it joins."""
@@ -87,17 +87,17 @@ class SystemStage(T2AStage):
         return self.name
 
     def made_of(self) -> str:
-        """Names what `look` depends on, weights and settings."""
-        weights = digest(self.video_encoder, *(getattr(self.system, part) for part in self.system.eyes))
+        """Names what `encode_frames` depends on, weights and settings."""
+        weights = digest(self.video_encoder, *(getattr(self.system, part) for part in self.system.encoders))
         settings = json.dumps({k: v for k, v in self.system.config.items() if not k.startswith("_")}, sort_keys=True)
         return f"{self.name}-{weights}-{hashlib.blake2b(settings.encode(), digest_size=4).hexdigest()}"
 
     @torch.no_grad()
-    def look(self, frames: Tensor) -> Tensor:
+    def encode_frames(self, frames: Tensor) -> Tensor:
         """uint8 Tensor[T_v, H, W, 3] -> features of a clip, Tensor[T, C], a row a latent step."""
         device = self.video_encoder.device
         pixels = frames.permute(3, 0, 1, 2)[None].to(device).float() / 255
-        features = self.system.look(frames, self.video_encoder(pixels)[0], self.video_encoder)
+        features = self.system.encode_frames(frames, self.video_encoder(pixels)[0], self.video_encoder)
         return stretched(features[None], self.timeline.latent_rate / self.timeline.fps)[0]
 
     def sample(self, split: str, index: int) -> dict:
@@ -119,7 +119,7 @@ class SystemStage(T2AStage):
         """
         seen = batch.get("features")
         if seen is None:
-            seen = torch.stack([self.look(frames) for frames in batch["frames"]])
+            seen = torch.stack([self.encode_frames(frames) for frames in batch["frames"]])
         return fitted(seen, steps)
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
@@ -137,22 +137,22 @@ class SystemStage(T2AStage):
         silent = ~seen if self.system.joint else both  # what guidance drops together, training drops together
         seen = seen.to(features)
         mel = log_mel(batch["waveform"], self.timeline)
-        learning = Learning(features, self.text(batch, gone=silent), mel, self.config.options)
-        conditions, losses = self.system.learn(learning)
+        learning = TrainingBatch(features, self.text(batch, gone=silent), mel, self.config.options)
+        conditions, losses = self.system.training_conditions(learning)
         if isinstance(conditions, FrameConditions):
-            conditions = replace(conditions, seen=seen)
+            conditions = replace(conditions, has_video=seen)
         return conditions, losses
 
     def heard_conditions(self, batch: dict, steps: int) -> Conditions:
         """Conditions of validation clips as the pipeline would make them."""
-        return self.system(self.features(batch, steps), self.words(list(batch["caption"])))
+        return self.system(self.features(batch, steps), self.encode_text(list(batch["caption"])))
 
     def export(self, folder: Path) -> None:
         super().export(folder)
         self.system.save_pretrained(folder / self.system_name)
         for name, value in (self.options.sampling or {}).items():
             note_default(folder, name, value)
-        if self.system.positional:  # positions beyond the training's stretches were never met
+        if self.system.has_positions:  # positions beyond the training's stretches were never met
             note_default(folder, "window_steps", self.timeline.latent_length(self.config.crop_s))
 
 

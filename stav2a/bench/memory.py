@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import resource
-import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
@@ -22,14 +22,11 @@ def memory_table(name: str, dtypes: tuple[str, ...] = tuple(DTYPES)) -> list[dic
     """Weights and peak memory by dtype on this processor, each in a process of its own."""
     rows = []
     for dtype in dtypes:
-        command = [sys.executable, "-m", __name__, str(name), dtype]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines()
-            raise WeightsError(
-                f"The model {name} cannot be measured in {dtype}: {lines[-1] if lines else 'it broke off'}."
-            )
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            try:
+                rows.append(process.submit(measure, str(name), dtype).result())
+            except Exception as error:
+                raise WeightsError(f"The model {name} cannot be measured in {dtype}: {error}.") from error
     return rows
 
 
@@ -83,7 +80,3 @@ def peak_mb() -> float:
     """The most memory this process has held so far, in MB."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6, 1)
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(*sys.argv[1:3])))

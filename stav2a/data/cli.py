@@ -47,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shelf.add_argument("--out", type=Path, required=True, help="folder to write; a shelf there is replaced")
     shelf.add_argument("--size-mb", type=float, default=3.2, help="of the coded recordings (default: 3.2)")
     shelf.add_argument("--kbps", type=int, default=24, help="bit rate of the Opus files (default: 24)")
+    text = "print the authors and licences of recordings and pictures, as Markdown"
+    credits = commands.add_parser("credits", help=text, description=text)
+    credits.add_argument("bank", type=Path, help="folder of the sound bank")
+    credits.add_argument("sprites", type=Path, nargs="?", help="folder of cut-out pictures")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +63,11 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(str(error)) from error
     if args.data_command == "shelf":
         return _shelf(args)
+    if args.data_command == "credits":
+        from .credits import credits
+
+        print(credits(args.bank, args.sprites), end="")
+        return 0
     options = {
         "bank": str(args.bank) if args.bank else None,
         "sprites": str(args.sprites) if args.sprites else None,

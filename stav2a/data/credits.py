@@ -1,11 +1,10 @@
-"""Who made the recordings and pictures a model was trained on: `python -m stav2a.data.credits BANK [SPRITES]`.
+"""Credits of the recordings and pictures of a training set, as Markdown.
 
-Prints Markdown: sources and licences with counts, then every author whose licence asks to be named.
+Sources and licences with counts, then every author whose licence requires attribution.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from .soundbank import SoundBank
 
 
 def credits(bank: str | Path, sprites: str | Path | None = None) -> str:
-    """Of the training split under open licences: what `SoundBank(bank, "train")` gives."""
+    """Credits of the training split of a sound bank, open licences only."""
     entries = SoundBank(bank, "train").entries
     lines = ["# Credits", "", f"{len(entries)} recordings of the sound bank's training split, open licences only.", ""]
     lines += ["| source | licence | recordings |", "| --- | --- | ---: |"]
@@ -35,11 +34,3 @@ def credits(bank: str | Path, sprites: str | Path | None = None) -> str:
         lines.append("")
         lines += [f"- {source}, {licence}: {count} pictures" for (source, licence), count in sorted(rows.items())]
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bank", type=Path)
-    parser.add_argument("sprites", type=Path, nargs="?")
-    arguments = parser.parse_args()
-    print(credits(arguments.bank, arguments.sprites), end="")

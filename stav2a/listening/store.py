@@ -266,10 +266,6 @@ class RatingStore:
             answers, raters, deleted = connection.execute(f"SELECT {counts}").fetchone()
         return answers, raters, deleted
 
-    def studies(self) -> list[str]:
-        with self._read() as connection:
-            return [row[0] for row in connection.execute("SELECT DISTINCT study FROM session ORDER BY study")]
-
     # inside
 
     def _frame(self, query: str, study: str | None, rater: str | None) -> pd.DataFrame:

@@ -16,7 +16,7 @@ better than chance by 0.03.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -109,28 +109,6 @@ def rolled_scores(
     steps = np.round(shifts / frame_s).astype(int)
     own = score(reference, generated)
     return own, np.asarray([score(reference, np.roll(generated, step)) for step in steps])
-
-
-def shuffled_scores(
-    references_s: Sequence[ArrayLike],
-    estimates_s: Sequence[ArrayLike],
-    durations_s: Sequence[float],
-    score: PairScore = onset_f1,
-    *,
-    trials: int = DEFAULT_TRIALS,
-    edge_s: float = EDGE_S,
-    seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(scores [n], scores against other clips' references [n, trials]); the shorter clip sets the length."""
-
-    def pair(i: int, j: int) -> float:
-        duration_s = min(durations_s[i], durations_s[j])
-        return score(
-            inside_edges(references_s[j], duration_s, edge_s),
-            inside_edges(estimates_s[i], duration_s, edge_s),
-        )
-
-    return against_others(len(references_s), pair, trials=trials, seed=seed)
 
 
 def against_others(

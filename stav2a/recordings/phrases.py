@@ -75,7 +75,3 @@ def _joined(parts: list[str]) -> list[str]:
 
 def _speech(part: str) -> bool:
     return bool(SPEECH.search(part)) and not re.search(r"\bbirds?\b", part)
-
-
-def asks_for_silence(prompt: str) -> bool:
-    return bool(SILENCE.match(bare(prompt)))

@@ -7,9 +7,6 @@ import torch
 
 from stav2a.__main__ import main
 from stav2a.bench.measure import cost, matrix_rate, peak_memory
-from stav2a.bench.roofline import clip_work, work_of
-from stav2a.bench.roofline import main as roofline
-from stav2a.bench.stages import part_costs
 
 
 def test_operations_of_a_known_convolution_are_counted():
@@ -65,36 +62,6 @@ def test_json_of_the_tiny_model(capsys):
 def test_absurd_numbers_get_a_sentence(words, sentence, capsys):
     assert main(["bench", "--model", "tiny", *words]) == 2
     assert capsys.readouterr().err.strip() == sentence
-
-
-def test_a_roofline_takes_the_longer_of_arithmetic_and_memory():
-    layer = torch.nn.Linear(64, 32, bias=False, device="meta")
-    given = torch.empty(16, 64, device="meta")
-    work = work_of(lambda: layer(given).relu())
-    flop, moved = 2 * 16 * 64 * 32, 4 * (16 * 64 + 64 * 32 + 16 * 32)
-    assert work.operations == [(flop, moved), (0, 4 * 2 * 16 * 32)]
-    assert work.seconds(rate=1.0, bandwidth=1e9) == pytest.approx(flop, rel=1e-3)
-    assert work.seconds(rate=1e12, bandwidth=1.0) == moved + 4 * 2 * 16 * 32
-    assert work.seconds(rate=1e12, bandwidth=1.0, fused=True) == moved
-    assert work.peak_bytes == 4 * 2 * 16 * 32  # both results at once; what was there before is not counted
-
-
-def test_attention_is_one_operation_whose_scores_are_never_written():
-    query = torch.empty(1, 2, 128, 8, device="meta")
-    work = work_of(lambda: torch.nn.functional.scaled_dot_product_attention(query, query, query))
-    assert work.operations == [(2 * 2 * 2 * 128 * 128 * 8, 4 * 4 * query.numel())]
-
-
-def test_calculated_operations_are_those_that_are_counted_when_run(tiny_pipeline):
-    steps = tiny_pipeline.timeline.latent_frames
-    counted = part_costs(tiny_pipeline, steps * tiny_pipeline.timeline.step_s, runs=1)["guided step"].gflop
-    assert clip_work("tiny", 1)[0]["guided step"].flop / 1e9 == pytest.approx(counted, rel=0.05)
-
-
-def test_the_roofline_is_a_table(capsys):
-    roofline(["tiny", "--batch", "2", "--steps", "4"])
-    table = capsys.readouterr().out
-    assert "| device | guided step, ms | share of peak | 4 steps, s a clip |" in table and "| H200 |" in table
 
 
 def test_attention_on_a_processor_is_counted():

@@ -112,7 +112,8 @@ def check(command: str, how: str, monkeypatch, capsys) -> None:
         return
     if how == "exists":
         module = re.search(r"-m (stav2a[\w.]*)", command)
-        place = module[1].replace(".", "/") if module else command.split()[-1] if "pytest" not in command else "tests"
+        script = re.search(r"tests/[\w/.]+", command)
+        place = module[1].replace(".", "/") if module else script[0] if script else "tests"
         assert (ROOT / place).exists() or (ROOT / f"{place}.py").exists(), command
         return
     if "-m stav2a" not in command:  # a shell's line beside them

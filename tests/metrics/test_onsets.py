@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from stav2a.data.onset_labels import labels_from_onsets, onset_labels, onsets_from_labels
 from stav2a.metrics.flow import flow_magnitude, flow_peaks
 from stav2a.metrics.onsets import HEARD_AFTER_S, as_mono, detect_onsets, onset_frame_s, onset_strength
-from stav2a.timeline import COMPACT, TINY
 
 
 def clicks(times_s, duration_s=4.0, sample_rate=16_000, noise=1e-3, seed=0):
@@ -97,23 +95,6 @@ def test_attack_detector_agrees_with_the_sound_bank(shared):
         found_s = detect_onsets(waveform, sample_rate, "attack")
         scores.append(mir_eval.onset.f_measure(known_s, found_s, window=0.02)[0])
     assert np.mean(scores) > 0.75
-
-
-def test_labels_and_onsets_are_inverse_to_half_a_step():
-    onsets_s = [0.0, 0.039, 0.04, 0.12, 2.0, 99.0]
-    labels = labels_from_onsets(onsets_s, 64, 0.04)
-    assert labels.dtype == np.int64
-    assert np.flatnonzero(labels).tolist() == [0, 1, 3, 50]
-    np.testing.assert_allclose(onsets_from_labels(labels, 0.04), [0.02, 0.06, 0.14, 2.02])
-
-
-def test_labels_of_a_sound_cover_the_window():
-    labels = onset_labels(clicks([0.5, 1.3], duration_s=2.56), TINY)
-    assert labels.shape == (TINY.latent_frames,)
-    hit = np.flatnonzero(labels)
-    assert len(hit) == 2
-    assert np.abs(hit - np.array([0.5, 1.3]) / 0.04).max() <= 1
-    assert onset_labels(np.zeros(1_000, np.float32), COMPACT).sum() == 0
 
 
 def moving_square(positions, size=64):

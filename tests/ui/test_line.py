@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from page_server import make_clip
+from soak import soak
 
 from stav2a.generation import engine as engine_module
 from stav2a.generation.engine import Engine
@@ -21,7 +22,6 @@ from stav2a.ui.generate import controls
 from stav2a.ui.history import History
 from stav2a.ui.jobs import Jobs
 from stav2a.ui.page import create_demo, notices
-from stav2a.ui.soak import soak
 
 
 def held(gate: threading.Event):
@@ -174,7 +174,7 @@ ctypes.CDLL(None).malloc_stats()
 
 
 def test_requests_leave_nothing_behind(tmp_path):
-    """Made, refused twice and cancelled, in turn. `python -m stav2a.ui.soak` is the same with a hundred."""
+    """Made, refused twice and cancelled, in turn. `tests/helpers/soak.py` does the same a hundred times."""
     rooms = [room for _, room in soak(Engine("tiny"), make_clip(tmp_path / "clip.mp4", seconds=0.6), requests=16)]
     first, last = rooms[1], rooms[-1]
     assert last.unfinished == 0

@@ -1,6 +1,6 @@
 """Requests one after another against a served page, and what they leave behind.
 
-    python -m stav2a.ui.soak CLIP --model tiny --requests 100
+    PYTHONPATH=. python tests/helpers/soak.py CLIP --model tiny --requests 100
 
 Every fourth request succeeds, is refused for its file, is refused for a number, or is cancelled on its way. The
 table shows files, open descriptors, threads, child processes and memory of the server after each quarter; what

@@ -17,7 +17,7 @@ from stav2a.media.frames import read_frames
 from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
 
-from .listing import Source, list_sources
+from .listing import MediaSource, list_sources
 
 SAMPLE_RATE = 44_100
 EARLIEST, LATEST = 0.25, 0.75  # share of a clip that its cut lies in
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def concat_set(
-    sources: list[Source], out: Path, count: int, duration_s: float, fps: float, size: int, seed: int
+    sources: list[MediaSource], out: Path, count: int, duration_s: float, fps: float, size: int, seed: int
 ) -> tuple[list[dict], dict[str, str]]:
     """Write `count` clips to `out`; -> their rows of captions.csv, and why sources were left out, by name.
 
@@ -63,7 +63,7 @@ def concat_set(
     lengths: dict[str, float] = {}
     skipped: dict[str, str] = {}
 
-    def length_s(source: Source) -> float:
+    def length_s(source: MediaSource) -> float:
         """Seconds that can be used of a source; 0 and a line in `skipped` where it cannot be."""
         if source.name not in lengths:
             try:
@@ -104,13 +104,15 @@ def concat_set(
     return rows, skipped
 
 
-def differs(one: Source, other: Source) -> bool:
+def differs(one: MediaSource, other: MediaSource) -> bool:
     """Whether two sources are of different events: other files, and other captions where both have one."""
     same_caption = one.caption and one.caption.strip().lower() == other.caption.strip().lower()
     return one.path != other.path and not same_caption
 
 
-def stretch(source: Source, start_s: float, length_s: float, fps: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+def stretch(
+    source: MediaSource, start_s: float, length_s: float, fps: float, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [T_v, size, size, 3] and float32 [S] of exactly `length_s`; the last picture fills what is missing."""
     frames = read_frames(source.path, fps, size, start_s, length_s).frames
     wanted = round(length_s * fps)

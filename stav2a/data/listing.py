@@ -26,10 +26,11 @@ CUT_S = 10.0  # of a video that the public tables mean
 
 
 @dataclass(frozen=True)
-class Source:
-    """A video or a sound with its caption; `path` is as it was found, `name` is told from the list's folder.
+class MediaSource:
+    """A video or sound file with its caption.
 
-    trouble: why it cannot be used, if the list or its caption file show it.
+    path: of the file   name: its path relative to the list's folder
+    trouble: why it cannot be used, if that is known from the list or the caption file
     """
 
     path: str
@@ -43,7 +44,7 @@ class Source:
 
 def list_sources(
     given: str | Path, videos: str | Path | None = None, caption_column: str | None = None
-) -> list[Source]:
+) -> list[MediaSource]:
     """Every video and sound of a folder (a caption lies beside it as NAME.txt), or every row of a table, in order.
 
     caption_column: the table's column that holds the captions; else the first of `CAPTION` that a row has.
@@ -80,18 +81,18 @@ def fingerprint(sources: list) -> str:
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=12).hexdigest()
 
 
-def _of_file(path: Path, folder: Path) -> Source:
+def _of_file(path: Path, folder: Path) -> MediaSource:
     name, note = path.relative_to(folder).as_posix(), path.with_suffix(".txt")
     try:
         caption = note.read_text(encoding="utf-8-sig").strip() if note.is_file() else ""
     except UnicodeDecodeError:
-        return Source(str(path), name, trouble=f"Its caption {note.name} is not UTF-8.")
+        return MediaSource(str(path), name, trouble=f"Its caption {note.name} is not UTF-8.")
     except OSError as error:
-        return Source(str(path), name, trouble=f"Its caption {note.name} cannot be read: {error.strerror}.")
-    return Source(str(path), name, caption)
+        return MediaSource(str(path), name, trouble=f"Its caption {note.name} cannot be read: {error.strerror}.")
+    return MediaSource(str(path), name, caption)
 
 
-def _of_row(row: dict, folder: Path, number: int, captions: tuple[str, ...]) -> Source:
+def _of_row(row: dict, folder: Path, number: int, captions: tuple[str, ...]) -> MediaSource:
     def value(names: tuple[str, ...]) -> str:
         found = next((row[name] for name in names if row.get(name) not in (None, "", [])), "")
         return str(found[0] if isinstance(found, list) else found).strip()
@@ -99,24 +100,26 @@ def _of_row(row: dict, folder: Path, number: int, captions: tuple[str, ...]) -> 
     candidates, start = _candidates(value(FILE), value(IDENTITY), value(START)), 0.0
     name = value(FILE) or value(IDENTITY) or f"row {number}"
     if not candidates:
-        return Source("", name, trouble=f"row {number} names no file: it needs `file` or `youtube_id`.")
+        return MediaSource("", name, trouble=f"row {number} names no file: it needs `file` or `youtube_id`.")
     try:
         start = float(value(START) or 0)
         duration = float(value(DURATION)) if value(DURATION) else None
     except ValueError:
         start = math.nan
     if not (math.isfinite(start) and start >= 0 and (duration is None or math.isfinite(duration))):
-        return Source("", name, trouble=f"row {number}: the start or the duration is no number.")
+        return MediaSource("", name, trouble=f"row {number}: the start or the duration is no number.")
     split = value(("split",)).lower()
     if split and split not in SPLITS:
-        return Source("", name, trouble=f"row {number}: the split is {split!r}; it must be one of {', '.join(SPLITS)}.")
+        return MediaSource(
+            "", name, trouble=f"row {number}: the split is {split!r}; it must be one of {', '.join(SPLITS)}."
+        )
     chosen = next((each for each in candidates if (folder / each).is_file()), candidates[0])
     if value(FILE) and chosen in (value(FILE), Path(value(FILE)).name):
-        return Source(str(folder / chosen), chosen, value(captions), split, start, duration)
+        return MediaSource(str(folder / chosen), chosen, value(captions), split, start, duration)
     cut = Path(chosen).stem != value(IDENTITY) or not value(START)  # the stretch itself, not the video it was cut from
     if cut:
-        return Source(str(folder / chosen), chosen, value(captions), split)
-    return Source(str(folder / chosen), chosen, value(captions), split, start, CUT_S)
+        return MediaSource(str(folder / chosen), chosen, value(captions), split)
+    return MediaSource(str(folder / chosen), chosen, value(captions), split, start, CUT_S)
 
 
 def _candidates(file: str, identity: str, start: str) -> list[str]:

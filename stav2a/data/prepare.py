@@ -35,15 +35,15 @@ from stav2a.timeline import Timeline
 from .encoder import FrameEncoder
 from .filters import LEAST_AV_ALIGN, clip_av_align, judge
 from .foleyworld.world import FoleyWorld
-from .listing import Source, fingerprint
-from .shards import Clip, index_of, write_shard
+from .listing import MediaSource, fingerprint
+from .shards import ShardClip, index_of, write_shard
 from .splits import Splits, draw_validation
 
 LONG = Limits(duration_s=24 * 3600.0, frames=10**7, file_mb=1e6)  # whole films are cut, not refused
 
 
 @dataclass(frozen=True)
-class Settings:
+class PrepareSettings:
     """How clips are made; written to dataset.json, and a folder never mixes two."""
 
     model: str = "compact"  # its timeline gives rates, sizes and lengths
@@ -86,7 +86,7 @@ class Rendered:
 class Maker:
     """Sources -> clips, in one process."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: PrepareSettings):
         import torch
 
         torch.set_num_threads(1)  # sums in one order: the same features for any number of workers
@@ -97,7 +97,7 @@ class Maker:
         self.describe = hub_describer(settings.describer) if settings.describer else None
         self.world = FoleyWorld(**settings.world) if settings.world else None
 
-    def clips(self, number: int, source: Source | Rendered, report: list[dict]) -> Iterator[Clip]:
+    def clips(self, number: int, source: MediaSource | Rendered, report: list[dict]) -> Iterator[ShardClip]:
         """The clips of source `number`; what gives none gets a line in `report` with the reason."""
         try:
             if source.trouble:
@@ -110,7 +110,7 @@ class Maker:
                 note = {"source": source.name, "split": source.split, **note}
                 features = self.encoder(frames) if self.encoder and frames is not None else None
                 key = f"{number:07d}_{k:03d}"
-                yield Clip(key, frames, waveform, self.timeline.sample_rate, {"key": key, **note}, features)
+                yield ShardClip(key, frames, waveform, self.timeline.sample_rate, {"key": key, **note}, features)
         except Exception as error:  # any file of thousands may be broken in any way; it is reported, not raised
             said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             report.append({"source": source.name, "start_s": source.start_s, "reason": said.splitlines()[0][:300]})
@@ -121,7 +121,7 @@ class Maker:
         note = {"start_s": 0.0, "duration_s": self.world.duration_s, "caption": sample.caption, "reason": ""}
         yield sample.frames, sample.waveform, {**note, "onsets_s": onsets_s, "av_align": None, "cls": sample.cls}
 
-    def _read(self, source: Source, report: list[dict]) -> Iterator[tuple]:
+    def _read(self, source: MediaSource, report: list[dict]) -> Iterator[tuple]:
         path, timeline, settings = Path(source.path), self.timeline, self.settings
         if not path.is_file():
             raise InputError("There is no such file.")
@@ -181,7 +181,7 @@ class Maker:
             raise InputError("The video has no sound.")
         return waveform
 
-    def _pieces(self, duration_s: float, source: Source) -> list[tuple[float, float]]:
+    def _pieces(self, duration_s: float, source: MediaSource) -> list[tuple[float, float]]:
         """(start, length) of pieces of one video window each; a rest that is too short is left out."""
         stop = duration_s if source.duration_s is None else min(duration_s, source.start_s + source.duration_s)
         if stop - source.start_s < self.settings.least_s:
@@ -198,7 +198,7 @@ class Maker:
 def prepare(
     out: str | Path,
     sources: list,
-    settings: Settings,
+    settings: PrepareSettings,
     workers: int = 1,
     digest: str | None = None,
     validation: float = 0.0,
@@ -247,7 +247,7 @@ def prepare(
     write_report(out, len(sources))
 
 
-def clap_of(settings: Settings) -> ClapScore | None:
+def clap_of(settings: PrepareSettings) -> ClapScore | None:
     """The network of the CLAP filter, where it is asked for; `ValueError` says in one sentence why there is none."""
     if not settings.least_clap:
         return None
@@ -265,7 +265,7 @@ def _shard(maker: Maker, target: Path, first: int, sources: list) -> None:
 MAKER: Maker | None = None  # of a worker process
 
 
-def _begin(settings: Settings) -> None:
+def _begin(settings: PrepareSettings) -> None:
     global MAKER
     MAKER = Maker(settings)
 

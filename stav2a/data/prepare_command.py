@@ -46,11 +46,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from .listing import list_sources
-    from .prepare import Rendered, Settings, prepare
+    from .prepare import PrepareSettings, Rendered, prepare
 
     if args.per_shard < 1 or not 0 <= args.validation < 1:
         raise ValueError("--per-shard must be at least 1 and --validation in [0, 1).")
-    settings = Settings(
+    settings = PrepareSettings(
         model=args.model,
         parts=args.parts,
         least_s=args.least_s,

@@ -36,7 +36,7 @@ PLACE = np.dtype([("shard", np.int32), ("size", np.int32), ("at", np.int64)])  #
 
 
 @dataclass
-class Clip:
+class ShardClip:
     """frames uint8 [T_v, H, W, 3] and cavp_features float16 [T_v, D] or None; waveform float32 [S]; note: KEY.json."""
 
     key: str
@@ -77,7 +77,7 @@ def decode_frames(data: bytes) -> np.ndarray:
     return strip.reshape(-1, strip.shape[1], strip.shape[1], 3)
 
 
-def write_shard(target: Path, clips: Iterable[Clip], skipped: list[dict]) -> None:
+def write_shard(target: Path, clips: Iterable[ShardClip], skipped: list[dict]) -> None:
     """Write `target` (.tar), what was left out, and the index, each whole or not at all; the index comes last.
 
     `skipped` is filled while `clips` is drawn from.

@@ -41,8 +41,8 @@ def binary() -> str:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file opened once. The child reads `/dev/fd/N`, so no name a person chose is ever parsed."""
+class InputFile:
+    """A file opened once. ffmpeg reads `/dev/fd/N`, so it never parses a name from outside."""
 
     path: Path
     url: str
@@ -56,7 +56,7 @@ class Source:
 
 
 @contextlib.contextmanager
-def open_source(path: str | Path, limits: Limits) -> Iterator[Source]:
+def open_source(path: str | Path, limits: Limits) -> Iterator[InputFile]:
     """The file at `path`, checked to be a real file of acceptable size."""
     refuse_address(path)
     path = Path(path)
@@ -77,16 +77,16 @@ def open_source(path: str | Path, limits: Limits) -> Iterator[Source]:
             raise InputError(f"The file has {size_mb:.0f} MB; at most {limits.file_mb:g} MB are accepted.")
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if os.name == "posix":
-            yield Source(path, f"file:/dev/fd/{fd}", identity, (fd,))
+            yield InputFile(path, f"file:/dev/fd/{fd}", identity, (fd,))
         else:
-            yield Source(path, f"file:{path.resolve()}", identity)
+            yield InputFile(path, f"file:{path.resolve()}", identity)
     finally:
         os.close(fd)
 
 
 @dataclass
-class Run:
-    """One child at work; `read_into` and `lines` take its output, `finish` waits for its end."""
+class FFmpegProcess:
+    """A running ffmpeg process. `read_into` and `lines` read its output, `finish` waits for its end."""
 
     process: subprocess.Popen
     timeout_s: float
@@ -178,7 +178,7 @@ def start(
     feed: bytes | memoryview | None = None,
     timeout_s: float,
     cancelled: Callable[[], bool] | None = None,
-) -> Iterator[Run]:
+) -> Iterator[FFmpegProcess]:
     """Run ffmpeg with `arguments`, bytes in `feed` on its standard input; killed when the block is left."""
     command = [binary(), "-hide_banner", "-nostats", *([] if feed is not None else ["-nostdin"]), *arguments]
     process = subprocess.Popen(
@@ -192,7 +192,7 @@ def start(
         env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"},
     )
     _limit_memory(process.pid)
-    run = Run(process, timeout_s, cancelled)
+    run = FFmpegProcess(process, timeout_s, cancelled)
     targets = [(run._watch, ()), (run._drain, ())] + ([] if feed is None else [(run._feed, (feed,))])
     for target, args in targets:
         run.threads.append(threading.Thread(target=target, args=args, daemon=True))

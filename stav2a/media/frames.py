@@ -94,7 +94,7 @@ def used_part(info: ClipInfo, start_s: float, duration_s: float | None, limits: 
 
 
 def _decode(
-    source: ffmpeg.Source,
+    source: ffmpeg.InputFile,
     info: ClipInfo,
     fps: float,
     size: int,

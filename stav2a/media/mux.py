@@ -135,7 +135,7 @@ def _at_length(waveform: np.ndarray, sample_rate: int, duration_s: float) -> np.
 
 
 def _write(
-    source: ffmpeg.Source,
+    source: ffmpeg.InputFile,
     info: ClipInfo,
     sound: np.ndarray,
     out: Path,

@@ -98,7 +98,7 @@ def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable
         return probe_source(source, limits, cancelled)
 
 
-def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
+def probe_source(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     key = (source.identity, limits)
     if (info := _PROBED.get(key)) is None:  # a run reads a clip several times: pictures, sound, then to mux it
         info = _looked_at(source, limits, cancelled)
@@ -108,7 +108,7 @@ def probe_source(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], 
     return info
 
 
-def _looked_at(source: ffmpeg.Source, limits: Limits, cancelled: Callable[[], bool] | None) -> ClipInfo:
+def _looked_at(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[], bool] | None) -> ClipInfo:
     # copying packets into a listing reads the whole file but decodes nothing: the true times at disk speed
     listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1", *ffmpeg.ONE_ZERO]
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]
@@ -251,7 +251,7 @@ def _refuse_truncated(report: str, end_s: float) -> None:
         raise InputError(f"The file is incomplete: only {end_s:.1f} s{of} can be read.")
 
 
-def _why_unreadable(source: ffmpeg.Source, report: str) -> str:
+def _why_unreadable(source: ffmpeg.InputFile, report: str) -> str:
     """One sentence for a file that no accepted container format fits."""
     with open(source.path, "rb") as file:
         head = file.read(4096)

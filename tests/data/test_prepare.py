@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import torch
 
-from stav2a.data.listing import Source, list_sources
-from stav2a.data.prepare import Maker, Rendered, Settings, prepare
-from stav2a.data.shards import Clip, Shards, decode_frames, encode_frames, index_of, write_shard
+from stav2a.data.listing import MediaSource, list_sources
+from stav2a.data.prepare import Maker, PrepareSettings, Rendered, prepare
+from stav2a.data.shards import ShardClip, Shards, decode_frames, encode_frames, index_of, write_shard
 from stav2a.media.write_clip import write_clip
 from stav2a.models.hub_describer import HubDescriber, hub_describer
 from stav2a.timeline import TINY
@@ -59,7 +59,7 @@ def videos(tmp_path_factory):
 
 
 def made(videos, out, **changes) -> Shards:
-    settings = Settings(**{"model": "tiny", "per_shard": 2, "keep_filtered": True, **changes})
+    settings = PrepareSettings(**{"model": "tiny", "per_shard": 2, "keep_filtered": True, **changes})
     list(prepare(out, list_sources(videos), settings))
     return Shards(out, filtered=False)
 
@@ -90,7 +90,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_and_marks_are_left_out(videos, 
 
     whole = contents(shards.folder)
     again = tmp_path / "again"
-    settings = Settings(model="tiny", per_shard=2, keep_filtered=True)
+    settings = PrepareSettings(model="tiny", per_shard=2, keep_filtered=True)
     sources = list_sources(videos)
     steps = prepare(again, sources, settings)
     next(steps), next(steps)  # one shard of three, then stopped
@@ -101,7 +101,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_and_marks_are_left_out(videos, 
     assert contents(again) == whole
     assert len(Shards(again)) == 1
     with pytest.raises(ValueError, match="another list or of other settings"):
-        list(prepare(again, sources, Settings(model="tiny", per_shard=3)))
+        list(prepare(again, sources, PrepareSettings(model="tiny", per_shard=3)))
 
 
 def test_workers_change_nothing(tmp_path):
@@ -109,7 +109,7 @@ def test_workers_change_nothing(tmp_path):
     world = {"duration_s": 0.64, "fps": 25.0, "size": 32, "split": "train"}
     sources = [Rendered(index, "train") for index in range(2)]
     for name, workers in (("one", 1), ("two", 2)):
-        list(prepare(tmp_path / name, sources, Settings(model="tiny", per_shard=1, world=world), workers))
+        list(prepare(tmp_path / name, sources, PrepareSettings(model="tiny", per_shard=1, world=world), workers))
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two"))
     assert one == two and len(one) == 3 * 2 + 4
     note = Shards(tmp_path / "one").note(0)
@@ -178,20 +178,22 @@ def test_validation_is_drawn_among_what_was_accepted(tmp_path):
     out = tmp_path / "out"
     for order in (sources, sources[::-1]):
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-        list(prepare(out, order, Settings(model="tiny"), validation=0.2))
+        list(prepare(out, order, PrepareSettings(model="tiny"), validation=0.2))
     val, train = Shards(out, "val"), Shards(out, "train")
     assert (len(val), len(train)) == (4, 16)
     chosen = {Shards(tmp_path / "out1", "val").note(k)["source"] for k in range(4)}
     assert chosen == {val.note(k)["source"] for k in range(4)}  # in any order
     assert json.loads((out / "summary.json").read_text())["splits"] == {"train": 16, "val": 4}
-    list(prepare(out, sources[::-1], Settings(model="tiny"), validation=0.5))  # drawn anew, made once
+    list(prepare(out, sources[::-1], PrepareSettings(model="tiny"), validation=0.5))  # drawn anew, made once
     assert len(Shards(out, "val")) == 10
 
 
 def test_a_split_of_the_list_stays(tmp_path):
     folder = wavs(tmp_path / "wavs", 2)
-    sources = [Source(str(folder / f"{k}.wav"), f"{k}.wav", split=split) for k, split in enumerate(("val", "train"))]
-    list(prepare(tmp_path / "out", sources, Settings(model="tiny"), validation=0.5))
+    sources = [
+        MediaSource(str(folder / f"{k}.wav"), f"{k}.wav", split=split) for k, split in enumerate(("val", "train"))
+    ]
+    list(prepare(tmp_path / "out", sources, PrepareSettings(model="tiny"), validation=0.5))
     assert Shards(tmp_path / "out", "val").note(0)["source"] == "0.wav"
 
 
@@ -282,7 +284,7 @@ def numbered(folder, clips=6, seconds=2.0, features=None) -> None:
             cavp = np.stack([np.full(count, k), np.arange(count)], -1).astype(np.float16)
         note = {"source": f"{k}.mp4", "split": "train" if k < 5 else "val", "start_s": 0.0, "duration_s": seconds}
         note |= {"caption": f"clip {k}", "reason": "", "av_align": 0.3, "onsets_s": [0.5, 1.5]}
-        made.append(Clip(f"{k:03d}", frames, wave, RATE, note, cavp))
+        made.append(ShardClip(f"{k:03d}", frames, wave, RATE, note, cavp))
     folder.mkdir(parents=True)
     write_shard(folder / "shard-00000.tar", made, [])
     note = {"settings": {}, "timeline": TINY.to_dict(), "features": features, "sources": ""}
@@ -332,7 +334,7 @@ def test_stretched_time_moves_onsets_and_sound_alike(tmp_path):
     numbered(folder, clips=6)
     wave = clicks([1.0], 2.0)
     note = {"source": "x", "split": "train", "start_s": 0.0, "duration_s": 2.0, "caption": "", "reason": ""}
-    clip = Clip("x", np.zeros((50, 32, 32, 3), np.uint8), wave, RATE, {**note, "av_align": 1.0, "onsets_s": [1.0]})
+    clip = ShardClip("x", np.zeros((50, 32, 32, 3), np.uint8), wave, RATE, {**note, "av_align": 1.0, "onsets_s": [1.0]})
     write_shard(folder / "shard-00000.tar", [clip], [])
     world = PreparedWorld(folder, "train", TINY, 1.28, 0, stretch=1.0)
     rates = set()
@@ -372,7 +374,7 @@ def test_features_are_those_of_the_encoder(tmp_path):
     encoder = CAVPVideoEncoder(**VIDEO_ENCODER["tiny"]).eval()
     encoder.save_pretrained(tmp_path / "parts" / "video_encoder")
     world = {"duration_s": 0.64, "fps": 25.0, "size": 32, "split": "train"}
-    maker = Maker(Settings(model="tiny", parts=str(tmp_path / "parts"), world=world))
+    maker = Maker(PrepareSettings(model="tiny", parts=str(tmp_path / "parts"), world=world))
     report: list[dict] = []
     (clip,) = maker.clips(0, Rendered(0, "train"), report)
     assert not report and maker.encoder.digest == digest(encoder)

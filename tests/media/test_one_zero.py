@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stav2a.data.listing import Source
-from stav2a.data.prepare import Maker, Settings
+from stav2a.data.listing import MediaSource
+from stav2a.data.prepare import Maker, PrepareSettings
 from stav2a.media import mux, probe, read_audio, read_frames
 from tests.helpers.clips import run_ffmpeg
 
@@ -115,8 +115,8 @@ def test_labels_of_prepared_clips_lie_at_the_beep(stored):
     row, base = stored
     clip = base.with_name(f"late_sound{row.suffix}")
     report: list[dict] = []
-    maker = Maker(Settings(keep_filtered=True, least_s=0.5))
-    (made,) = maker.clips(0, Source(str(clip), clip.name, "a beep"), report)
+    maker = Maker(PrepareSettings(keep_filtered=True, least_s=0.5))
+    (made,) = maker.clips(0, MediaSource(str(clip), clip.name, "a beep"), report)
     assert not report
     bright = made.frames.mean((1, 2, 3)) > 128
     assert bright.argmax() / maker.timeline.fps == pytest.approx(AT_S, abs=FRAME_S)

@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 from stav2a.condition.eyes import network, shared_eyes
 from stav2a.condition.eyes.pool import EyePooling
 from stav2a.data.foleyworld.cache import write_cache
-from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import build, build_eye_pool
 from stav2a.pipeline import STAV2APipeline
 from stav2a.presets import ATTENTIVE_POOL
@@ -37,7 +37,7 @@ def work(tmp_path_factory) -> Path:
         build(name, "tiny").save_pretrained(folder / "parts" / name)
     world = {"duration_s": 1.28, "fps": 25.0, "size": 32, "split": "train"}
     list(write_cache(folder / "cached", {**world, "seed": 0, "scenes": None}, 3))
-    settings = Settings(model="tiny", world=world)
+    settings = PrepareSettings(model="tiny", world=world)
     list(prepare(folder / "prepared", [Rendered(k, "val" if k == 2 else "train") for k in range(3)], settings))
     return folder
 

@@ -7,7 +7,7 @@ import pytest
 
 from stav2a.__main__ import main
 from stav2a.condition.onset import onset_curve
-from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import build
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.loop import train
@@ -72,7 +72,7 @@ def test_the_threshold_of_prepared_clips_is_noted_for_the_checkpoint(tmp_path, c
     for name in ("video_encoder", "local_features"):
         build(name, "tiny").save_pretrained(parts / name)
     world = {"duration_s": 1.28, "fps": 25.0, "size": 32, "split": "train"}
-    list(prepare(shards, [Rendered(k, "train") for k in range(3)], Settings(model="tiny", world=world)))
+    list(prepare(shards, [Rendered(k, "train") for k in range(3)], PrepareSettings(model="tiny", world=world)))
     words = ["model=tiny", f"parts={parts}", f"options.shards={shards}"]
     note_default(parts, "onset_threshold", 0.35)
     assert main(["train", "threshold", *words]) == 0

@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 
 from stav2a import presets
 from stav2a.condition.in_time import fitted, stretched
-from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import CLASSES, build, build_controlnet
 from stav2a.presets import NARROW, TIMELINES, narrow
 from stav2a.train.cli import make_stage
@@ -33,7 +33,7 @@ def work(tmp_path_factory) -> Path:
         build(name, MODEL).save_pretrained(folder / "parts" / name)
     world = {"duration_s": 10.0, "fps": 4.0, "size": 224, "split": "train"}
     sources = [Rendered(0, "train"), Rendered(1, "val")]
-    settings = Settings(model="paper", parts=str(folder / "parts"), world=world)
+    settings = PrepareSettings(model="paper", parts=str(folder / "parts"), world=world)
     list(prepare(folder / "shards", sources, settings))
     return folder
 

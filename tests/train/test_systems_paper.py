@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch.utils.data import default_collate
 
-from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.denoise.request import Request
 from stav2a.dials import Dials
 from stav2a.models.build import build
@@ -36,7 +36,7 @@ def work(tmp_path_factory) -> Path:
     for fps in (4.0, 10.0):
         world = {"duration_s": 10.0, "fps": fps, "size": 224, "split": "train"}
         sources = [Rendered(0, "train"), Rendered(1, "val")]
-        list(prepare(folder / f"shards{fps:g}", sources, Settings(model="paper", fps=fps, world=world)))
+        list(prepare(folder / f"shards{fps:g}", sources, PrepareSettings(model="paper", fps=fps, world=world)))
     return folder
 
 

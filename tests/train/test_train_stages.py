@@ -17,8 +17,8 @@ from torch.utils.data import default_collate
 from stav2a.__main__ import main
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.data.foleyworld.cache import write_cache
-from stav2a.data.listing import Source
-from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.data.listing import MediaSource
+from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import build
 from stav2a.presets import VIDEO_ENCODER
 from stav2a.train.cli import STAGES, make_stage
@@ -51,7 +51,7 @@ def shards(work):
     """Four rendered clips as prepared ones, three to train on, with features of the trained encoder."""
     world = {"duration_s": 1.28, "fps": 25.0, "size": 32, "split": "train"}
     sources = [Rendered(k, "val" if k == 3 else "train") for k in range(4)]
-    list(prepare(work / "shards", sources, Settings(model="tiny", parts=str(work / "parts"), world=world)))
+    list(prepare(work / "shards", sources, PrepareSettings(model="tiny", parts=str(work / "parts"), world=world)))
     return work / "shards"
 
 
@@ -373,8 +373,8 @@ def test_fine_tuning_goes_on_from_the_control_net_there_is(work, tmp_path):
 def test_a_list_without_a_usable_clip_is_told(tmp_path):
     from stav2a.data.shards import Shards
 
-    missing = [Source("nowhere.mp4", "nowhere.mp4", "", "train")]
-    assert list(prepare(tmp_path / "none", missing, Settings(model="tiny"))) == [(0, 1), (1, 1)]
+    missing = [MediaSource("nowhere.mp4", "nowhere.mp4", "", "train")]
+    assert list(prepare(tmp_path / "none", missing, PrepareSettings(model="tiny"))) == [(0, 1), (1, 1)]
     with pytest.raises(ValueError, match="no clips that can be used"):
         Shards(tmp_path / "none")
     assert "There is no such file" in (tmp_path / "none" / "skipped.csv").read_text()

@@ -46,7 +46,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClipPlan:
     score: Score
     actors: list[Actor]
     cuts_s: tuple[float, ...]
@@ -105,7 +105,7 @@ class FoleyWorld:
     def _rng(self, i: int, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, SPLITS.index(self.split), i, *stream])
 
-    def plan(self, i: int) -> Plan:
+    def plan(self, i: int) -> ClipPlan:
         """What happens in clip i. Planning takes milliseconds."""
         rng = self._rng(i, 0)
         if self.scenes:
@@ -138,15 +138,15 @@ class FoleyWorld:
         if not self.scenes and score.events and rng.random() < 0.08:
             envelope = smooth_curve(rng, self.duration_s, 4.0, 0.4, 1.0)
             score.beds.append(Bed(str(rng.choice(AMBIENT)), envelope, level=float(rng.uniform(0.06, 0.2))))
-        return Plan(score.finish(), actors, tuple(cuts), "+".join(titles) or "silent")
+        return ClipPlan(score.finish(), actors, tuple(cuts), "+".join(titles) or "silent")
 
-    def sound(self, i: int, variant: int = 0, plan: Plan | None = None) -> mixing.Sound:
+    def sound(self, i: int, variant: int = 0, plan: ClipPlan | None = None) -> mixing.Sound:
         """The sound of clip i without its picture; variants are other recordings, rooms and wordings."""
         score = (plan or self.plan(i)).score
         loose = self._rng(i, 3, variant) if self.split == "train" and not self.held_out_captions else None
         return mixing.render(score, self.source, self._rng(i, 2, variant), self.held_out_captions, loose)
 
-    def frames(self, i: int, plan: Plan | None = None) -> np.ndarray:
+    def frames(self, i: int, plan: ClipPlan | None = None) -> np.ndarray:
         """The picture of clip i: uint8 [T, size, size, 3] RGB; frame k shows the time k / fps."""
         plan = plan or self.plan(i)
         rng = self._rng(i, 1)
@@ -173,7 +173,7 @@ class FoleyWorld:
             out[k] = film.develop(camera.frame(picture, t), t)
         return out
 
-    def _shot(self, rng: np.random.Generator, plan: Plan, shot: int, film: Film, canvas_size: int) -> Shot:
+    def _shot(self, rng: np.random.Generator, plan: ClipPlan, shot: int, film: Film, canvas_size: int) -> Shot:
         """Scenes, backdrop and camera of one shot, what sounds framed by the camera."""
         actors = [a for a in plan.actors if a.shot == shot]
         for actor in actors:

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from stav2a.data.foleyworld.cache import write_cache
-from stav2a.data.prepare import Rendered, Settings, prepare
+from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.data.soundbank import SoundBank
 from stav2a.models.build import CLASSES, build, build_controlnet
 from stav2a.timeline import Timeline
@@ -39,7 +39,7 @@ def write_shards(folder: Path, model: str, timeline: Timeline, seconds: float, p
     seconds = min(max(seconds, 1.0), timeline.video_window_s)
     world = {"duration_s": seconds, "fps": timeline.fps, "size": timeline.frame_size, "split": "train"}
     sources = [Rendered(number, split) for number, split in enumerate(SPLITS)]
-    settings = Settings(model, str(parts or ""), fps=timeline.fps, frame_size=timeline.frame_size, world=world)
+    settings = PrepareSettings(model, str(parts or ""), fps=timeline.fps, frame_size=timeline.frame_size, world=world)
     for _ in prepare(folder, sources, settings):
         pass
 

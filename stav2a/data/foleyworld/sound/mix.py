@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
 from stav2a.data.foleyworld.plan import ENVELOPE_RATE, Event, Score, onset_times
-from stav2a.data.foleyworld.sound.sources import BankSource, ModalSource, Take, faded
+from stav2a.data.foleyworld.sound.sources import BankSource, EventSound, ModalSource, faded
 from stav2a.data.foleyworld.words import captions
 from stav2a.data.soundbank import SAMPLE_RATE
 
@@ -58,7 +58,7 @@ def render(
 
 
 def _lay_events(mix: np.ndarray, score: Score, source, rng: np.random.Generator, recorded: dict[str, str]) -> None:
-    voices: dict[tuple[int, str], list[Take]] = {}
+    voices: dict[tuple[int, str], list[EventSound]] = {}
     tune: dict[tuple[int, str], float] = {}
     for event in score.audible:
         key = (event.voice, event.cls)

@@ -39,7 +39,7 @@ MIN_SEGMENT_S = 0.10
 
 
 @dataclass(frozen=True)
-class Take:
+class EventSound:
     """One event's sound: its attack is at the first sample, give or take 5 ms."""
 
     waveform: np.ndarray
@@ -49,12 +49,12 @@ class Take:
 class ModalSource:
     """Synthesised sounds for every class; a voice keeps its seed, so that one object keeps its timbre."""
 
-    def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[Take]:
+    def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[EventSound]:
         seed = int(rng.integers(2**31))
-        return [Take(modal.one_shot(cls, np.random.default_rng(seed))) for _ in range(2)]
+        return [EventSound(modal.one_shot(cls, np.random.default_rng(seed))) for _ in range(2)]
 
-    def texture(self, cls: str, rng: np.random.Generator) -> Take:
-        return Take(modal.texture(cls, rng))
+    def texture(self, cls: str, rng: np.random.Generator) -> EventSound:
+        return EventSound(modal.texture(cls, rng))
 
 
 class BankSource:
@@ -64,7 +64,7 @@ class BankSource:
         self.bank = bank
         self._modal = ModalSource()
 
-    def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[Take]:
+    def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[EventSound]:
         entries = self._entries(cls, ("oneshot", "multi"))
         if not entries:
             return self._modal.voice(cls, rng, duration_s)
@@ -79,12 +79,12 @@ class BankSource:
             takes = [takes[k] for k in rng.choice(len(takes), 4, replace=False)]
         return takes
 
-    def texture(self, cls: str, rng: np.random.Generator) -> Take:
+    def texture(self, cls: str, rng: np.random.Generator) -> EventSound:
         entries = self._entries(cls, ("texture",)) or self._entries(cls, ("multi",))
         if not entries:
             return self._modal.texture(cls, rng)
         entry = entries[int(rng.integers(len(entries)))]
-        return Take(self.bank.load(entry), plain_caption(entry.caption))
+        return EventSound(self.bank.load(entry), plain_caption(entry.caption))
 
     def _entries(self, cls: str, kinds: tuple[str, ...]) -> list[Entry]:
         for name in (cls, *RELATED.get(cls, ())):
@@ -93,20 +93,20 @@ class BankSource:
                 return found
         return []
 
-    def _cut(self, entry: Entry, duration_s: float) -> list[Take]:
+    def _cut(self, entry: Entry, duration_s: float) -> list[EventSound]:
         """A one-shot whole; a recording with several attacks cut at them, so that one event has one onset."""
         wave = self.bank.load(entry)
         caption = plain_caption(entry.caption)
         if not entry.onsets_s:
-            return [Take(wave, caption)]
+            return [EventSound(wave, caption)]
         if entry.kind == "oneshot":
-            return [Take(wave[round(entry.onsets_s[0] * SAMPLE_RATE) :], caption)]
+            return [EventSound(wave[round(entry.onsets_s[0] * SAMPLE_RATE) :], caption)]
         ends = [*entry.onsets_s[1:], entry.duration_s]
         cuts = []
         for start, end in zip(entry.onsets_s, ends, strict=True):
             if end - start >= max(MIN_SEGMENT_S, 0.5 * duration_s):
                 piece = wave[max(round((start - 0.004) * SAMPLE_RATE), 0) : round((end - 0.012) * SAMPLE_RATE)]
-                cuts.append(Take(faded(piece), caption))
+                cuts.append(EventSound(faded(piece), caption))
         return cuts
 
 

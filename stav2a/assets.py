@@ -1,6 +1,6 @@
-"""Where the files that ship beside the code are: weights and examples (`assets/`), training settings (`configs/`).
+"""Paths of shipped files: weights and examples (`assets/`), training settings (`configs/`).
 
-A checkout holds both folders beside the package; a wheel carries them inside it, in `stav2a/_files`.
+A checkout has both folders beside the package, a wheel inside it (`stav2a/_files`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ ASSETS = ROOT / "assets"
 
 
 def shipped(path: str | Path) -> Path:
-    """`path` where it exists, else the file of that name that ships with the package: `configs/compact/v2a.yaml`."""
+    """`path` if it exists, else the shipped file of that name, such as `configs/compact/v2a.yaml`."""
     path = Path(path)
     return ROOT / path if not path.exists() and (ROOT / path).is_file() else path

@@ -1,8 +1,8 @@
-"""Every dial once: what it is called, accepts and is unless turned. Importing it takes no torch.
+"""Every dial once: name, accepted values and default. Importing it does not import torch.
 
-`Dials` holds those that steer the sound, `stav2a.generation.settings.Settings` those of the clip besides. A field's
-`dial(...)` is its declaration: checks, flags of the command line, controls of the page, parameters of the API and texts
-of MCP are made from it. A dial of one system alone is declared in that system's YAML file and lies in `Dials.own`.
+`Dials` has the dials of the sound; `stav2a.generation.settings.Settings` adds those of a run. Checks, flags of the
+command line, controls of the page, parameters of the API and texts of MCP are made from a field's `dial(...)`. A dial
+of a single system is declared in the YAML file of that system, and its value is in `Dials.own`.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ SAMPLERS = {
 
 @dataclass(frozen=True)
 class Dial:
-    """What a dial is called and accepts.
+    """Declaration of a dial.
 
-    label: on the page   said: within a sentence, the label unless given   help: what it does, one or two sentences
+    label: on the page   said: its name within a sentence, by default the label   help: one or two sentences
     kind: "number", "whole", "text", "choice", "names" (of the choices), "model", "file", "times" or "layout"
     low, high: of numbers; `step`: of sliders
-    none: what None stands for; empty where None is no value   choices: value -> label
-    neutral: the value that changes nothing, which models without the dial accept
-    flag: of the command line; without one it has none   bare: what the flag alone means
+    none: meaning of None; empty if None is not accepted   choices: value -> label
+    neutral: the value without effect, which models without the dial accept too
+    flag: of the command line   bare: value of the flag without an argument
     everywhere: every model has it; else those whose system names it, or has the dial that it `needs`
-    config: what holds a checkpoint's own value in the configuration of its system
+    config: field of the system's configuration with a checkpoint's own value
     """
 
     label: str
@@ -66,11 +66,11 @@ class Dial:
 
     @property
     def noun(self) -> str:
-        """The dial within a sentence."""
+        """Name of the dial within a sentence."""
         return self.said or self.label[:1].lower() + self.label[1:]
 
     def text(self) -> str:
-        """Help with range, unit and default, for readers without a slider."""
+        """Help text with range, unit and default."""
         facts = []
         if self.low is not None:
             facts.append(f"{self.low:.10g} to {self.high:.10g}{' ' if self.unit else ''}{self.unit}")
@@ -93,9 +93,9 @@ def dial(default: Any, label: str, help: str, **declared: Any) -> Any:
 
 @dataclass(frozen=True)
 class Dials:
-    """What steers the sound. None means the checkpoint's own value.
+    """Dials of the sound. None means the checkpoint's own value.
 
-    own: dials that the model's system declares, by name
+    own: values of the dials that the model's system declares, by name
     """
 
     prompt: str = dial(
@@ -158,7 +158,7 @@ class Dials:
     own: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def over(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """The defaults of a checkpoint, with the values of the dials of the same names that are not None."""
+        """Defaults of a checkpoint, overridden by the dials of the same names that are not None."""
         return {name: value if (own := getattr(self, name, None)) is None else own for name, value in defaults.items()}
 
 

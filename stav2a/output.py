@@ -1,4 +1,4 @@
-"""What the pipeline hands out: progress, what the video says, and the finished sound. Importing it takes no torch."""
+"""Outputs of the pipeline: progress, features of the video, and the sound. Importing it does not import torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is: `step` of `total` of a stage; `latents`, Tensor[K, C, T, F], while denoising.
+    """Progress: `step` of `total` of a stage; `latents`, Tensor[K, C, T, F], while denoising.
 
     Stages of the pipeline are video, text, denoise and decode. Around it come load, read, wait (for the device), mux,
     measure, figure and bundle; the page adds record.
@@ -41,13 +41,13 @@ class OnsetPrediction:
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """What the video says: computed once, reused for every setting.
+    """Features of a video, computed once and used with any settings.
 
     cavp_features: Tensor[1, T_v, D]   local_features: Tensor[1, T, C]   onset: the prediction
-    motion: mean change of a pixel before each frame, float32 [T_v]; None where there is no picture at all
-    features: Tensor[1, T, C'], what the system itself sees, where the model is of another system than STA-V2A
-    layout: float32 [rows, bands], the predicted audio layout, where the system has one
-    eye_features: Tensor[1, N, 1280] of the pretrained eyes' looks, where the model has such eyes
+    motion: mean change of a pixel before each frame, float32 [T_v]; None without a picture
+    features: Tensor[1, T, C'], of `System.encode_frames`
+    layout: float32 [rows, bands], the predicted audio layout, if the system has one
+    eye_features: Tensor[1, N, 1280] of the pretrained image network, if the model has one
     """
 
     cavp_features: Tensor
@@ -72,10 +72,10 @@ class Recorded:
 class STAV2AOutput:
     """waveforms: float32 [K, S]; mels: natural-log mel float32 [K, M, mel_bins]; times in seconds.
 
-    index: which of the requests it answers. dtype: what the networks computed in. layout, predicted_layout: float32
-    [rows, bands], the audio layout that was followed, and the predicted one, where the system has such a thing (TiVA).
-    credits: of the recordings that each take began with, a line each; empty where it began with noise alone.
-    seconds: by stage; requests that shared a pass of the network share its time.
+    index: of the request   dtype: of the networks   seconds: by stage; requests of one pass share its time
+    layout, predicted_layout: float32 [rows, bands], the audio layout that was used, and the predicted one, if the
+    system has one (TiVA)
+    credits: of the recordings that each take starts from, one line each; empty if it starts from noise
     """
 
     waveforms: np.ndarray
@@ -96,7 +96,7 @@ class STAV2AOutput:
 
 
 class Stopwatch:
-    """`seconds` by stage, added up over all calls. What happens while a generator is suspended does not count."""
+    """`seconds` by stage, summed over all calls. Time in which a generator is suspended does not count."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -110,7 +110,7 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
     def each(self, name: str, items: Iterator[Item]) -> Iterator[Item]:
-        """The items; the time that it takes to make them counts."""
+        """Yield the items and count the time it takes to produce them."""
         while True:
             with self.stage(name):
                 item = next(items, None)

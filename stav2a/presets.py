@@ -1,9 +1,9 @@
-"""The sizes of every part: `paper`, `compact` (built in) and `tiny` (for tests), as data.
+"""Configurations of every part by preset: `paper`, `compact` (built in) and `tiny` (for tests).
 
-`paper-narrow` and `compact-narrow` have the timeline and every length and channel that parts exchange of theirs,
-with as few weights as can be: `train --dry-run` and tests run at the real layout by them.
+`paper-narrow` and `compact-narrow` keep the timeline and every length and channel between parts, with as few weights
+as possible. `train --dry-run` and tests use them to run at the real layout.
 
-`paper` is what the release most likely is (see docs/faithful.md); a checkpoint's own shapes win over it.
+`paper` is the most likely configuration of the release (docs/faithful.md). A checkpoint's own shapes override it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TIMELINES: dict[str, Timeline] = {"paper": PAPER, "compact": COMPACT, "tiny": TI
 
 
 def timeline_of(model: str, fps: float | None = None, frame_size: int | None = None) -> Timeline:
-    """A model's timeline, with another rate (frames a second) or size (pixels) of its pictures where given."""
+    """The timeline of a model, with another video frame rate or frame size (pixels) if given."""
     changes: dict[str, Any] = {name: value for name, value in (("fps", fps), ("frame_size", frame_size)) if value}
     if not all(value > 0 for value in changes.values()):
         raise ValueError(f"fps and frame_size must be above 0, not {fps} and {frame_size}.")
@@ -226,7 +226,7 @@ _THIN: tuple[tuple[Table, dict[str, Any]], ...] = (  # what makes a size narrow;
 
 
 def narrow(model: str) -> str:
-    """The narrow size of a size; `tiny` is one itself."""
+    """The narrow preset of a preset; `tiny` is its own."""
     return model if model in NARROW else f"{model}-narrow"
 
 

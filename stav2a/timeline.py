@@ -1,8 +1,8 @@
-"""Every rate and length of the system, each born once.
+"""Every rate and length of a model, each defined once.
 
 Axes used in the docstrings of this package:
     B  items of a batch             S  audio samples
-    T  latent steps (40 ms each)    M  mel frames (10 ms each)
+    T  latent frames (40 ms each)    M  mel frames (10 ms each)
     T_v  video frames               F  latent frequency bins
 """
 
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 
 def exact_div(numerator: int, denominator: int) -> int:
-    """`numerator / denominator`, which must be whole."""
+    """`numerator / denominator`, which must be an integer."""
     quotient, rest = divmod(numerator, denominator)
     if rest:
         raise ValueError(f"{numerator} is not a multiple of {denominator}")
@@ -21,10 +21,10 @@ def exact_div(numerator: int, denominator: int) -> int:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Rates of sound, latents and video, and the lengths that follow from them.
+    """Rates of sound, latents and video, and the lengths derived from them.
 
-    The defaults are the compact model's: one video frame a latent step. The paper samples the video at 4 fps
-    over 10 s (§III-A and the authors' code) and lays it on the first 250 of 256 latent steps.
+    The defaults are the compact model's: one video frame per latent frame. The paper samples the video at 4 fps
+    over 10 s (§III-A and the authors' code), which covers the first 250 of 256 latent frames.
     """
 
     sample_rate: int = 16_000  # Hz
@@ -60,12 +60,12 @@ class Timeline:
 
     @property
     def latent_rate(self) -> float:
-        """Latent steps a second."""
+        """Latent frames per second."""
         return self.sample_rate / self.samples_per_latent
 
     @property
     def step_s(self) -> float:
-        """Seconds a latent step lasts."""
+        """Seconds per latent frame."""
         return self.samples_per_latent / self.sample_rate
 
     @property
@@ -75,16 +75,16 @@ class Timeline:
 
     @property
     def local_frames(self) -> int:
-        """Latent steps that the video of one window covers; the rest repeats the last one."""
+        """Latent frames that the video of one window covers; the rest repeats the last one."""
         return round(self.video_window_s * self.latent_rate)
 
     @property
     def is_framewise(self) -> bool:
-        """One video frame a latent step, so that clips of any length need no stretching."""
+        """One video frame per latent frame, so that clips of any length need no stretching."""
         return self.fps == self.latent_rate
 
     def latent_length(self, duration_s: float) -> int:
-        """Latent steps that cover `duration_s` seconds."""
+        """Latent frames that cover `duration_s` seconds."""
         samples = round(duration_s * self.sample_rate)
         return -(-samples // self.samples_per_latent)
 

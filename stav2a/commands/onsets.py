@@ -1,4 +1,4 @@
-"""`python -m stav2a onsets`: when things happen in a clip, from its pictures alone."""
+"""`python -m stav2a onsets`: onsets of clips, predicted from their frames."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class DecoderBlock(nn.Module):
 class LayoutPredictor(ModelMixin, ConfigMixin):
     """Patch and frame features of several levels -> the audio layout in [0, 1].
 
-    rows: queries, the most rows that are predicted at once; window_rows: layout rows of 256 latent steps; bands: C;
+    rows: queries, the most rows that are predicted at once; window_rows: layout rows of 256 latent frames; bands: C;
     attention, cross: rows of TiVA's Table 4 (`DecoderBlock`); without `cross` patches are not looked at.
     """
 
@@ -132,7 +132,7 @@ class LayoutPredictor(ModelMixin, ConfigMixin):
         nn.init.constant_(cast(nn.Linear, self.out[1]).bias, 0.3)  # about the mean of layouts
 
     def forward(self, patches: Tensor, frames: Tensor) -> Tensor:
-        """Tensor[B, T, P, patch_dim], Tensor[B, T, frame_dim], a row a latent step -> Tensor[B, M, C].
+        """Tensor[B, T, P, patch_dim], Tensor[B, T, frame_dim], a row a latent frame -> Tensor[B, M, C].
 
         Clips of more rows than there are queries are predicted in overlapping stretches, blended evenly.
         """
@@ -165,6 +165,6 @@ class LayoutPredictor(ModelMixin, ConfigMixin):
 
 
 def at_rows(features: Tensor, rows: int) -> Tensor:
-    """Means over the latent steps of each row: Tensor[B, T, ...] -> Tensor[B, rows, ...]."""
+    """Means over the latent frames of each row: Tensor[B, T, ...] -> Tensor[B, rows, ...]."""
     flat = features.flatten(2).transpose(1, 2)
     return functional.adaptive_avg_pool1d(flat, rows).transpose(1, 2).unflatten(2, features.shape[2:])

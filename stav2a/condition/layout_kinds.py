@@ -14,7 +14,7 @@ from torch.nn import functional
 from .onset import pick_onsets
 
 ROWS, BANDS = 102, 5  # of a window of 1024 mel frames (§4.1.1)
-STEPS = 256  # latent steps of that window
+STEPS = 256  # latent frames of that window
 QUIETEST, LOUDEST = -11.6, 3.0  # natural-log mel values that Norm of eq. 1 maps to 0 and 1
 KINDS = ("mel", "odf", "onset", "none")
 LARGEST_FLUX = 0.5  # of the scaled mel from one frame to the next, over all bands: a hit out of silence
@@ -25,7 +25,7 @@ MEL_STEP_S = 0.01
 @dataclass(frozen=True)
 class LayoutKind:
     """kind: "mel" (t_a of eq. 1), "odf" (the onset detection function), "onset" (1 where it has a peak), "none";
-    rows: layout rows of 256 latent steps; bands: of a mel, the curves have one.
+    rows: layout rows of 256 latent frames; bands: of a mel, the curves have one.
 
     Sizes [1020, 64], [510, 32], [102, 5] are those of TiVA's Fig. 5.
     """
@@ -50,7 +50,7 @@ class LayoutKind:
         return 1 if self.is_curve else self.bands
 
     def rows_of(self, steps: int) -> int:
-        """Rows that cover `steps` latent steps: 102 for 256."""
+        """Rows that cover `steps` latent frames: 102 for 256."""
         return max(1, round(steps * self.rows / STEPS))
 
     def of(self, mel: Tensor, steps: int) -> Tensor:

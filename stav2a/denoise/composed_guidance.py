@@ -12,7 +12,7 @@ from torch.nn import functional
 from .frame_conditions import FrameConditions
 from .sample import Guidance
 
-LEAST_SIGNAL = 0.05  # √ᾱ below which latents say nothing of what they will be
+LEAST_SIGNAL = 0.05  # √ᾱ below which latents are too noisy to classify
 
 
 @dataclass(frozen=True)

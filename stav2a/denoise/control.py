@@ -1,6 +1,6 @@
-"""ControlNet whose condition is a sequence in time: local features (and an onset curve), a row a latent step.
+"""ControlNet whose condition is a sequence in time: local features (and an onset curve), a row a latent frame.
 
-Axes: B items, C control channels, T latent steps, F latent frequency bins, L context tokens.
+Axes: B items, C control channels, T latent frames, F latent frequency bins, L context tokens.
 """
 
 from __future__ import annotations

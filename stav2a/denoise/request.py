@@ -1,4 +1,4 @@
-"""What the pipeline is asked for, and which requests share a pass of the network."""
+"""Requests to the pipeline, and which of them share a pass of the network."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from .conditions import Conditions
 
 
-OF_ONE = ("guidance_scale", "strength")  # defaults that requests of one pass need not share, or share as used
+OF_ONE = ("guidance_scale", "strength")  # defaults that may differ between requests of one pass
 
 
 @dataclass(frozen=True)
 class Request:
-    """One clip, and what is asked for it.
+    """A clip and the dials of its sound.
 
-    frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size, or their features; requests that hold the same
-    object are encoded once. None: there is no picture
-    duration_s: of the sound, which the frames only tell to the next picture; needed where there are none
-    reference: a person's own sound, float32 [S] at the timeline's sample rate, in place of a recording of the shelf
-    defaults: in place of the checkpoint's own (`stav2a.models.defaults.DEFAULTS`), such as the switches of an ablation
-    generators: on the CPU, one or one a take, in place of those that the seeds make
+    frames: uint8 [T_v, H, W, 3], RGB at the timeline's fps and size, or their features. The same object in several
+    requests is encoded once. None: no picture
+    duration_s: of the sound, needed without frames; frames only give it to the next frame
+    reference: a sound that replaces the recordings of the shelf, float32 [S] at the timeline's sample rate
+    defaults: override the checkpoint's own (`stav2a.models.defaults.DEFAULTS`), such as the switches of an ablation
+    generators: on the CPU, one for all takes or one per take; they replace the seeds
     """
 
     frames: np.ndarray | Tensor | VideoFeatures | None
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def clip_key(self) -> tuple:
-        """Requests of one key see the same."""
+        """Equal for requests with the same features."""
         return (id(self.frames), self.duration_s)
 
 
@@ -55,8 +55,7 @@ class Prepared:
 
     own: the defaults of the checkpoint with the dials of the request in their place
     prompt: the caption that was used; seconds: by stage
-    strength: how much of the way from the recording is gone; below 1 `recording` holds it, a take a seed. At 0 nothing
-    is denoised, and there are no conditions.
+    strength: below 1 denoising starts from `recording`; at 0 nothing is denoised, and `conditions` is None
     """
 
     index: int
@@ -75,12 +74,12 @@ class Prepared:
 
     @property
     def passes_of_network(self) -> int:
-        """Steps that are gone: a part of all from a recording on, none at strength 0."""
+        """Sampling steps that run: fewer than `steps` from a recording, none at strength 0."""
         return steps_from(self.own["steps"], self.strength)
 
     @cached_property
     def generators(self) -> list[torch.Generator]:
-        """One a take, each drawn from in turn: the request's own, or those of its seeds."""
+        """One generator per take: the request's own, or those of its seeds."""
         import torch
 
         given, seed = self.request.generators, self.request.dials.seed
@@ -89,7 +88,7 @@ class Prepared:
         return list(given) if isinstance(given, Sequence) else [given] * self.takes
 
     def settings(self) -> dict:
-        """What the sound was made with, in diffusers' words."""
+        """The settings that were used, by diffusers' names."""
         dials = self.request.dials
         return {
             "prompt": self.prompt,
@@ -105,10 +104,10 @@ class Prepared:
         }
 
     def pass_key(self) -> tuple:
-        """Requests of one key can be denoised together: all but caption, onsets, seed and text guidance is equal.
+        """Equal for requests that can be denoised together: all but caption, onsets, seed and text guidance is the same.
 
-        A ControlNet that sees the text's padding (`mask_control` off, as the authors') would hear a longer text of
-        another request.
+        Without `mask_control` (like the authors) the ControlNet attends to the padding of the text, so all texts of a batch
+        must have the same length.
         """
         dials = self.request.dials
         assert self.conditions is not None, "at strength 0 nothing is denoised"
@@ -124,7 +123,7 @@ class Prepared:
 
 
 def passes(prepared: Sequence[Prepared], most: int) -> list[list[Prepared]]:
-    """The requests in groups that share a pass, of at most `most` takes unless one alone has more; few steps first."""
+    """Groups of requests that share a pass, each of at most `most` takes, or one larger request; few steps first."""
     groups: dict[tuple, list[list[Prepared]]] = {}
     for item in prepared:
         own = groups.setdefault(item.pass_key(), [[]])

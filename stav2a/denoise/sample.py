@@ -34,13 +34,13 @@ def make_sampler(name: str, scheduler: SchedulerMixin) -> SchedulerMixin:
 def set_steps(
     sampler: SchedulerMixin, steps: int, device: torch.device | str, power: float = 1.0, strength: float = 1.0
 ) -> Tensor:
-    """Choose the timesteps, return those to go: as the sampler spaces them, or T (1 - i / steps)^power (DPM-Solver++).
+    """Set the timesteps and return those to run: with the sampler's spacing, or T (1 - i / steps)^power (DPM-Solver++).
 
     Even spacing jumps from a tenth of the noise straight to none, which averages fine texture away: of a detail
     with a quarter of the data's deviation, 8 even steps keep half, 8 steps with power 1.75 keep 0.8.
 
-    Below a `strength` of 1 the way begins at strength · T and takes that share of the steps, rounded up. DPM-Solver++
-    begins there exactly, the others with the last of their own timesteps, as diffusers' image-to-image does.
+    With a `strength` below 1 denoising starts at strength · T and takes that share of the steps, rounded up.
+    DPM-Solver++ starts exactly there, the others at the nearest of their own timesteps, like diffusers' image-to-image.
     """
     count = steps_from(steps, strength)
     if isinstance(sampler, DPMSolverMultistepScheduler) and (power != 1 or count < steps):
@@ -57,15 +57,15 @@ def set_steps(
 
 @dataclass(frozen=True)
 class Guidance:
-    """The dials: text guidance w of eq. 7, video guidance (1: none of its own), strength of the control.
+    """Scales of guidance: text (w of eq. 7), video (1: off), and strength of the ControlNet.
 
-    `text` is one scale, or one for each item of the batch.
+    `text`: one scale, or one per item of the batch.
 
-    `rescale`: how far the guided prediction's deviation is brought back to that of the conditioned one (Lin et al.
-    2024, eq. 15 and 16): scales above 1 make each step larger than what was learnt, and sounds too loud.
+    `rescale`: guidance_rescale of diffusers. Brings the deviation of the guided prediction back to that of the
+    conditional one (Lin et al. 2024, eq. 15 and 16). Without it, scales above 1 make sounds too loud.
 
-    `guided_share`: guidance holds for this share of the steps, the noisiest first; what follows takes the
-    conditioned prediction alone, which costs half or a third (Kynkäänniemi et al. 2024, eq. 4 and 5).
+    `guided_share`: share of the steps with guidance, from the first. The rest uses the conditional prediction alone, at
+    a half or a third of the cost (Kynkäänniemi et al. 2024, eq. 4 and 5).
     """
 
     text: float | tuple[float, ...] = 3.0
@@ -82,7 +82,7 @@ class Guidance:
         return 2 if self.video == 1 else 3
 
     def branches(self, conditions: Conditions) -> list[Conditions]:
-        """What must be predicted: from the least to the most conditioned."""
+        """Conditions of each prediction, from the least to the most conditional."""
         if self.branch_count() == 1:
             return [conditions]
         if self.branch_count() == 3:
@@ -113,7 +113,7 @@ class Guidance:
         return combined * (1 + self.rescale * (ratio - 1))
 
     def corrected(self, prediction: Tensor, latents: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
-        """A last word on the combined prediction, for guidance by more than the U-Net."""
+        """Hook for guidance by another network than the U-Net: changes the combined prediction."""
         return prediction
 
     def at(self, step: int, steps: int) -> Guidance:
@@ -134,7 +134,7 @@ def predict(
 ) -> Tensor:
     """One network evaluation: Tensor[B, C, T, F]."""
     context, mask, residuals = conditions.context(), conditions.context_mask(), {}
-    # a U-Net of the compact kind hears the caption's mean beside the time step as well, as AudioLDM's does
+    # like AudioLDM's, the compact U-Net also takes the mean of the caption's tokens with the timestep
     pooled = conditions.pooled_text() if unet.config.class_embed_type == "projection" else None
     local = conditions.control()
     if controlnet is not None and local is not None and guidance.control != 0:
@@ -170,7 +170,7 @@ def guided(
     conditions: Conditions,
     guidance: Guidance,
 ) -> Tensor:
-    """All branches of the guidance in one batch, the least conditioned first, then combined."""
+    """Predict all branches of the guidance in one batch and combine them."""
     branches = guidance.branches(conditions)
     batch = latents.repeat(len(branches), 1, 1, 1)
     prediction = predict(unet, controlnet, batch, timestep, concatenated(branches), guidance)
@@ -180,7 +180,7 @@ def guided(
 
 
 def windows(length: int, window: int) -> list[tuple[int, int]]:
-    """Spans that cover `length` steps, neighbours overlapping by at least a quarter of the window."""
+    """Spans that cover `length` latent frames. Neighbours overlap by at least a quarter of the window."""
     if length <= window:
         return [(0, length)]
     count = -(-(length - window) // (window - window // 4)) + 1
@@ -188,7 +188,7 @@ def windows(length: int, window: int) -> list[tuple[int, int]]:
 
 
 def ramp(span: tuple[int, int], length: int, overlap: int) -> Tensor:
-    """Weight [stop - start] of a window in the blend, rising and falling over `overlap` steps."""
+    """Weight [stop - start] of a window in the blend, rising and falling over `overlap` latent frames."""
     start, stop = span
     position = torch.arange(stop - start, dtype=torch.float32)
     rise = (position + 1) / (overlap + 1) if start > 0 else torch.ones_like(position)
@@ -211,13 +211,13 @@ def denoise(
     start: Tensor | None = None,
     strength: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield the latents Tensor[B, C, T, F] after each step; they start as `latents`, standard normal noise.
+    """Yield the latents Tensor[B, C, T, F] after each step.
 
-    `start`: latents of recordings; with them and a `strength` below 1 the way begins at these, with noise added
-    up to the first timestep (SDEdit, arXiv 2108.01073).
-
-    `window`: the most latent frames seen at once; `generators`: one an item, for samplers that add noise;
-    `timestep_power`: see `set_steps`; `on_step`: (step from 0, timestep, latents) -> the latents to go on with.
+    latents: standard normal noise
+    start, strength: with a strength below 1 denoising starts from these latents of recordings, with noise added up to
+    the first timestep (SDEdit, arXiv 2108.01073)
+    window: the most latent frames per prediction   generators: one per item, for samplers that add noise
+    timestep_power: see `set_steps`   on_step: (step from 0, timestep, latents) -> the latents to continue with
     """
     timesteps = set_steps(sampler, steps, latents.device, timestep_power, strength)
     if start is not None and strength < 1:

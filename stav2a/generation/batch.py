@@ -36,7 +36,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: its record (as `Result.to_json`), or one sentence why there is none."""
+    """The outcome of a task: its record (`Result.to_json`), or one sentence that says why it failed."""
 
     task: Task
     record: dict | None = None
@@ -132,7 +132,7 @@ def _read(engine: Engine, task: Task, cancelled: Callable[[], bool]) -> ClipInpu
 
 
 def _groups(items: Iterator[Outcome | tuple[Task, ClipInput]], batch_size: int) -> Iterator[list]:
-    """Clips of one model, several batches at once, so that those of a length find each other; outcomes alone."""
+    """Tasks in groups of several batches, so that clips of equal length share a pass. Failures are outcomes."""
     waiting: dict[str, list] = {}
     most = 1 if batch_size == 1 else 4 * batch_size
     for item in items:
@@ -146,7 +146,7 @@ def _groups(items: Iterator[Outcome | tuple[Task, ClipInput]], batch_size: int) 
 
 
 def _made(engine: Engine, group: list, batch_size: int, progress: Callable) -> Iterator[tuple]:
-    """(task, clip, output or `Outcome`) of each; what a batch leaves undone when it fails is tried one by one."""
+    """(task, clip, output or `Outcome`) of each task. After a failed batch its remaining clips run one by one."""
     if isinstance(group[0], Outcome):
         yield group[0].task, None, group[0]
         return
@@ -188,7 +188,7 @@ def _write(
 
 
 def _attempt(task: Task, work: Callable):
-    """What `work` gives, or an `Outcome` that says why it failed."""
+    """The result of `work`, or an `Outcome` with the reason of its failure."""
     try:
         return work()
     except InputError as error:
@@ -205,7 +205,7 @@ def _attempt(task: Task, work: Callable):
 
 
 def keep_record(task: Task, record: dict) -> dict:
-    """Write the record that marks a clip as finished; files of an earlier run that are no more part of it go."""
+    """Write the record that marks a clip as finished, and remove files of an earlier run that it replaces."""
     record = {**record, "requested": task.settings.to_dict(), "source": _identity(task.clip)}
     target = task.out_dir / RECORD
     with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
@@ -230,7 +230,7 @@ def finished(task: Task) -> dict | None:
 
 
 def _files(record: dict) -> set[str]:
-    """Names of the run's own files, without folders, whatever a record claims."""
+    """File names of a run, without folders; a record is not trusted."""
     paths = [take[key] for take in record["takes"] for key in ("video", "audio", "figure")] + [record["bundle"]]
     return {Path(path).name for path in paths if path}
 

@@ -1,4 +1,4 @@
-"""Captions for clips that come without one: the sounds of what the pretrained eyes see, or a model of the hub."""
+"""Captions for clips without one: from a pretrained image network, or from a vision-language model of the hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PICTURES_PER_S = 2.0  # decoded; of a long clip the describer looks at a part of
 
 @dataclass(frozen=True)
 class Caption:
-    """What a clip is captioned with, and who says so: "given", "built-in", a model of the hub, or "none"."""
+    """A caption and its source: "given", "built-in", a model of the hub, or "none"."""
 
     text: str
     source: str
@@ -30,7 +30,7 @@ class Caption:
 
 
 def suggest(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> list[str]:
-    """Captions of what sounds in the clip at `path`, as far as its pictures say so surely: none, one or two."""
+    """Captions of the sounds that the frames of a clip show with confidence: none, one or two."""
     return [suggestion.caption for suggestion in look(path, limits=limits)]
 
 
@@ -41,7 +41,7 @@ def look(
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Suggestion]:
-    """What the built-in describer sees in the used part of a clip; none where its packages are not installed."""
+    """Suggestions of the built-in describer for a part of a clip; none if its packages are not installed."""
     from stav2a.condition.eyes import describe, network
 
     if (sentence := network.unavailable()) is not None:
@@ -53,7 +53,7 @@ def look(
 
 
 def warm() -> None:
-    """Read the eyes' weights, where they are installed, before the first clip asks for them."""
+    """Load the image network, if it is installed, before the first clip needs it."""
     from stav2a.condition.eyes import network
 
     if network.unavailable() is None:
@@ -66,7 +66,7 @@ def caption_of(
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
 ) -> Caption:
-    """The caption of a run: the given one, else what `settings.describe` finds. A hub out of reach finds none."""
+    """The given caption, else the one of the describer in `settings.describe`. The hub gives none if offline."""
     if settings.prompt.strip():
         return Caption(settings.prompt, "given")
     if settings.describe == OFF:

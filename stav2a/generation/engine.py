@@ -1,4 +1,4 @@
-"""The models of a process: loaded when first asked for and kept, one generation at a time on the device."""
+"""The models of a process: loaded on first use and kept. One generation runs at a time on the device."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Engine:
         self._pipelines: dict[str, object] = {}
 
     def check_device(self) -> None:
-        """`InputError` where the device asked for is not there."""
+        """Raise `InputError` if the requested device is not available."""
         import torch
 
         try:
@@ -54,7 +54,7 @@ class Engine:
 
     @property
     def device(self) -> str:
-        """The device asked for, else CUDA, Apple's MPS or the CPU, whichever is there."""
+        """The requested device, else the first available of CUDA, MPS and CPU."""
         if self._device is None:
             import torch
 
@@ -75,22 +75,22 @@ class Engine:
         return name in self._pipelines
 
     def models(self) -> dict[str, str | None]:
-        """Name of each known model: None where it can be used, else a sentence that says what is missing."""
+        """Names of all models: None if usable, else a sentence that says what is missing."""
         names = dict.fromkeys([self.default_model, "compact", *present_systems(), "paper"])
         return {name: unavailable(name) for name in names}
 
     def defaults(self, name: str) -> dict:
-        """What the model samples with unless told otherwise; `InputError` for a name that is not listed."""
+        """Sampling defaults of a model; `InputError` for an unknown name."""
         self._known(name)
         return model_defaults(name)
 
     def dials(self, name: str) -> dict[str, Dial]:
-        """The dials that the model has beyond those of every model; `InputError` for a name that is not listed."""
+        """Dials of a model that not every model has; `InputError` for an unknown name."""
         self._known(name)
         return model_dials(name)
 
     def warm(self) -> threading.Thread:
-        """Load the default model and the describer beside the serving, so that the first visitor waits for neither."""
+        """Load the default model and the describer in the background, so that the first visitor does not wait."""
 
         def load() -> None:
             from stav2a.generation.describe import warm
@@ -108,12 +108,12 @@ class Engine:
     def hold(
         self, work: Generator[Item], cancelled: Callable[[], bool] = never
     ) -> AbstractContextManager[Iterator[Item | Progress]]:
-        """The items of `work`, which has the device to itself; they say "wait" until it is its turn.
+        """Yield the items of `work` while it alone holds the device. `Progress("wait")` is yielded until then.
 
             with engine.hold(pipeline.stream(requests), cancelled) as items:
 
-        Raises `Cancelled` within an item once `cancelled()` is true. Memory that failed work holds is given back, so
-        that the next one can start.
+        Raises `Cancelled` within an item once `cancelled()` is true. The memory of failed
+        work is freed.
         """
         return closing(self._held(work, cancelled))
 
@@ -134,7 +134,7 @@ class Engine:
             self.lock.release()
 
     def _known(self, name: str) -> str | None:
-        """Why a listed model cannot be used, or None. Strangers send names: none but the listed are looked at."""
+        """Why a listed model cannot be used, or None. Names come from outside: unlisted ones are refused unread."""
         if name not in (known := self.models()):
             raise InputError(f"There is no model of that name; there are {', '.join(known)}.")
         return known[name]
@@ -159,12 +159,12 @@ class Engine:
 
 
 def present_systems() -> list[str]:
-    """Systems beside the built-in model's own whose weights are here."""
+    """Systems other than the built-in model whose weights are installed."""
     return [name for name in systems.present() if name != systems.OWN]
 
 
 def unavailable(name: str) -> str | None:
-    """Why the model `name` cannot be used, or None. Looks at the disk only, never at the network."""
+    """The reason why the model `name` cannot be used, or None. Checks the disk only, not the network."""
     if name == "compact" and not (COMPACT / "model_index.json").is_file():
         return "The built-in model is not installed: assets/compact is missing."
     if name in systems.names():
@@ -190,7 +190,7 @@ def free_memory() -> None:
 
 
 def _warm_measures() -> None:
-    """Read what the onset detector compiles on first use, while the weights load."""
+    """Compile the onset detector while the weights load."""
     from stav2a.sound.compiled import librosa
 
     librosa()

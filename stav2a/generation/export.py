@@ -1,4 +1,4 @@
-"""What a run gives to the tools of the trade: markers at the onsets, single hits as files, sound as WAV or FLAC."""
+"""Exports for audio software: markers at the onsets, single hits as files, sound as WAV or FLAC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def export(
 ) -> list[Path]:  # fmt: skip
     """Write the files of each kind of EXPORTS into `folder`, which must exist, named after `stem`.
 
-    waveform: float32 [S]. Onsets are when hits are heard; markers stand at their attacks, `HEARD_AFTER_S` earlier.
+    waveform: float32 [S]. Onsets are perceived times; markers are at the attacks, `HEARD_AFTER_S` earlier.
     """
     if unknown := sorted(set(kinds) - set(EXPORTS)):
         raise InputError(f"There is no export {unknown[0]!r}; there are {', '.join(EXPORTS)}.")
@@ -42,7 +42,7 @@ def export(
 
 
 def hit_markers(waveform: np.ndarray, sample_rate: int, onsets_s: Sequence[float]) -> list[Marker]:
-    """A marker at each attack; its strength is the hit's peak, the loudest 1."""
+    """A marker at each attack. Its strength is the peak of the hit relative to the loudest."""
     if not len(onsets_s):
         return []
     attacks = [max(0.0, float(time) - HEARD_AFTER_S) for time in onsets_s]
@@ -57,12 +57,12 @@ def hit_markers(waveform: np.ndarray, sample_rate: int, onsets_s: Sequence[float
 
 
 def onsets_from_markers(path: str | Path, fps: float = 25.0) -> list[float]:
-    """Onsets in seconds from a marker file of another program; a marker stands at the attack, or the contact seen."""
+    """Onsets in seconds from a marker file of another program, whose markers are at attacks or visible contacts."""
     return [marker.time_s + HEARD_AFTER_S for marker in read_markers(path, fps=fps)]
 
 
 def stems(waveform: np.ndarray, sample_rate: int, onsets_s: Sequence[float]) -> list[tuple[float, np.ndarray]]:
-    """Each hit by itself, (its start in seconds, float32 [S]): from shortly before the attack to the next one."""
+    """Single hits as (start in seconds, float32 [S]), each from shortly before its attack to the next one."""
     attacks = [max(0.0, float(time) - HEARD_AFTER_S) for time in onsets_s]
     ends = [*attacks[1:], len(waveform) / sample_rate + PRE_S]
     found = []

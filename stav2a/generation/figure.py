@@ -1,4 +1,4 @@
-"""One figure on one time axis: what the model saw coming, what it made, and what the clip sounded like.
+"""A figure of a result on one time axis: predicted onsets, generated sound, original sound.
 
 Rows, from the top:
     onsets        the predicted curve, the picked onsets, and those that were added or removed by hand
@@ -48,10 +48,10 @@ MEL_FLOOR, MEL_CEILING = -11.0, 2.0  # natural-log mel: silence (the front end c
 
 @dataclass(frozen=True)
 class Tracks:
-    """What the figure shows. Times in seconds from the start of the clip; every field may be left out.
+    """The data of a figure. Times in seconds from the start of the clip; all fields are optional.
 
     `waveform`, `original_waveform`: float [S]; `mel`, `original_mel`: natural-log mel [M, bins];
-    `onset_curve`: probability per latent step [T], `step_s` seconds apart.
+    `onset_curve`: probability per latent frame [T], `step_s` seconds apart.
     """
 
     duration_s: float
@@ -88,7 +88,7 @@ def tracks(result: Result, take: int = 0) -> Tracks:
 
 
 def mel_of(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Natural-log mel [M, bins] of float audio [S], by the model's own front end."""
+    """Natural-log mel [M, bins] of float audio [S], as the model computes it."""
     import torch
 
     from stav2a.sound.mel import log_mel
@@ -100,7 +100,7 @@ def mel_of(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def clip_figure(result: Result | Tracks, take: int = 0, width_px: int = WIDE_PX) -> Figure:
-    """The figure of one take, `width_px` wide at `DPI`; its height follows from the rows there are."""
+    """The figure of one take, `width_px` wide at `DPI`. The height depends on the number of rows."""
     data = result if isinstance(result, Tracks) else tracks(result, take)
     rows = _rows(data)
     height_px = sum(TITLE_PX + ROW_PX[kind] + GAP_PX for kind, _, _ in rows) + FOOT_PX
@@ -146,7 +146,7 @@ def describe(data: Tracks) -> str:
 
 
 def _rows(data: Tracks) -> list:
-    """(kind, title, draw) of every row that has something to show."""
+    """(kind, title, draw) of every row with data."""
     rows = []
     if data.onset_curve is not None or data.onsets_s is not None or len(data.predicted_onsets_s):
         rows.append(("onsets", "Onsets to follow", _draw_onsets))
@@ -164,7 +164,7 @@ def _rows(data: Tracks) -> list:
 
 
 def _frame(axes: Axes, title: str, duration_s: float, compact: bool) -> None:
-    """What all rows share: the time axis, a title above, no boxes."""
+    """The frame of a row: time axis, title above, no box."""
     axes.set_xlim(0, max(duration_s, 1e-3))
     # Not set_title: placing a title measures every tick of the axes, a third of the whole drawing time.
     above = 1 + 5 / (axes.figure.bbox.height * axes.get_position().height)
@@ -202,7 +202,7 @@ def _draw_onsets(axes: Axes, data: Tracks) -> None:
 
 
 def _draw_heard(axes: Axes, data: Tracks) -> None:
-    """Two lanes of ticks: hits that line up stand above each other."""
+    """Two lanes of ticks, so that hits at the same time are aligned."""
     axes.set_ylim(0, 2)
     entries = []
     for onsets, lane, colour, name in (

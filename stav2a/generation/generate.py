@@ -1,7 +1,7 @@
-"""From a clip on disk to the same clip with sound on disk, yielding progress.
+"""Generate sound for a clip file and write the clip with its sound. Yields progress.
 
-`generate` reads a clip, runs the model and writes its sound. `render` makes several sounds of one clip, which differ in
-known dials, and writes none. Both give requests to `STAV2APipeline.stream` while the engine holds the device.
+`generate` reads a clip, runs the model and writes its sound. `render` makes several sounds of one clip with
+different settings and writes no files. Both pass requests to `STAV2APipeline.stream` while the engine holds the device.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def generate(
 ) -> Iterator[Progress | Result]:
     """Generate sound for a clip and write everything into `out_dir`; the last item is the `Result`.
 
-    A picture is a clip that stands still; without a clip (None) the caption alone gives a sound of `length_s` seconds,
-    and no video is written.
+    A picture is used as a still clip. Without a clip (None) the sound is made from the caption, `length_s` seconds
+    long, and no video is written.
 
     Raises `InputError` with one sentence for unusable input and `Cancelled` once `cancelled()` is true; in
-    both cases, and when the generator is closed, nothing of this run stays in `out_dir`.
+    both cases, and when the generator is closed, no file of this run is left in `out_dir`.
     """
     settings = settings.validated()
     yield Progress("load")
@@ -59,7 +59,7 @@ def generate(
 
 @dataclass(frozen=True)
 class Rendered:
-    """A finished variant. waveform: float32 [S]; `onsets_s` are heard in it, `followed_s` were to be followed."""
+    """A finished variant. waveform: float32 [S]; `onsets_s`: detected in it; `followed_s`: conditioned on."""
 
     index: int
     variant: Variant
@@ -77,10 +77,10 @@ def render(
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Progress | Rendered]:
-    """Yield progress after every step and each variant when it is done; of one model, those of fewest steps first.
+    """Yield progress after every step, and each variant when it is done. Variants with few steps come first.
 
-    All variants use one part of one clip, which is read and encoded once a model. Noise is drawn from the seed, so
-    variants of one seed begin with the same noise. Raises `Cancelled` within a step once `cancelled()` is true.
+    All variants use the same part of the clip, which is read and encoded once per model. Variants with the same seed
+    start from the same noise. Raises `Cancelled` within a step once `cancelled()` is true.
     """
     part = {name: getattr(variants[0].settings, name) for name in ("start_s", "length_s")}
     for model in dict.fromkeys(variant.settings.model for variant in variants):

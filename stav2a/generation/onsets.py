@@ -1,4 +1,4 @@
-"""When things happen in a clip, from its pictures alone."""
+"""Onsets of a clip, predicted from its frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """Onset times in seconds from `start_s`, the curve they were picked from, and the seconds that it took."""
+    """Onset times in seconds from `start_s`, the curve they are picked from, and the time it took."""
 
     duration_s: float
     start_s: float

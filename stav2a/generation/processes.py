@@ -1,4 +1,4 @@
-"""One process of those that `accelerate launch` (or torchrun) has started: its share of the work, and the end."""
+"""Work shared by the processes of `accelerate launch` or torchrun."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 
 
 class Processes:
-    """Rank and number of processes; a run without a launcher is the first of one."""
+    """Rank and number of processes. Without a launcher there is one process."""
 
     def __init__(self):
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
@@ -29,20 +29,20 @@ class Processes:
 
     @property
     def device(self) -> str | None:
-        """This process's own GPU; None leaves the choice open."""
+        """The GPU of this process, or None for the default."""
         return None if self._state is None else str(self._state.device)
 
     def share(self, items: Sequence) -> Sequence:
-        """Every n-th item, so that the shares are of one size and together hold everything once."""
+        """Every n-th item, so that the shares have equal size and cover every item once."""
         return items[self.rank :: self.count]
 
     def wait(self) -> None:
-        """Go on once all processes have got here."""
+        """Wait until all processes reach this point."""
         if self._state is not None:
             self._state.wait_for_everyone()
 
     def gather(self, value: int) -> list[int]:
-        """The value of every process, by rank, once all have got here."""
+        """The values of all processes by rank. Waits for all of them."""
         if self._state is None:
             return [value]
         from accelerate.utils import gather_object

@@ -1,4 +1,4 @@
-"""A clip as the model and the measures take it: pictures at the model's rate, and its own sound where it is wanted."""
+"""Read a clip for a run: frames at the model's rate, and its original sound if it is needed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClipInput:
-    """What was read of a clip, or what is known of a sound without one (`path` and `clip` are None).
+    """The input of a run. `path` and `clip` are None for a sound without a clip.
 
-    original: the clip's own sound, float32 [S], where it is asked for and there.
-    reference: a person's sound, float32 [S], where one is given.
-
-    `settings` hold the caption that is used, `caption` says where it comes from.
+    original: the clip's original sound, float32 [S], if it exists and is needed
+    reference: the reference sound, float32 [S], if one is given
+    settings: with the caption that is used; `caption` has its source
     """
 
     path: Path | None
@@ -53,7 +52,7 @@ class ClipInput:
 
     @property
     def name(self) -> Path:
-        """What files are named after: the clip, the picture, or the caption."""
+        """The clip, picture or caption that output files are named after."""
         return self.picture or self.path or Path(self.settings.prompt.replace("/", " ")[:60])
 
     def request(self) -> Request:
@@ -62,7 +61,7 @@ class ClipInput:
         return Request(self.clip.frames, self.settings, reference=self.reference)
 
     def captioned(self, settings: Settings) -> Settings:
-        """Other settings for the same clip, with the caption that was found for it where they have none."""
+        """Other settings for the same clip, with the caption of the describer if they have none."""
         if settings.prompt.strip() or settings.describe == OFF:
             return settings
         return replace(settings, prompt=self.caption.text)
@@ -75,10 +74,10 @@ def read(
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ClipInput:
-    """Read the used part of a clip, and caption it where that is asked for. A picture is a clip that stands still for
-    `length_s` seconds (STILL_S by default); None is a sound without a clip.
+    """Read the used part of a clip, and caption it if the settings say so.
 
-    `InputError` for a clip or settings that the model cannot follow.
+    A picture becomes a still clip of `length_s` seconds (STILL_S by default). None means a sound without a clip. Raises
+    `InputError` for a clip or settings that the model cannot use.
     """
     check_dials(settings, pipeline.dials)
     if timed_captions(settings.prompt) is not None:
@@ -92,10 +91,10 @@ def read(
         settings = replace(settings, start_s=0.0, length_s=None)
     elif TRACKS in settings.exports and (settings.start_s or settings.length_s is not None):
         raise InputError("All tracks are kept of a whole clip only: leave out the start and the length.")
-    told = settings if pipeline.conditioner.uses_caption else replace(settings, describe=OFF)
+    describing = settings if pipeline.conditioner.uses_caption else replace(settings, describe=OFF)
     watch = Stopwatch()
     with watch.stage("read"), ThreadPoolExecutor(1) as beside:
-        captioning = beside.submit(caption_of, path, told, limits, cancelled)
+        captioning = beside.submit(caption_of, path, describing, limits, cancelled)
         clip = read_for_model(path, pipeline.timeline, settings.start_s, settings.length_s, limits, cancelled)
         if settings.onsets_s is not None:
             check_onsets(settings.onsets_s, clip.duration_s)
@@ -110,7 +109,7 @@ def read(
 
 
 def _without_clip(settings: Settings, pipeline: STAV2APipeline, cancelled, limits: Limits) -> ClipInput:
-    """A sound of the caption alone, `length_s` seconds long, STILL_S by default."""
+    """Input for a sound without a clip, `length_s` seconds long (STILL_S by default)."""
     if not settings.prompt.strip():
         raise InputError("Without a clip a caption is needed: say what should be heard.")
     if settings.original_audio == "mix":

@@ -1,4 +1,4 @@
-"""What a run gives: takes, measures, and their files, which appear together or not at all."""
+"""The result of a run: takes, measures and files. The files appear together or not at all."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Take:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run. Times count from the start of the used part; `measures` holds one dict a take.
+    """A finished run. Times count from the start of the used part; `measures` has one dict per take.
 
     `settings` are complete: the checkpoint's defaults are filled in. `stages` are seconds by stage; `seconds`
     leaves out loading the model and waiting for the device. `dtype`: what the networks computed in. `original_…`
-    is None where the clip's own sound was not asked for or is not there. `layout` and `predicted_layout`: float32
-    [rows, bands], the audio layout that was followed, and the predicted one (TiVA). `caption_source` says where the
-    caption in `settings` comes from (`describe.Caption`), `seen` what else the built-in describer saw.
+    is None without an original sound. `layout` and `predicted_layout`: float32
+    [rows, bands], the audio layout that was used, and the predicted one (TiVA). `caption_source` says where the
+    caption in `settings` comes from (`describe.Caption`), `seen`: all suggestions of the built-in describer.
     """
 
     clip: Path | None
@@ -78,7 +78,7 @@ class Result:
     seen: tuple[Suggestion, ...] = ()
 
     def to_json(self) -> dict:
-        """The command line's object: the first take on top, all of them under `takes`."""
+        """The object that the command line prints: the first take at the top level, all of them in `takes`."""
         takes = [
             {
                 "seed": take.seed,
@@ -116,7 +116,7 @@ class Result:
         }
 
     def onsets_json(self) -> str:
-        """What `--onsets` reads back, with the curve it was picked from."""
+        """Onsets and their curve, in the form that `--onsets` reads."""
         data = {
             "onsets_s": rounded(self.onsets_s),
             "predicted_onsets_s": rounded(self.predicted_onsets_s),
@@ -131,7 +131,7 @@ class Result:
 
 
 def usable(waveform: np.ndarray) -> np.ndarray:
-    """The waveform; `InputError` where a model has answered extreme settings with no numbers."""
+    """The waveform. `InputError` if it has values that are not finite, as with extreme settings."""
     if not np.isfinite(waveform).all():
         raise InputError("The model gave no usable sound with these settings; lower the guidance scale.")
     return waveform
@@ -147,7 +147,7 @@ def measure(
     flow_peaks_s: np.ndarray | None = None,
     fps: float = 25.0,
 ) -> dict[str, float]:
-    """Numbers on one take; those that a clip cannot have (too short, silent, no original) are left out."""
+    """Measures of one take, without those that do not apply (too short, silent, no original)."""
     from stav2a.media.audio import loudness_lufs
     from stav2a.metrics import alignment
     from stav2a.metrics.chance import gain_over_chance
@@ -167,7 +167,7 @@ def measure(
 
 @contextlib.contextmanager
 def written_together(out_dir: Path) -> Iterator[Path]:
-    """A hidden folder inside `out_dir` to write into; its files move out at the end, or vanish on failure."""
+    """A hidden folder inside `out_dir`. Its files move to `out_dir` at the end, and are deleted on failure."""
     _sweep(out_dir)
     made = [folder for folder in (out_dir, *out_dir.parents) if not folder.exists()]
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ def written_together(out_dir: Path) -> Iterator[Path]:
 
 
 def _sweep(out_dir: Path) -> None:
-    """Remove what a killed process has left behind."""
+    """Remove hidden folders of processes that were killed."""
     for left in out_dir.glob(".partial-*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE_S:

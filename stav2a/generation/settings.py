@@ -1,4 +1,4 @@
-"""What a person may choose for a run, as one value: checked, and written so that it reproduces the run."""
+"""The settings of a run: checked, and stored so that they reproduce it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_ROWS = 8000  # of an audio layout: more than ten minutes
 
 @dataclass(frozen=True)
 class Settings(Dials):
-    """The dials of one run. None means the checkpoint's own default, or for lengths and levels: as it is."""
+    """The dials of a run. None means the checkpoint's own default; for lengths and levels, no change."""
 
     model: str = dial(
         "compact", "Model", "compact (built in), paper, tiny, a system (vta-ldm, tiva, …), a folder or a repository.",
@@ -96,7 +96,7 @@ class Settings(Dials):
         return replace(self, **values, own=own)
 
     def to_dict(self) -> dict:
-        """Names and values, the system's own beside the others."""
+        """Names and values, including the dials of the system."""
         values = asdict(self)
         own = values.pop("own")
         return {**values, **own}
@@ -127,7 +127,7 @@ TABLE = table(Settings)
 
 
 def checked(dial: Dial, value: Any) -> Any:
-    """A dial's value as a plain one; `InputError` says what the dial accepts."""
+    """The checked value of a dial; `InputError` says what the dial accepts."""
     if value is None and dial.none:
         return None
     name = f"The {dial.noun}"
@@ -153,7 +153,7 @@ def checked(dial: Dial, value: Any) -> Any:
 
 
 def check_onsets(onsets_s, duration_s: float | None = None) -> tuple[float, ...]:
-    """Ascending times without repetition; each inside the clip where its duration is known."""
+    """Ascending times without repetition; each inside the clip if its duration is known."""
     if isinstance(onsets_s, (str, bytes, Mapping)):
         raise InputError("The onsets must be a list of times in seconds.")
     try:
@@ -167,7 +167,7 @@ def check_onsets(onsets_s, duration_s: float | None = None) -> tuple[float, ...]
 
 
 def check_layout(layout) -> tuple[tuple[float, ...], ...]:
-    """Rows of LAYOUT_BANDS numbers in [0, 1]; how many a clip needs is known when it has been read."""
+    """Rows of LAYOUT_BANDS numbers in [0, 1]. Their number is checked when the clip has been read."""
     if not isinstance(layout, list | tuple) or not layout or len(layout) > MOST_ROWS:
         raise InputError(f"The layout must be a list of 1 to {MOST_ROWS} rows.")
     for row in layout:
@@ -177,9 +177,9 @@ def check_layout(layout) -> tuple[tuple[float, ...], ...]:
 
 
 def check_dials(settings: Settings, has: Collection[str]) -> None:
-    """Refuse what a model cannot follow: nobody should wait for a dial that does nothing.
+    """Raise `InputError` for a dial that has no effect on the model.
 
-    has: names of the dials of its system, beyond those that every model has.
+    has: names of its dials that not every model has
     """
     turned = {name: getattr(settings, name) for name, dial in TABLE.items() if not dial.everywhere} | settings.own
     known = {**TABLE, **systems.own_dials()}

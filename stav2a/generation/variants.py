@@ -1,4 +1,4 @@
-"""Plans of several sounds for one clip that differ in known dials: a set along one axis, or a grid.
+"""Settings for several sounds of one clip: values along one axis, or a grid.
 
 for item in render(engine, clip, along("guidance_scale", settings, [1, 3, 6])):
     ...  # Progress, or a finished `Rendered`
@@ -31,7 +31,7 @@ AXES = {  # field of Settings: how a value is named ("parts" are the switches ab
 
 @dataclass(frozen=True)
 class Variant:
-    """Settings for one sound, and what it is sampled with in place of the checkpoint's own (see `Request`)."""
+    """Settings of one sound, and sampling defaults that override the checkpoint's own (see `Request`)."""
 
     name: str
     settings: Settings
@@ -39,7 +39,7 @@ class Variant:
 
 
 def along(axis: str, base: Settings, values: Sequence) -> list[Variant]:
-    """One variant a value of `axis`, everything else as in `base`."""
+    """One variant for each value of `axis`, otherwise like `base`."""
     if axis not in AXES:
         raise InputError(f"The axis must be one of {', '.join(AXES)}.")
     if axis == "parts":

@@ -1,4 +1,4 @@
-"""Sound brought to length and level, measured, drawn and written beside its clip, all of it or nothing."""
+"""Write the files of a run: sound at the right length and level, video, measures and figure."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ CREDITS = "These recordings are in the sound, or it was made from them. Name the
 
 
 def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
-    """The run as far as the model has made it, sound brought to length and level."""
+    """The result before measuring: sound cut to length and set to its level."""
     duration_s, rate = source.duration_s, output.sample_rate
     samples = round(duration_s * rate)
     stem = safe_stem(source.name) + "_sound"
@@ -149,7 +149,7 @@ def _measured(result: Result, source: ClipInput, timeline) -> Result:
 
 
 def _write_files(result: Result, folder: Path, fps: float) -> None:
-    """Everything but the videos."""
+    """All files except the videos."""
     from stav2a.generation.figure import clip_figure, to_png
 
     for k, take in enumerate(result.takes):

@@ -32,9 +32,9 @@ OPTIONAL = {"eye_pool": EyePooling}  # parts that a model may have besides
 
 
 def build(name: str, model: str, **changes: Any) -> Any:
-    """An untrained part of the size `model` (compact, paper or tiny); the ControlNet is built from its U-Net.
+    """An untrained part of a preset (compact, paper or tiny). The ControlNet is built from its U-Net.
 
-    changes: fields of its configuration with other values than the size's own.
+    changes: fields of its configuration that differ from the preset
     """
     if name == "vae":
         return build_vae(model)
@@ -57,7 +57,7 @@ def open_video_encoder(folder: str | Path) -> CAVPVideoEncoder | HubVideoEncoder
 
 
 def build_eye_pool(model: str, eyes: str) -> EyePooling:
-    """Untrained pooling over what the pretrained `eyes` see, into as many tokens as the attentive pooling makes."""
+    """Untrained pooling of a pretrained image network's features into as many tokens as the attentive pooling has."""
     sizes = presets.ATTENTIVE_POOL[model]
     return EyePooling(**{name: sizes[name] for name in ("token_dim", "tokens", "dropout")}, eyes=eyes)
 

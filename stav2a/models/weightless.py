@@ -34,7 +34,7 @@ def latents(model: str, batch: int, steps: int, dtype: torch.dtype = torch.float
 
 
 def conditions(model: str, batch: int, steps: int, channels: int, dtype: torch.dtype = torch.float32) -> Conditions:
-    """What steers `batch` clips of `steps` latent steps; `channels`: those of the ControlNet's condition."""
+    """What steers `batch` clips of `steps` latent frames; `channels`: those of the ControlNet's condition."""
     options: dict[str, Any] = {"device": "meta", "dtype": dtype}
     words = torch.empty(batch, TOKENS, UNET[model]["cross_attention_dim"], **options)
     mask = torch.ones(batch, TOKENS, dtype=torch.bool, device="meta")

@@ -1,4 +1,4 @@
-"""The sound's side of the contrastive training: log-mel -> one feature a latent step. The CAVP score asks it again."""
+"""The sound's side of the contrastive training: log-mel -> one feature a latent frame. The CAVP score asks it again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MelBlock(nn.Module):
 class MelEncoder(ModelMixin, ConfigMixin):
     """Log-mel Tensor[B, M, mel_bins] -> Tensor[B, T, feature_dim], T = M / mel_per_latent, not normalised.
 
-    Time is halved until a step is a latent step (40 ms) and no further: temporal contrast needs to tell
+    Time is halved until a step is a latent frame (40 ms) and no further: temporal contrast needs to tell
     neighbouring moments apart. The receptive field is about 0.6 s. `seen_with`: digest of the video encoder that it was
     trained beside, once it is written.
     """

@@ -1,4 +1,4 @@
-"""Systems: ways to condition one and the same generator. Each module of this package beside `base` is one.
+"""Systems: ways to condition the same generator. Each module of this package except `base` is one.
 
 `vta_ldm.py` is `vta-ldm` on the command line, on the page, in `train` and in tables. `vta_ldm.yaml` beside it declares
 its title and its dials; its weights lie in `assets/systems/vta-ldm`. Reading declarations imports neither torch nor the
@@ -42,12 +42,12 @@ def find(name: str) -> type[System]:
 
 
 def folder(name: str) -> Path:
-    """Where the weights of a system lie, whether they are there or not."""
+    """Folder for the weights of a system, which may not exist."""
     return FOLDER.parent / "compact" if name == OWN else FOLDER / name
 
 
 def unavailable(name: str) -> str | None:
-    """Why a system cannot be used here, or None."""
+    """The reason why a system cannot be used, or None."""
     place = folder(name)
     if (place / "model_index.json").is_file():
         return None
@@ -56,7 +56,7 @@ def unavailable(name: str) -> str | None:
 
 
 def leans_on(name: str) -> str | None:
-    """The model that the weights of a system lean on; None where they are whole or not here."""
+    """The base model that a system's weights need; None if they are complete or not installed."""
     index = folder(name) / "model_index.json"
     if not index.is_file():
         return None
@@ -66,7 +66,7 @@ def leans_on(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a system says of itself; `dials`: those of `Dials` that not every model has, and its own, by name."""
+    """Declaration of a system. `dials`: fields of `Dials` that not every model has, and its own dials, by name."""
 
     name: str
     title: str  # one line for lists
@@ -77,13 +77,13 @@ class Declaration:
 
 @cache
 def declared(name: str) -> Declaration:
-    """The YAML file beside a system's module. `ValueError` names what is wrong in it."""
+    """The declaration of a system. `ValueError` says what is wrong in its YAML file."""
     file = next(path for folder in __path__ if (path := Path(folder, f"{name.replace('-', '_')}.yaml")).is_file())
     return read_declaration(file, name)
 
 
 def read_declaration(file: Path, name: str) -> Declaration:
-    """A dial of `Dials` is named with what differs from its declaration there; another one is declared whole."""
+    """Read a YAML file. It names dials of `Dials`, with what differs, and declares others in full."""
     known = table(Dials)
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ def read_declaration(file: Path, name: str) -> Declaration:
 
 
 def own_dials() -> dict[str, Dial]:
-    """Dials that systems declare for themselves, which no field of `Dials` holds."""
+    """Dials that systems declare and `Dials` has no field for."""
     known = table(Dials)
     return {name: dial for one in names() for name, dial in declared(one).dials.items() if name not in known}
 
@@ -109,24 +109,24 @@ def having(dial: str) -> list[str]:
 
 
 def about(name: str) -> str:
-    """What a person should know before choosing a system, in sentences; nothing for models that are none of these."""
+    """A short description of a system for users; empty for other models."""
     if name in ("compact", "paper"):
         name = OWN
     if name not in names():
         return ""
     own = declared(name)
-    told = [f"{own.title[:1].upper()}{own.title[1:]}."]
+    sentences = [f"{own.title[:1].upper()}{own.title[1:]}."]
     if not own.uses_caption:
-        told.append("It hears no caption.")
+        sentences.append("It hears no caption.")
     if "layout" in own.dials:
-        told.append("Its audio layout can be painted after the first run.")
+        sentences.append("Its audio layout can be painted after the first run.")
     if not own.generates:
-        told.append("It has no steps and no guidance.")
+        sentences.append("It has no steps and no guidance.")
     elif "onsets_s" not in own.dials:
-        told.append("Onsets and temporal control do not move its sound.")
-    return " ".join(told)
+        sentences.append("Onsets and temporal control do not move its sound.")
+    return " ".join(sentences)
 
 
 def present() -> list[str]:
-    """The systems whose weights are here."""
+    """Systems whose weights are installed."""
     return [name for name in names() if unavailable(name) is None]

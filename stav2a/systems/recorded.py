@@ -1,6 +1,6 @@
-"""Recorded: no generator. Real recordings are found by caption and placed at the onsets (`stav2a/recordings`).
+"""Recorded: real recordings, found by caption and placed at the onsets (`stav2a/recordings`), without a generator.
 
-The baseline that a generator has to beat, and of use to a sound editor as it is: dry, exactly timed, credited.
+A baseline for generators, and useful to sound editors: dry, exactly timed, with credits.
 """
 
 from __future__ import annotations

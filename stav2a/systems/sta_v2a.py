@@ -1,6 +1,6 @@
 """STA-V2A: caption and global tokens in the context, local features and onsets through a ControlNet.
 
-Its parts stand in the checkpoint under their own names, as the authors' do; here is only how they make conditions.
+Its parts are stored under their own names, like the authors'. This module only makes conditions of them.
 Its training stage is `v2a` (`stav2a/train/stages/diffusion.py`).
 """
 
@@ -17,9 +17,9 @@ from .base import Steering, System
 
 
 class STAV2A(System):
-    """A view of a pipeline's parts; `onset_step_s` is None where the ControlNet takes no onset curve.
+    """Wraps parts of a pipeline. `onset_step_s` is None if the ControlNet has no channel for an onset curve.
 
-    eye_pool: pools what the pretrained eyes see into tokens beside those of the video encoder, where the model has it.
+    eye_pool: pools features of a pretrained image network into further tokens, if the model has it.
     """
 
     name = "sta-v2a"

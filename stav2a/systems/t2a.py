@@ -1,4 +1,4 @@
-"""T2A: the caption alone (the paper's text-only baseline). What a system adds beyond it comes from the picture."""
+"""T2A: conditions on the caption alone, the paper's text-only baseline."""
 
 from __future__ import annotations
 

@@ -75,19 +75,19 @@ class TAV2A(System):
         self.text_head = TextHead(text_dim, width)
         self.mixing = Mixing(width, token_dim, mix, semantic_weight + temporal_weight)
         self.aligner = Aligner(width)
-        self.bank: Tensor | None = None  # embeddings of the caption bank, once they were needed
+        self.bank: Tensor | None = None  # embeddings of the caption bank, computed on first use
 
     @classmethod
     def sized(
         cls, model: str, options: dict | None = None, widths: Widths | None = None, encoder: dict | None = None
     ) -> TAV2A:
-        """`encoder`: configuration of the video encoder (CAVP's or `HubVideoEncoder`'s); else that of the size."""
+        """`encoder`: configuration of the video encoder (CAVP's or `HubVideoEncoder`'s); else that of the preset."""
         chosen = {name: value for name, value in (options or {}).items() if name in SWITCHES}
         widths = widths or Widths.of_size(model)
         return cls(encoder or presets.VIDEO_ENCODER[model], widths.text, widths.context, **chosen)
 
     def sampling_defaults(self) -> dict:
-        """ω of eq. 11 where one scale weighs the mixture, ω_l and ω_v of eq. 14 where each is weighed."""
+        """ω_l and ω_v of eq. 14 if `composed`, else ω of eq. 11."""
         return dict(self.sampling) if self.config.composed else {**self.sampling, "guidance_scale": 4.5}
 
     @classmethod
@@ -108,7 +108,7 @@ class TAV2A(System):
         )
 
     def tokens(self, conditions: FrameConditions) -> Tensor:
-        """E_mix through τ_θ; what is dropped counts as zeros. Tensor[B, T, token_dim]."""
+        """τ_θ(E_mix), with zeros for a dropped caption or video: Tensor[B, T, token_dim]."""
         text = self.text_head(Conditions.pooled_text(conditions)) * conditions.has_text[:, None]
         return self.mixing(conditions.features * conditions.has_video[:, None, None], text)
 
@@ -129,7 +129,7 @@ class TAV2A(System):
         return ComposedGuidance(**shared, video=dials.video, negative=negative)
 
     def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
-        """The prompt in the words of training (§II-D), or the caption nearest to the picture where there is none."""
+        """The prompt in the wording of training (§II-D); for an empty prompt the caption nearest to the video."""
         captions = list(caption_bank())
         if self.bank is None:
             self.bank = embed(captions)

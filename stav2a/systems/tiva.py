@@ -1,8 +1,8 @@
 """TiVA (Wang et al. 2024): semantic tokens by cross-attention, and a predicted audio layout as a latent channel.
 
-It hears no caption. Guidance drops the semantic tokens; the layout stays in both halves (§3.3). Trained in parts:
-the layout predictor alone (stage `tiva-layout`, eq. 8), the generator on true layouts (`joint=false`, eq. 9), then
-all together on predicted ones (`joint=true`, eq. 10).
+It uses no caption. Guidance drops the semantic tokens; both branches keep the layout (§3.3). Training has three parts:
+the layout predictor (stage `tiva-layout`, eq. 8), the generator on true layouts (`joint=false`, eq. 9), then both on
+predicted layouts (`joint=true`, eq. 10).
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class TiVA(System):
         )
 
     def channel(self, layout: Tensor | None, steps: int) -> Tensor | None:
-        """The layout as the latents' further channel: Tensor[B, M, C] -> Tensor[B, T, F]."""
+        """The layout as an additional channel of the latents: Tensor[B, M, C] -> Tensor[B, T, F]."""
         if layout is None or self.lift is None:
             return None if layout is None else as_channel(layout, steps, BINS)
         curve = functional.interpolate(layout.transpose(1, 2), steps, mode="linear", align_corners=False)
@@ -138,7 +138,7 @@ class TiVA(System):
         return made.padded(length)
 
     def tokens(self, conditions: FrameConditions) -> Tensor:
-        """s, or zeros where the picture is dropped: Tensor[B, T, token_dim]."""
+        """s, or zeros if the video is dropped: Tensor[B, T, token_dim]."""
         return self.semantic(conditions.features) * conditions.has_video[:, None, None]
 
     def training_conditions(self, batch: TrainingBatch) -> tuple[Conditions, dict[str, Tensor]]:

@@ -1,7 +1,7 @@
 """VTA-LDM (Xu et al. 2024): every frame's features, linearly projected, are tokens of the cross-attention.
 
 The switches are the rows of its Table 3: `text` (the caption's tokens join), `positions` (sinusoids), `flow`
-(optical-flow tokens besides). Guidance compares with a zero visual embedding (eq. 2).
+(additional optical-flow tokens). Guidance compares with a zero visual embedding (eq. 2).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class VTALDMOptions:
 
 
 class VTALDM(System):
-    """`features`: Tensor[B, T, feature_dim], with FLOW_CHANNELS more where `flow` is on."""
+    """`features`: Tensor[B, T, feature_dim], plus FLOW_CHANNELS if `flow` is on."""
 
     name = "vta-ldm"
     joint = True
@@ -51,7 +51,7 @@ class VTALDM(System):
         self.project = nn.Linear(feature_dim, token_dim)  # φ of eq. 1
         nn.init.normal_(self.project.weight, std=0.5)  # of unit features: tokens about as large as a caption's
         self.project_flow = nn.Linear(FLOW_CHANNELS, token_dim) if flow else None
-        # a caption whose encoder is as wide as the context joins as it is
+        # no projection if the text encoder is as wide as the context
         self.project_text = nn.Linear(text_dim, token_dim) if text and text_dim not in (None, token_dim) else None
 
     @classmethod
@@ -83,7 +83,7 @@ class VTALDM(System):
         )
 
     def tokens(self, conditions: FrameConditions) -> Tensor:
-        """φ(f_V), or zeros where the picture is dropped: Tensor[B, T or 2 T, token_dim]."""
+        """φ(f_V), or zeros if the video is dropped: Tensor[B, T or 2 T, token_dim]."""
         visual, flow = conditions.features.split([self.config.feature_dim, self._flow_dim], -1)
         streams = [self.project(visual)]
         if self.project_flow is not None:

@@ -43,7 +43,7 @@ class CAVPScore:
 
     @torch.no_grad()
     def see(self, video: Path, duration_s: float) -> Tensor:
-        """Features of the video's first seconds at every latent step: Tensor[1, T, D]."""
+        """Features of the video's first seconds at every latent frame: Tensor[1, T, D]."""
         frames = torch.from_numpy(read_for_model(video, self.timeline, 0.0, duration_s).frames)
         seen = self.video_encoder(frames.permute(3, 0, 1, 2)[None].float() / 255, normalize=False)
         return stretched(seen, self.timeline.latent_rate / self.timeline.fps)

@@ -33,7 +33,7 @@ def vocoded(pipe, waveform: np.ndarray) -> np.ndarray:
 
 
 def whole_mel(pipe, waveform: np.ndarray) -> torch.Tensor:
-    """Log-mel Tensor[1, M, mel_bins] of float32 [S], padded with silence to a whole latent step."""
+    """Log-mel Tensor[1, M, mel_bins] of float32 [S], padded with silence to a whole latent frame."""
     whole = pipe.timeline.hop_length * pipe.timeline.mel_per_latent
     padded = np.pad(waveform, (0, -len(waveform) % whole))
     return log_mel(torch.from_numpy(padded)[None].to(pipe.device), pipe.timeline).to(pipe.vae.dtype)

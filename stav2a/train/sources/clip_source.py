@@ -64,7 +64,7 @@ def clip_sources(
     sources: dict[str, ClipSource] = {split: rendered(config, timeline, split) for split in ("train", "val")}
     if options.cache:
         if not timeline.is_framewise:
-            raise ValueError("options.cache needs a model with one video frame a latent step.")
+            raise ValueError("options.cache needs a model with one video frame a latent frame.")
         limit = options.cache_clips
         sources["train"] = CachedClips(
             options.cache, config.crop_s, config.seed, limit=limit, bank=config.bank, sprites=config.sprites

@@ -93,7 +93,7 @@ class OnsetStage(Stage):
         return {"frames": torch.from_numpy(np.ascontiguousarray(frames)), "labels": torch.from_numpy(labels)}
 
     def labels(self, times_s: list[float]) -> np.ndarray:
-        """Onset curve, float32 [T], or classes, int64 [T], of a stretch's latent steps."""
+        """Onset curve, float32 [T], or classes, int64 [T], of a stretch's latent frames."""
         steps = self.timeline.latent_length(self.config.crop_s)
         drawn = onset_curve if self.options.soft_labels else onset_labels
         return drawn([time + self.delay_s for time in times_s], steps, self.timeline.step_s)

@@ -79,7 +79,7 @@ class VideoStage(Stage):
         return {"frames": pixels, "waveform": torch.from_numpy(waveform), "caption": caption}
 
     def features(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """-> features of picture and sound at every latent step, Tensor[B, T, D] both, neither normalised."""
+        """-> features of picture and sound at every latent frame, Tensor[B, T, D] both, neither normalised."""
         pixels = batch["frames"].permute(0, 4, 1, 2, 3).float() / 255
         heard = self.audio_encoder(log_mel(batch["waveform"], self.timeline))
         seen = self.video_encoder(pixels, normalize=False)

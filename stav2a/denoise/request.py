@@ -104,10 +104,10 @@ class Prepared:
         }
 
     def pass_key(self) -> tuple:
-        """Equal for requests that can be denoised together: all but caption, onsets, seed and text guidance is the same.
+        """Equal for requests that can be denoised together: only caption, onsets, seed and text guidance may differ.
 
-        Without `mask_control` (like the authors) the ControlNet attends to the padding of the text, so all texts of a batch
-        must have the same length.
+        Without `mask_control` (like the authors) the ControlNet attends to the padding of the text, so all texts of a
+        batch must have the same length.
         """
         dials = self.request.dials
         assert self.conditions is not None, "at strength 0 nothing is denoised"

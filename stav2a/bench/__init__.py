@@ -1,4 +1,4 @@
-"""What time and memory go into: `python -m stav2a bench`."""
+"""Time and memory of models: `python -m stav2a bench`."""
 
 from .cli import add_arguments, run
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from stav2a.bench.measure import matrix_rate, peak_memory, resident_mb
-    from stav2a.bench.stages import part_costs, timed_way
+    from stav2a.bench.stages import part_costs, timed_clip
     from stav2a.bench.training import training_cost
     from stav2a.media.limits import InputError
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         "clip_seconds": args.seconds,
         "steps": steps,
         "load_seconds": loading,
-        **timed_way(pipe, args.seconds, settings, args.runs),
+        **timed_clip(pipe, args.seconds, settings, args.runs),
         "interpreter_memory_mb": before,  # torch is imported, no model is loaded
         "matrix_gflop_per_s": rate,
         "networks": {},
@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
         result["networks"][str(batch)] = {name: row(c, rate) for name, c in costs.items()}
         result["memory_mb"][str(batch)] = memory["mb"]
     result["rivals"] = rivals(pipe, args.seconds, args.runs)
-    result["lengths"] = {f"{s:g}": timed_way(pipe, s, settings, runs=1) for s in args.lengths}
+    result["lengths"] = {f"{s:g}": timed_clip(pipe, s, settings, runs=1) for s in args.lengths}
     result["step_counts"] = {
-        str(n): timed_way(pipe, args.seconds, {"num_inference_steps": n}, runs=1) for n in args.step_counts
+        str(n): timed_clip(pipe, args.seconds, {"num_inference_steps": n}, runs=1) for n in args.step_counts
     }
     for batch in args.train:
         with peak_memory(device) as memory:

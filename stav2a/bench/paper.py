@@ -16,7 +16,7 @@ from stav2a.pipeline import STAV2APipeline
 def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STAV2APipeline:
     """Every part in the paper's shapes, mT5-large's encoder included; captions pass through MiniLM's tokenizer.
 
-    Sound and onsets mean nothing; operations, seconds and bytes are those of the real model.
+    Its sound is meaningless, but time and memory are those of the real model.
     """
     from stav2a.models.build import build, build_controlnet
 

@@ -1,4 +1,4 @@
-"""The same denoising work done the usual ways, in the same run, so that ratios hold on noisy machines."""
+"""The same denoising in other common ways, measured in the same run so that ratios hold on busy machines."""
 
 from __future__ import annotations
 

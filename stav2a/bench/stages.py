@@ -1,4 +1,4 @@
-"""The way from a clip on disk to the clip with sound, timed stage by stage."""
+"""Time of each stage from a clip on disk to the clip with sound."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_clip(folder: Path, seconds: float, width: int = 640, height: int = 360,
     return path
 
 
-def whole_way(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]:
+def time_stages(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]:
     """Seconds of each stage of one generation, as a user waits for it."""
     stages: dict[str, float] = {}
     clock = time.perf_counter
@@ -66,14 +66,14 @@ def whole_way(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]:
     return stages
 
 
-def timed_way(pipe, seconds: float, settings: dict, runs: int) -> dict:
+def timed_clip(pipe, seconds: float, settings: dict, runs: int) -> dict:
     """{"rtf", "seconds", "stages", "first_seconds", "peak_memory_mb"} of a clip of `seconds`; the median run."""
     with tempfile.TemporaryDirectory() as folder:
         clip = test_clip(Path(folder), seconds)
         results = []
         with peak_memory(str(pipe.device)) as memory:
             for _ in range(runs + 1):
-                results.append(whole_way(pipe, clip, Path(folder) / "out.mp4", settings))
+                results.append(time_stages(pipe, clip, Path(folder) / "out.mp4", settings))
     totals = [sum(r.values()) for r in results]
     order = sorted(range(1, len(totals)), key=totals.__getitem__)
     middle = order[len(order) // 2]

@@ -1,4 +1,4 @@
-"""The frozen video encoder as data preparation uses it: frames in, features to store out."""
+"""The frozen video encoder for data preparation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which clips are to be prepared: a folder of videos or sounds, or a table (`tables.py`) of them with captions.
+"""List the sources of a dataset: a folder of videos or sounds, or a table (`tables.py`) of them with captions.
 
-Files of a table are looked for beside it, or in a folder of their own, by the names that downloaders give them:
-ID_000030, ID_30, ID_30000 or ID with the suffix of a video or of a sound.
+Files of a table are searched beside it or in a given folder, by the names of common downloaders: ID_000030, ID_30,
+ID_30000 or ID with the suffix of a video or sound.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def list_sources(
 
 
 def fingerprint(sources: list) -> str:
-    """Of the list: names, captions, stretches and splits, not of where it lies."""
+    """A digest of the list: names, captions, times and splits, but not its location."""
     rows = [[s.name, s.caption, s.split, s.start_s, s.duration_s] for s in sources]
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=12).hexdigest()
 
@@ -123,7 +123,7 @@ def _of_row(row: dict, folder: Path, number: int, captions: tuple[str, ...]) -> 
 
 
 def _candidates(file: str, identity: str, start: str) -> list[str]:
-    """Names under which the clip of a row may lie, the likeliest first."""
+    """Possible file names of a row's clip, the most likely first."""
     names = [file, Path(file).name] if file else []
     if identity and Path(identity).suffix.lower() in DOWNLOADED:  # some lists name the file itself
         names.append(identity)

@@ -2,7 +2,7 @@
 
 Shard `k` holds what became of sources k * per_shard .. (k + 1) * per_shard, and one process makes it, so the
 bytes are the same for any number of workers. A shard appears when it is complete; a stopped run continues with the
-missing ones. What is left out is written down with its reason, never dropped in silence.
+missing ones. Every skipped clip is listed with its reason.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LONG = Limits(duration_s=24 * 3600.0, frames=10**7, file_mb=1e6)  # whole films 
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """How clips are made; written to dataset.json, and a folder never mixes two."""
+    """Settings of the preparation, stored in dataset.json. A folder has clips of one setting only."""
 
     model: str = "compact"  # its timeline gives rates, sizes and lengths
     parts: str = ""  # folder with a trained video_encoder: its features are kept with the clips
@@ -52,11 +52,11 @@ class PrepareSettings:
     least_av_align: float = LEAST_AV_ALIGN
     keep_filtered: bool = False  # keep what the filters refuse, marked: the row "w/o Filter" of Table III
     detector: str = "librosa"  # of the onset pseudo-labels
-    fps: float | None = None  # another rate of the pictures than the model's, frames a second
-    frame_size: int | None = None  # another size, pixels
-    sound_only: bool = False  # of videos the sound alone is kept, for text-to-audio
-    keep_speech: bool = False  # captions that tell of speech pass
-    least_clap: float = 0.0  # of sound and caption; 0: not asked for
+    fps: float | None = None  # video frame rate, if not the model's
+    frame_size: int | None = None  # frame size in pixels, if not the model's
+    sound_only: bool = False  # keep only the sound of videos, for text-to-audio
+    keep_speech: bool = False  # keep clips whose captions mention speech
+    least_clap: float = 0.0  # least CLAP score of sound and caption; 0: no filter
     clap_model: str = ""  # CLAP's repository or folder; empty: the usual one
     per_shard: int = 64  # sources, not clips
     describer: str = ""  # vision-language model of the hub that captions what has no caption
@@ -248,7 +248,7 @@ def prepare(
 
 
 def clap_of(settings: PrepareSettings) -> ClapScore | None:
-    """The network of the CLAP filter, where it is asked for; `ValueError` says in one sentence why there is none."""
+    """The network of the CLAP filter, if it is used; `ValueError` says why it is not available."""
     if not settings.least_clap:
         return None
     try:
@@ -298,5 +298,5 @@ def write_report(out: Path, sources: int) -> dict:
 
 
 def kind_of(reason: str) -> str:
-    """A reason without its numbers, so that equal ones are counted together."""
+    """A reason without its numbers, for counting."""
     return next((f"{score} is too low" for score in ("AV-Align", "CLAP") if reason.startswith(score)), reason)

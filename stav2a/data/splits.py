@@ -1,4 +1,4 @@
-"""Which prepared clips are training and which validation, drawn among those that were accepted.
+"""Training and validation split of prepared clips, drawn among the accepted ones.
 
 `splits.json` holds the bound of a draw: a source whose list gives it no split is `val` where the digest of its name is
 not above it. So all pieces of a video share a split, the draw is the same on every machine, and millions of sources

@@ -81,12 +81,12 @@ class RatingError(ValueError):
 
 
 def public_id(rater: str) -> str:
-    """What others may know a rater by. Nobody finds the 128 random bits of the id from it."""
+    """The public id of a rater, a hash of the 128 random bits of the private id."""
     return hashlib.sha256(f"stav2a rater {rater}".encode()).hexdigest()[:32]
 
 
 def deleted_mark(public: str) -> str:
-    """What stays of a rater who was deleted."""
+    """The mark that is kept of a deleted rater."""
     return hashlib.sha256(f"stav2a deleted {public}".encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""How well two sets of onsets fit in time: the papers' scores and one-to-one scores.
+"""Temporal alignment of two sets of onsets: the papers' scores and one-to-one scores.
 
 Conventions: onsets are times in seconds, any order, any array-like; every function returns a float. Empty
 sets are defined, so that silence never divides by zero: two empty sets agree (1), one empty set does not

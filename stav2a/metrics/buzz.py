@@ -1,4 +1,4 @@
-"""How much a vocoder buzzes: a grain that repeats with every mel frame sounds like a tone."""
+"""Buzz of a vocoder: a pattern that repeats with every mel frame sounds like a tone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gain over chance: what a paired score says beyond density and length.
+"""Gain of a paired score over its chance level.
 
 Unrelated sounds also reach a certain level of any score. It is measured by breaking the synchrony and keeping
 everything else: the generated onsets are shifted circularly in time (default), or compared with the

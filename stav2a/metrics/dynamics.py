@@ -1,4 +1,4 @@
-"""How fast sounds begin and how quiet they are in between: attacks and the noise floor."""
+"""Attack times of onsets, and the noise floor between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card of a checkpoint folder: what it is, how to use it, what it was made of; and sending it to the hub."""
+"""The model card of a checkpoint folder: its content, use and origin; and uploading it to the hub."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ tags:
 
 
 def card(pipeline: Any, notes: str = "") -> str:
-    """Markdown. `notes` is added as it is: training data, commands, figures.
+    """Markdown. `notes` is Markdown that is appended: training data, commands, figures.
 
-    The pipeline's `provenance` tells what weights cannot: `model`, `licence` (of the whole), `licences` (by part),
+    The pipeline's `provenance` has `model`, `licence` (of the whole), `licences` (by part),
     `origin` (a sentence), `sources`
     (name -> repository and revision) and `assumptions` (sentences without their full stop).
     """
@@ -68,7 +68,7 @@ def card(pipeline: Any, notes: str = "") -> str:
 
 
 def part_table(components: dict, licences: dict[str, str]) -> list[str]:
-    """Class, parameters and, where they are known, licence of every part that has weights."""
+    """Class, number of parameters and, if known, licence of every part with weights."""
     columns = ["part", "class", "parameters", *(["licence"] if licences else [])]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, part in components.items():
@@ -80,7 +80,7 @@ def part_table(components: dict, licences: dict[str, str]) -> list[str]:
 
 
 def limits(licences: dict[str, str]) -> list[str]:
-    """Sentences on what the parts' licences ask, as lines of Markdown."""
+    """Terms of the parts' licences, as lines of Markdown."""
 
     def of(*wanted: str) -> str:
         return ", ".join(f"`{name}`" for name, licence in licences.items() if any(w in licence for w in wanted))
@@ -94,7 +94,7 @@ def limits(licences: dict[str, str]) -> list[str]:
 
 
 def write_card(pipeline: Any, folder: str | Path, notes: str = "") -> Path:
-    """Write `README.md` unless somebody has written one."""
+    """Write `README.md` unless there is one."""
     path = Path(folder) / "README.md"
     if not path.exists():
         path.write_text(card(pipeline, notes), encoding="utf-8")
@@ -109,7 +109,7 @@ def upload(
     commit_message: str | None = None,
     create_pr: bool = False,
 ) -> str:
-    """Send a checkpoint folder to the hub, making the repository if need be; returns its address."""
+    """Send a checkpoint folder to the hub, creating the repository if needed; returns its address."""
     from huggingface_hub import HfApi
 
     from stav2a.weights.fetch import hub_errors

@@ -1,4 +1,4 @@
-"""Where a model's folder is, by the name that people give it."""
+"""The folder of a model by its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def checkpoint_folder(name: str | Path, pipeline_class: type | None = None, **hub_options: Any) -> Path:
-    """The folder of a model by name, path or hub repository (fetched by huggingface_hub where reachable).
+    """The folder of a model by name, path or hub repository (fetched by huggingface_hub).
 
     `pipeline_class` writes the folder of "paper" on its first use; without it that folder must be there.
     """

@@ -1,4 +1,4 @@
-"""What a checkpoint samples with unless told otherwise, read without opening its weights."""
+"""Sampling defaults and dials of a checkpoint, read without opening its weights."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ DEFAULTS = {
     "sampler": "dpm++2m",
     "onset_threshold": 0.5,
     "mask_control": True,
-    "null_text": "empty",  # what guidance compares with (`condition.text.NULLS`): what training dropped captions to
-    "guided_share": 1.0,  # share of the steps, the noisiest first, that guidance is paid for
+    "null_text": "empty",  # unconditional text of guidance (`condition.text.NULLS`), as in training
+    "guided_share": 1.0,  # share of the steps with guidance, from the first
     "guidance_rescale": 0.0,  # towards the deviation of the conditioned prediction, which keeps levels
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
     "strength": 1.0,  # from a recording, 0, to noise alone, 1 (`stav2a.dials.Dials`)
@@ -34,7 +34,7 @@ COMPACT = ASSETS / "compact"
 
 
 def model_defaults(name: str) -> dict:
-    """`DEFAULTS` with what the checkpoint of that name sets itself; just `DEFAULTS` where it is not on disk."""
+    """`DEFAULTS`, overridden by the checkpoint's own if it is on disk."""
     if name == "tiny":
         return {**DEFAULTS, **TINY_DEFAULTS}
     if name == "paper":
@@ -45,7 +45,7 @@ def model_defaults(name: str) -> dict:
 
 
 def model_dials(name: str) -> dict[str, Dial]:
-    """The dials of the model of that name or folder, beyond those that every model has (`Dial.everywhere`)."""
+    """The dials of the model of that name or folder, that not every model has (`Dial.everywhere`)."""
     index, config = _read(name, "model_index.json"), _read(name, "system/config.json")
     module = (index.get("system") or [None])[0]  # "stav2a.systems.ta_v2a" in a checkpoint of that system
     system = systems.OWN if module is None else module.rpartition(".")[2].replace("_", "-")
@@ -65,6 +65,6 @@ def dials_of(system: str, model: str | None, config: Mapping) -> dict[str, Dial]
 
 
 def _read(name: str, file: str) -> dict:
-    """A JSON file of a model's folder, empty where it is not on disk."""
+    """A JSON file of a model's folder; empty if it does not exist."""
     place = systems.folder(name) if name in systems.names() else COMPACT if name == "compact" else Path(name)
     return json.loads((place / file).read_text(encoding="utf-8")) if (place / file).is_file() else {}

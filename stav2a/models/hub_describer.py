@@ -1,6 +1,6 @@
-"""A caption of a clip by a vision-language model of the hub, where one gives none (TA-V2A §II-D takes Video-LLaMA 2).
+"""Captions by a vision-language model of the hub (TA-V2A §II-D uses Video-LLaMA 2).
 
-Any model does that transformers opens as image-text-to-text and that takes several pictures in one message.
+Any image-text-to-text model of transformers works that accepts several pictures in one message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ QUESTION = (
 
 
 class HubDescriber:
-    """`describe(clip)` -> a caption; the model is fetched when it is first needed."""
+    """`describe(clip)` -> a caption; the model is fetched on first use."""
 
     def __init__(self, repository: str, device: str = "cpu"):
         self.repository, self.device = repository, device
@@ -73,7 +73,7 @@ class HubDescriber:
 
 @lru_cache(maxsize=1)
 def hub_describer(repository: str) -> HubDescriber:
-    """The one of a process: its model is loaded once."""
+    """The describer of this process; its model is loaded once."""
     return HubDescriber(repository)
 
 
@@ -87,6 +87,6 @@ def pictures(clip: Path, start_s: float = 0.0, length_s: float | None = None) ->
 
 
 def first_sentence(text: str) -> str:
-    """What a model says before its first full stop or line break, as a caption."""
+    """The text before the first full stop or line break."""
     line = next(iter(text.strip().splitlines()), "").strip()
     return line.split(". ")[0].rstrip(". ").strip()

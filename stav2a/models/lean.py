@@ -1,14 +1,14 @@
-"""Checkpoints of systems without what they share: VAE, vocoder and encoders lie in a base checkpoint, weights of the
-U-Net that no system trains in one folder beside them.
+"""Checkpoints of systems without shared parts: VAE, vocoder and encoders are in a base checkpoint, and U-Net
+weights that no system trains in one folder beside the systems.
 
     assets/compact/              the base: a whole checkpoint
-    assets/systems/shared/unet/  tensors of the U-Net that all systems have in common, where there are any
-    assets/systems/shared/vae/   the VAE that all were trained on, where it is no longer the base's
+    assets/systems/shared/unet/  tensors of the U-Net that all systems share, if any
+    assets/systems/shared/vae/   the VAE that all were trained on, if it differs from the base's
     assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ (its own tensors), system/
 
-`provenance.base` in model_index.json says where the rest lies, and digests of the weights that a system was trained on:
-with latents of another encoder its sounds would be wrong without an error. A VAE's decoder may improve.
-A system with a video encoder of its own has it, and its local features, in its folder.
+`provenance.base` in model_index.json names the base, with digests of the weights that the system was trained on:
+another encoder would give wrong sounds without an error. A better VAE decoder is accepted. A system with its own video encoder
+has it, and its local features, in its folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TRAINED_ON = {"vae": ("encoder.", "quant_conv."), "video_encoder": ("",)}  # beg
 
 
 def base_of(folder: Path) -> dict | None:
-    """`provenance.base` of a checkpoint folder; None where it is whole."""
+    """`provenance.base` of a checkpoint folder; None if it is complete."""
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def base_of(folder: Path) -> dict | None:
 def write_lean(
     pipeline: Any, folder: str | Path, base: str, shared: tuple[str, ...] = (), half: bool = True, notes: str = ""
 ) -> Path:
-    """Write a pipeline of a system without what the checkpoint `base` (name, or path from `folder`) holds.
+    """Write the checkpoint of a system without the parts of `base` (a name, or a path relative to `folder`).
 
     shared: beginnings of names in the U-Net that lie in `../shared/unet`, written by the first system; the others
     must agree with them. half: fp16. notes: Markdown for the model card.
@@ -91,7 +91,7 @@ def write_lean(
 
 
 def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
-    """The components of a checkpoint that do not lie in its folder, by name, and its U-Net."""
+    """The components of a checkpoint that are not in its folder, by name, and its U-Net."""
     source = base_folder(folder, str(base.get("model", "")))
     for part, wanted in base.get("files", {}).items():
         if digest(weights_of(source, part), TRAINED_ON.get(part, ("",))) != wanted:
@@ -149,12 +149,12 @@ def digest(file: Path, beginnings: tuple[str, ...] = ("",)) -> str:
 
 
 def counting(state: dict, part: str) -> dict:
-    """The tensors of a part that a system's training has seen."""
+    """The tensors of a part that the training of a system depends on."""
     return {name: tensor for name, tensor in state.items() if name.startswith(TRAINED_ON[part])}
 
 
 def _differs(pipeline: Any, part: str, folder: Path) -> bool:
-    """Whether what counts of a part is another one in `folder`."""
+    """Whether the relevant tensors of a part differ from those in `folder`."""
     kept = load_file(weights_of(folder, part))
     return bool(_differing(counting(folded(getattr(pipeline, part)).state_dict(), part), counting(kept, part)))
 
@@ -165,7 +165,7 @@ def _copy(pipeline: Any, part: str, folder: Path, half: bool) -> None:
 
 
 def _differing(given: dict, kept: dict) -> list[str]:
-    """Tensors that are not the same up to what fp16 keeps of them."""
+    """Tensors that differ by more than fp16 rounding."""
     return [
         name
         for name in given.keys() | kept.keys()

@@ -1,7 +1,7 @@
-"""What the parts of a model may be used for: a licence a part, kept beside the weights through training and assembly.
+"""Licences of the parts of a model, stored beside the weights through training and assembly.
 
-A converted folder tells it in `provenance.licences` of its model_index.json, a folder of parts in licences.json.
-A part goes on under the licence of the weights that its training began with.
+A converted folder has them in `provenance.licences` of its model_index.json, a folder of parts in licences.json. A
+trained part keeps the licence of the weights that it started from.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STRICTNESS = (
 
 
 def noted(folder: str | Path) -> dict[str, str]:
-    """Licence by part of a folder, as far as it was written down."""
+    """The noted licences of a folder, by part."""
     found: dict[str, str] = {}
     index, file = Path(folder) / "model_index.json", Path(folder) / FILE
     if index.is_file():
@@ -36,7 +36,7 @@ def noted(folder: str | Path) -> dict[str, str]:
 
 
 def note(folder: str | Path, licences: Mapping[str, str]) -> None:
-    """Write down licences of parts; those of other parts stay."""
+    """Note licences of parts; those of other parts are kept."""
     if licences:
         file = Path(folder) / FILE
         kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -44,25 +44,25 @@ def note(folder: str | Path, licences: Mapping[str, str]) -> None:
 
 
 def parts_in(folder: str | Path) -> set[str]:
-    """Names of the parts whose weights lie in a folder."""
+    """Names of the parts with weights in a folder."""
     return {path.parent.name for path in Path(folder).glob("*/config.json")}
 
 
 def note_made(folder: str | Path, before: set[str]) -> None:
-    """Write down that parts which were not there before a training are its own; a ControlNet is a copy of its U-Net."""
+    """Note the licences of parts that a training created. A ControlNet has the licence of its U-Net."""
     known = noted(folder)
     made = parts_in(folder) - before - known.keys()
     note(folder, {name: known.get("unet", OURS) if name == "controlnet" else OURS for name in made})
 
 
 def of_parts(folder: str | Path, names: Iterable[str], model: str) -> dict[str, str]:
-    """Licence of each part; of the sizes that this project publishes itself what is not noted is its own."""
+    """Licence of each part. For models that this project publishes, a part without a note has the project's licence."""
     found, unknown = noted(folder), NOT_NOTED if model == "paper" else OURS
     return {name: found.get(name, unknown) for name in names}
 
 
 def overall(licences: Iterable[str]) -> str:
-    """What a whole may be used for, as the hub writes it: the licence that binds most; "other" where one is unknown."""
+    """The licence of the whole model by the hub's name: the strictest of its parts, "other" if one is unknown."""
     known = [licence for licence in licences if licence != NONE_STATED]
     if not known or not set(known) <= set(STRICTNESS):
         return "other"

@@ -1,4 +1,4 @@
-"""The precision that a device computes in fastest without giving up quality: bf16 where it has instructions for it."""
+"""The fastest precision of a device at full quality: bf16 if it has instructions for it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ CHOICES = ("auto", *DTYPES)
 
 
 def dtype_for(device: str, name: str = "auto") -> torch.dtype:
-    """The torch type of a word of `CHOICES`; "auto" is bf16 where the device multiplies matrices in it, else fp32.
+    """The torch dtype of a name in `CHOICES`. "auto" is bf16 if the device has matrix instructions for it, else fp32.
 
-    Such are GPUs from Ampere on and x86 processors with AVX512_BF16 or AMX, several times as fast as in fp32. Without
-    such instructions bf16 is emulated and many times slower (docs/speed.md); fp16 can overflow in T5, and is taken
-    only where it is asked for.
+    These are GPUs from Ampere on and x86 processors with AVX512_BF16 or AMX, several times as fast as in fp32. Without
+    such instructions bf16 is emulated and many times slower (docs/speed.md); fp16 can overflow in T5 and
+    is never chosen automatically.
     """
     import torch
 

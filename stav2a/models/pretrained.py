@@ -1,4 +1,4 @@
-"""Opening and keeping a pipeline: by name, folder or repository; a folder of safetensors with its model card."""
+"""Loading and saving pipelines: by name, folder or repository; folders of safetensors with a model card."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UPLOAD_OPTIONS = ("repo_id", "token", "private", "commit_message", "create_pr")
 
 
 class Pretrained(DiffusionPipeline):
-    """What `STAV2APipeline` adds to diffusers' `from_pretrained` and `save_pretrained`."""
+    """`from_pretrained` and `save_pretrained` of `STAV2APipeline`."""
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "compact", **options: Any) -> Self:
@@ -51,7 +51,7 @@ class Pretrained(DiffusionPipeline):
     def save_pretrained(
         self, save_directory: str | Path, *args: Any, push_to_hub: bool = False, **options: Any
     ) -> None:
-        """A folder of safetensors and its model card, which `from_pretrained` opens; a written card is kept."""
+        """Write a folder of safetensors with its model card. An existing card is kept."""
         from stav2a.models.card import upload, write_card
 
         hub = {key: options.pop(key) for key in UPLOAD_OPTIONS if key in options}
@@ -63,7 +63,7 @@ class Pretrained(DiffusionPipeline):
             upload(save_directory, hub.pop("repo_id", Path(save_directory).name), **hub)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """The same folder as a repository of the hub; returns its address. `options`: token, private, …."""
+        """Upload the pipeline to a repository of the hub; returns its address. `options`: token, private, …."""
         from tempfile import TemporaryDirectory
 
         from stav2a.models.card import upload

@@ -1,4 +1,4 @@
-"""The debug model, by which the tests run the whole way."""
+"""The debug model: every part with random weights, for end-to-end tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stav2a.sound.vocoder import build_vocoder
 
 
 def tiny_components(seed: int = 0) -> dict:
-    """What `STAV2APipeline(**…)` takes: every part, small, with random weights that are the same everywhere."""
+    """Arguments of `STAV2APipeline`: small parts with random weights that are the same on every machine."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokenizer = AutoTokenizer.from_pretrained(text.minilm_source())

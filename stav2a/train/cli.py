@@ -30,7 +30,7 @@ OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, whic
 
 
 def make_stage(name: str, config):
-    """The stage of that name; where its clips come from is said by the options (`clip_source.py`)."""
+    """The stage of that name. Its options choose the source of clips (`clip_source.py`)."""
     if name in systems_trained():
         from stav2a.train.stages.systems import SystemStage
 
@@ -40,7 +40,7 @@ def make_stage(name: str, config):
 
 
 def systems_trained() -> list[str]:
-    """Systems with a stage of their own. STA-V2A's is `v2a`, the caption's alone the prior's; `recorded` has none."""
+    """Systems whose training stage has their name. STA-V2A's is `v2a`, T2A's `t2a`; `recorded` has none."""
     others = [name for name in systems.names() if name != systems.OWN and name not in STAGES]
     return [name for name in others if systems.declared(name).generates]
 
@@ -113,7 +113,7 @@ class AssembleOptions:
 
 
 def put_together(config) -> Path:
-    """The checkpoint of trained parts that `assemble` was asked for."""
+    """Write the checkpoint that `assemble` is configured for."""
     kinds = {"window_steps": int, **{name: type(value) for name, value in DEFAULTS.items()}}
     sampling = make_dataclass("Sampling", kinds.items())
     given = read_options(AssembleOptions, config.options, "assemble", (sampling,))

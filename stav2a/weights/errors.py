@@ -1,4 +1,4 @@
-"""What goes wrong with weights, said in one sentence: which part, which keys or file, and what to do."""
+"""Errors about weights: one sentence that names the part, the keys or file, and what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stav2a.media.limits import InputError
 
 
 class WeightsError(InputError):
-    """Weights that cannot be had or do not fit. The message is one plain sentence."""
+    """Weights that are not available or do not fit. The message is one plain sentence."""
 
 
 def listed(names: Iterable[str], limit: int = 3) -> str:

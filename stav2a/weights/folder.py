@@ -1,4 +1,4 @@
-"""The paper's parts, from where they lie, to one folder of safetensors that `from_pretrained` opens offline."""
+"""Convert the parts of the paper's model to one folder of safetensors that `from_pretrained` opens offline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The name `paper` -> the folder its model lies in."""
+"""The folder of the model `paper`."""
 
 from __future__ import annotations
 

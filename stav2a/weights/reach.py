@@ -1,4 +1,4 @@
-"""Whether a server can be reached, answered within seconds: hub clients wait and retry for minutes."""
+"""Check within seconds whether a server can be reached; hub clients would retry for minutes."""
 
 from __future__ import annotations
 

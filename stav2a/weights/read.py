@@ -21,7 +21,7 @@ HARMLESS = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.
 
 
 class Inert:
-    """Stands in for an unwanted object; takes anything and does nothing."""
+    """Placeholder for objects that are not needed; accepts anything and does nothing."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
         return super().__new__(cls)

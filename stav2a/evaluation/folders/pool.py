@@ -1,4 +1,4 @@
-"""Pairs over many processes; a file that kills a process costs its own pair only."""
+"""Measure pairs in many processes. A file that kills a process loses only its own pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of pairs on disk, so that an interrupted evaluation goes on where it stopped."""
+"""Stored results of pairs, so that an interrupted evaluation continues."""
 
 from __future__ import annotations
 

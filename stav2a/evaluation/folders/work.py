@@ -1,4 +1,4 @@
-"""One pair's share of an evaluation, in a worker process."""
+"""Measure one pair in a worker process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Plan:
 
 @dataclass
 class Record:
-    """What one pair gave; `error` is the reason where it gave nothing, `failures` name the parts that did not."""
+    """Measures of a pair. `error`: why there are none; `failures`: names of the parts that failed."""
 
     stem: str
     error: str = ""

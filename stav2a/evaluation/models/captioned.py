@@ -1,4 +1,4 @@
-"""What a caption brings on real clips: without one, with the describer's, with the manifest's.
+"""The effect of captions on real clips: without one, with the describer's, with the manifest's.
 
 Level: RMS of the generated sound against the clip's own, in dB, as made and at the default loudness. Likeness, by
 this project's bank classifier, which hears no level: KL(own || generated) of its class probabilities, and the rank of

@@ -1,4 +1,4 @@
-"""`python -m stav2a dials`: what steps, guidance and their spacing cost, and what they bring.
+"""`python -m stav2a dials`: cost and quality of numbers of steps, guidance scales and timestep spacings.
 
 Every combination of the dials asked for generates the same clips from the same noise, so that rows
 differ by the dials alone. The default settings of a checkpoint are read off such a table of validation clips (its

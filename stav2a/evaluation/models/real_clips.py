@@ -41,7 +41,7 @@ Scored = tuple[float, np.ndarray]  # a clip's score, and those of its shifted tr
 
 @dataclass(frozen=True)
 class Seen:
-    """What a predictor says of a picture: a curve at the frames of librosa's onset strength, and its onsets."""
+    """A prediction for a video: a curve at the frames of librosa's onset strength, and its onsets."""
 
     curve: np.ndarray  # float [frames]
     onsets_s: list[float]
@@ -49,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class RealClip:
-    """What a clip's own sound holds, and what each predictor sees in its picture."""
+    """The onsets of a clip's original sound, and the predictions for its video."""
 
     name: str
     label: Label | None
@@ -182,7 +182,7 @@ def strength_of_curve(curve: np.ndarray, step_s: float, frames: int) -> np.ndarr
 
 
 def flow_deceleration(frames: np.ndarray, fps: float) -> tuple[np.ndarray, list[float]]:
-    """How much motion stops from frame to frame, [T_v], and its peaks in seconds: a baseline without training."""
+    """Decrease of motion from frame to frame, [T_v], and its peaks in seconds: a baseline without training."""
     import cv2
     from scipy.signal import find_peaks
 

@@ -1,4 +1,4 @@
-"""What the VAE and the vocoder lose: real test recordings through them and back."""
+"""Reconstruction error of VAE and vocoder on real test recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m stav2a report`: the figures of a model card, measured in one run."""
+"""`python -m stav2a report`: measure the figures of a model card in one run."""
 
 from __future__ import annotations
 

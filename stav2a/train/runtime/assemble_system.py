@@ -1,4 +1,4 @@
-"""From a folder of parts to the checkpoint of a system, without what it shares with the base checkpoint."""
+"""Assemble the checkpoint of a system from a folder of parts, without the parts of its base checkpoint."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def assemble_system(
     timeline: Timeline | None = None,
     **defaults,
 ) -> Path:
-    """Write `system`, trained into the parts of `folder`, as a checkpoint that leans on `base`; None: a whole one.
+    """Write the checkpoint of `system` from the parts in `folder`. It needs `base`; with None it is complete.
 
     shared_unet: as in training; these weights of the U-Net go to `OUT/../shared/unet`, once for all systems.
-    `defaults` win over those found in training, over the system's own and over the base's. The onset head joins where
-    it was trained on this video encoder.
+    `defaults` override those found in training, the system's own and the base's. The onset head is included if it was
+    trained on this video encoder.
     """
     kind, folder = find(system), Path(folder)
     kept = folder / system

@@ -1,6 +1,6 @@
-"""The mean of several trainings' weights, which often does better than each (model soups, Wortsman et al. 2022).
+"""Average the weights of several trainings, which is often better than each (model soups, Wortsman et al. 2022).
 
-The trainings must have gone on from one another or from the same weights: then the mean lies in the same valley.
+The trainings must start from the same weights or continue one another.
 """
 
 from __future__ import annotations
@@ -45,6 +45,6 @@ def average(folders: Sequence[str | Path], names: Sequence[str], out: str | Path
 
 
 def _mean(values: list[torch.Tensor]) -> torch.Tensor:
-    """In double precision; counters, as of batch norms, stay whole numbers."""
+    """The mean in double precision. Counters, such as those of batch norms, stay integers."""
     mean = torch.stack([value.double() for value in values]).mean(0)
     return (mean if values[0].is_floating_point() else mean.round()).to(values[0].dtype)

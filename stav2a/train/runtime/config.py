@@ -1,4 +1,4 @@
-"""One dataclass makes a training's settings: from a YAML file, `key=value` words, or both."""
+"""Settings of a training: a dataclass, read from a YAML file and `key=value` arguments."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TrainConfig:
 
     @classmethod
     def load(cls, file: str | Path | None = None, words: list[str] | None = None) -> TrainConfig:
-        """Read `file`, then apply `key=value` words; `options.name=value` reaches into the stage's own."""
+        """Read `file`, then apply `key=value` words; `options.name=value` sets an option of the stage."""
         values: dict = {}
         if file:
             path = shipped(file)
@@ -117,7 +117,7 @@ class TrainConfig:
 
     @property
     def timeline(self) -> Timeline:
-        """Rates and lengths of `model`, with pictures of `fps` and `frame_size` where these are set."""
+        """The timeline of `model`, with `fps` and `frame_size` if these are set."""
         return timeline_of(self.model, self.fps, self.frame_size)
 
     @property

@@ -1,4 +1,4 @@
-"""What a validation lets one hear and see: sounds, mel-spectrograms and onset curves, with onset F1 and its gain."""
+"""Samples of a validation: sounds, mel-spectrograms and onset curves, with onset F1 and its gain over chance."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
     """Generate the first `count` validation clips of a diffusion stage, as the pipeline would.
 
     Writes NN.wav (real, a pause, generated) and NN.png to `folder`. Returns `heard_onset_f1` (±50 ms against the
-    real sound's onsets) and `heard_onset_gain` (the same less its mean over shifts in time) for stages that see
-    the video; nothing where there is no vocoder yet to hear with.
+    real sound's onsets) and `heard_onset_gain` (minus its mean over shifts in time) for stages with
+    video; empty without a vocoder.
     """
     has_vocoder = (Path(stage.config.parts) / "vocoder" / "config.json").is_file()
     if count < 1 or not has_vocoder:
@@ -92,7 +92,7 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
             original_onsets_s=wanted,
         )
         (folder / f"{k:02d}.png").write_bytes(to_png(clip_figure(seen), scale=1.0))
-    if not sees_video:  # sound made from words alone has no reason to be in time
+    if not sees_video:  # without video there is no timing to measure
         return {}
     return {"heard_onset_f1": float(np.mean(scores)), "heard_onset_gain": float(np.mean(gains))}
 

@@ -18,14 +18,14 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from stav2a.models import licences
 from stav2a.train.runtime.checkpoint import EMA, gathered, latest, restore, save
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.machine import agreed, equip, make_optimizers, put_together, start, whole_twin
+from stav2a.train.runtime.machine import agreed, configure, make_optimizers, start, unsharded, unsharded_copy
 from stav2a.train.runtime.stage import Stage, seed_of
 from stav2a.train.runtime.tracking import begin, record, show
 
 
 class Share(Sequence):
     """The samples of a run that one process of `processes` takes, in order: of every `micro * processes` in a row the
-    `micro` that its rank counts off. Worked out, never listed: a run may have a hundred million.
+    `micro` at its rank. Computed on demand, because a run may have a hundred million samples.
     """
 
     def __init__(self, first: int, stop: int, micro: int, rank: int = 0, processes: int = 1):
@@ -68,14 +68,14 @@ def loader(stage: Stage, split: str, indices: Sequence[int], batch_size: int, wo
         batch_size=batch_size,
         num_workers=workers,
         collate_fn=default_collate,
-        worker_init_fn=apart,
+        worker_init_fn=own_process_group,
         persistent_workers=False,
     )
 
 
-def apart(worker: int) -> None:
-    """A loader's process in a group of its own: Ctrl-C and torchrun signal a whole group, and would end it before the
-    training has been saved. It ends with the training's process."""
+def own_process_group(worker: int) -> None:
+    """Put a data loader worker into its own process group: Ctrl-C and torchrun signal a whole group, and would end the
+    worker before the training is saved. It ends with the training process."""
     if hasattr(os, "setpgid"):  # not on Windows
         os.setpgid(0, 0)
 
@@ -88,7 +88,7 @@ def learning_rate(step: int, config: TrainConfig, progress: float) -> float:
 
 
 class Stop:
-    """Set by SIGTERM and SIGINT: the loop then saves and returns."""
+    """Set by SIGTERM and SIGINT, after which the loop saves and returns."""
 
     def __init__(self):
         self.asked = False
@@ -110,9 +110,9 @@ class Stop:
 def train(stage: Stage, config: TrainConfig, until: int | None = None) -> dict[str, float]:
     """Train `stage` to `config.steps` (or `max_minutes`), resuming from the newest checkpoint in its folder.
 
-    `until`: save and stop after this step, as if asked to by a signal.
+    `until`: save and stop after this step.
 
-    Returns the last validation's measures. Logs go to `OUT/STAGE/log.jsonl` and to the trackers asked for.
+    Returns the last validation's measures. Logs go to `OUT/STAGE/log.jsonl` and to the configured trackers.
     """
     folder = Path(config.out) / stage.name
     there = licences.parts_in(config.parts)
@@ -122,8 +122,8 @@ def train(stage: Stage, config: TrainConfig, until: int | None = None) -> dict[s
     (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
     begin(accelerator, stage.name, config)
 
-    stage = equip(stage, config, accelerator)
-    twin = whole_twin(stage, accelerator)
+    stage = configure(stage, config, accelerator)
+    copy = unsharded_copy(stage, accelerator)
     optimizers = make_optimizers(stage, config)
     model, *prepared = accelerator.prepare(stage, *optimizers.values())
     optimizers = dict(zip(stage.phases, prepared, strict=True))
@@ -176,14 +176,14 @@ def train(stage: Stage, config: TrainConfig, until: int | None = None) -> dict[s
             if step % config.validate_every == 0 or last:
                 with ema.swapped_in(bare):
                     measures = validate(accelerator, model, bare, config, micro)
-                    with put_together(bare, twin, accelerator) as heard:
+                    with unsharded(bare, copy, accelerator) as whole:
                         if accelerator.is_main_process:
-                            measures.update(heard.listen(folder / "samples"))
+                            measures.update(whole.listen(folder / "samples"))
                             show(accelerator, config, folder / "samples", step)
-                            cost = heard.cost(measures)
+                            cost = whole.cost(measures)
                             best, state["best"] = cost < state["best"], min(state["best"], cost)
                             if best or (last and not config.keep_best):
-                                heard.export(Path(config.parts))
+                                whole.export(Path(config.parts))
                                 licences.note_made(config.parts, there)
                 record(accelerator, folder, step, {f"validation/{k}": v for k, v in measures.items()})
             if step % config.save_every == 0 or last or asked:

@@ -1,4 +1,4 @@
-"""What a run is spread over: processes, accumulation steps, precision, and what saves memory or time.
+"""The machine of a run: processes, gradient accumulation, precision, and options that save memory or time.
 
 DDP or FSDP, the number of processes and their devices come from accelerate's own configuration (`accelerate launch`).
 The effective batch is `batch_size` whatever they are, and holds the same samples.
@@ -33,7 +33,7 @@ OTHERS = (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 
 
 def start(stage: Stage, config: TrainConfig, folder: Path) -> tuple[Accelerator, int]:
-    """-> the accelerator and the samples a process takes at once; `InputError` where the batch cannot be shared."""
+    """-> the accelerator, and the samples per process and forward pass; `InputError` if the batch cannot be shared."""
     for name in config.trackers:
         if name not in TRACKERS:
             raise InputError(f"There is no tracker {name!r}; known: {', '.join(TRACKERS)}.")
@@ -46,7 +46,7 @@ def start(stage: Stage, config: TrainConfig, folder: Path) -> tuple[Accelerator,
         # of a stage with several phases each phase leaves the others' parameters unused
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=len(stage.phases) > 1)],
     )
-    refuse_what_is_not_known(accelerator, stage)
+    check_supported(accelerator, stage)
     accumulation, micro = shares(config, accelerator.num_processes)
     if accumulation > 1 and len(stage.phases) > 1:
         raise InputError(
@@ -57,8 +57,8 @@ def start(stage: Stage, config: TrainConfig, folder: Path) -> tuple[Accelerator,
     return accelerator, micro
 
 
-def refuse_what_is_not_known(accelerator: Accelerator, stage: Stage) -> None:
-    """Ways of splitting a model that accelerate knows and this loop does not."""
+def check_supported(accelerator: Accelerator, stage: Stage) -> None:
+    """Raise `InputError` for ways of accelerate to split a model that this loop does not support."""
     kind = accelerator.distributed_type
     if kind in OTHERS:
         raise InputError(f"{kind.value} is not supported: use DDP or FSDP.")
@@ -68,11 +68,11 @@ def refuse_what_is_not_known(accelerator: Accelerator, stage: Stage) -> None:
         raise InputError(f"Stage {stage.name} has two optimisers in turn, which FSDP is not tested with: use DDP.")
 
 
-def whole_twin(stage: Stage, accelerator: Accelerator) -> Stage | None:
-    """Where weights are about to be split: an unsplit copy, kept off the device, of the main process.
+def unsharded_copy(stage: Stage, accelerator: Accelerator) -> Stage | None:
+    """With FSDP: a copy of the stage on the CPU of the main process.
 
-    A split part answers only inside the whole stage's forward pass with all processes taking part; listening and
-    exporting call parts one by one, in one process.
+    A sharded part works only inside the forward pass of the whole stage, in all processes. Listening and exporting call
+    single parts in one process.
     """
     if accelerator.distributed_type != DistributedType.FSDP or not accelerator.is_main_process:
         return None
@@ -80,24 +80,24 @@ def whole_twin(stage: Stage, accelerator: Accelerator) -> Stage | None:
 
 
 @contextmanager
-def put_together(bare: Stage, twin: Stage | None, accelerator: Accelerator) -> Iterator[Stage]:
-    """A stage in evaluation mode whose parts can be called one by one: itself, or its twin with its weights."""
+def unsharded(bare: Stage, copied: Stage | None, accelerator: Accelerator) -> Iterator[Stage]:
+    """A stage in evaluation mode whose parts can be called: the stage itself, or the copy with its weights."""
     if not isinstance(bare, FSDPModule):
         yield bare.eval()
         return
     weights = whole(bare.state_dict())
-    if twin is None:
+    if copied is None:
         yield bare
         return
-    twin.load_state_dict(weights)
-    yield twin.to(accelerator.device).eval()
-    twin.to("cpu")
+    copied.load_state_dict(weights)
+    yield copied.to(accelerator.device).eval()
+    copied.to("cpu")
 
 
 def shares(config: TrainConfig, processes: int) -> tuple[int, int]:
-    """-> (accumulation steps, samples a process takes at once), so that their product with `processes` is the batch.
+    """-> (accumulation steps, samples per process and forward pass); their product with `processes` is the batch.
 
-    `micro_batch_size` is what fits into a device's memory; without it the accumulation steps are as given.
+    `micro_batch_size`: what fits into the memory of a device. Without it the accumulation steps are as configured.
     """
     batch, steps = config.batch_size, config.gradient_accumulation_steps
     if config.micro_batch_size:
@@ -114,8 +114,8 @@ def shares(config: TrainConfig, processes: int) -> tuple[int, int]:
     return steps, batch // (processes * steps)
 
 
-def equip(stage: Stage, config: TrainConfig, accelerator: Accelerator) -> Stage:
-    """Gradient checkpointing and compiling of the trained parts, and batch norms that agree over the processes."""
+def configure(stage: Stage, config: TrainConfig, accelerator: Accelerator) -> Stage:
+    """Apply gradient checkpointing, compilation and synchronised batch norms as configured."""
     if config.gradient_checkpointing:
         able = [m for m in stage.children() if hasattr(m, "enable_gradient_checkpointing") and learns(m)]
         if not able:
@@ -148,7 +148,7 @@ def make_optimizers(stage: Stage, config: TrainConfig) -> dict[str, torch.optim.
 
 
 def agreed(accelerator: Accelerator, asked: bool, minutes: float) -> tuple[bool, float]:
-    """Whether any process was asked to stop, and one time for all: else one would leave while others wait for it."""
+    """Whether any process was asked to stop, and the mean time, so that all processes decide alike."""
     if accelerator.num_processes == 1:
         return asked, minutes
     values = torch.tensor([float(asked), minutes], device=accelerator.device)

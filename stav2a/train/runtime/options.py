@@ -1,4 +1,4 @@
-"""Options of a stage: a dataclass holds their names, types and defaults; what is no option of it is refused."""
+"""Options of a stage: a dataclass has their names, types and defaults; unknown options are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 def read_options(kind: type[T], given: Mapping[str, Any], of: str, besides: Iterable[type] = ()) -> T:
     """An instance of the dataclass `kind` with the values of `given`; `of` names the stage in messages.
 
-    `besides`: other dataclasses whose options may stand beside them, and are checked as well. Raises `ValueError` for
+    `besides`: dataclasses of further options, which are checked too. Raises `ValueError` for
     a name that none of them has, with the nearest one that they have, and for a value of another type.
     """
     known = {name: wanted for each in (kind, *besides) for name, wanted in typing.get_type_hints(each).items()}
@@ -30,7 +30,7 @@ def read_options(kind: type[T], given: Mapping[str, Any], of: str, besides: Iter
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence that refuses `name`: the known name most like it, or all of them."""
+    """The end of an error sentence: the known name most similar to `name`, or all of them."""
     known = sorted(known)
     found = difflib.get_close_matches(name, known, 1, 0.6)
     if found:
@@ -39,9 +39,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def converted(value: Any, wanted: Any, name: str) -> Any:
-    """`value` as the annotation `wanted` asks; `ValueError` where it is of another type.
+    """`value` converted to the annotation `wanted`; `ValueError` for another type.
 
-    A whole number is a number, and so is the text that YAML makes of 1e-4.
+    An int is accepted as float, and so is the string that YAML makes of 1e-4.
     """
     allowed = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
     if value is None and type(None) in allowed:

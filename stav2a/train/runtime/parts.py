@@ -1,4 +1,4 @@
-"""The parts of a model while it is being trained: a folder that one stage after another fills."""
+"""The folder of parts that the stages of a training fill one after another."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def text_parts(model: str, *folders: str | Path | None, name: str | None = None)
 
 
 def note_source(folder: str | Path, part: str, name: str) -> None:
-    """Write down which published encoder a training took as a part that does not lie in its folder."""
+    """Note which published encoder a training uses that is not in its folder of parts."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / f"{part}.json").write_text(json.dumps({"source": name}))
 
@@ -78,18 +78,18 @@ def trained(folder: str | Path, name: str):
 
 
 def part_names(folder: str | Path) -> list[str]:
-    """Parts of a checkpoint made of this folder: those that every model has, and the optional ones that are there."""
+    """Parts of a checkpoint made of this folder: the required ones, and the optional ones that exist."""
     return [*CLASSES, *(name for name in OPTIONAL if (Path(folder) / name / "config.json").is_file())]
 
 
 def note_default(folder: str | Path, name: str, value: float | int | str) -> None:
-    """Keep a sampling default that a stage has found, for the checkpoint made of these parts."""
+    """Note a sampling default found by a stage, for the checkpoint of these parts."""
     noted = noted_defaults(folder)
     (Path(folder) / "defaults.json").write_text(json.dumps({**noted, name: value}, indent=1))
 
 
 def noted_defaults(folder: str | Path) -> dict:
-    """Sampling defaults of a folder of parts; a folder that began as a checkpoint keeps that one's."""
+    """Sampling defaults of a folder of parts; a folder that started as a checkpoint has those of the checkpoint."""
     noted = {}
     for name, key in (("model_index.json", "defaults"), ("defaults.json", None)):
         file = Path(folder) / name

@@ -1,4 +1,4 @@
-"""Weights split over processes (FSDP, by accelerate's own configuration), and whole again for files and ears.
+"""Sharded weights (FSDP, configured by accelerate), and gathering them for files and listening.
 
 With FSDP a parameter, its gradient, its moments and its average are each a `DTensor`, of which a process holds
 its part. Checkpoints hold whole tensors, so that a run goes on with any number of processes, with FSDP or
@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def whole(value):
-    """`value` with every split tensor in it put together; others are what they were."""
+    """`value` with every sharded tensor gathered; others are unchanged."""
     if isinstance(value, DTensor):
         return value.full_tensor()
     if isinstance(value, Mapping):
@@ -26,20 +26,20 @@ def whole(value):
 
 
 def parted(value: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor as `like` is: on its device, and split as it is split."""
+    """A whole tensor on the device of `like`, sharded in the same way."""
     if isinstance(like, DTensor):
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
     return value.to(like.device)
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Whole weights into a module that may be split; weights that are not among them stay."""
+    """Load whole weights into a module that may be sharded. Missing weights are kept."""
     state = module.state_dict()
     module.load_state_dict({name: parted(value, state[name]) for name, value in weights.items()}, strict=False)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, values: dict) -> None:
-    """A whole state into an optimiser whose parameters may be split."""
+    """Load a whole state into an optimiser whose parameters may be sharded."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state = {
         number: {

@@ -1,4 +1,4 @@
-"""What a training stage is: modules, samples by index, and losses."""
+"""`Stage`, the base class of training stages: modules, samples by index, and losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 def seed_of(*words: object) -> int:
-    """A 63-bit seed made of the words, the same on every machine and in every process."""
+    """A 63-bit seed derived from `words`, the same on every machine and in every process."""
     digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
@@ -43,10 +43,10 @@ def uniform_for(indices: Iterable[int], seed: int, what: str, count: int = 1) ->
 
 
 def spread_for(indices: Iterable[int], seed: int, what: str) -> Tensor:
-    """Numbers [B] in [0, 1), uniform over many samples, and neighbours' spread evenly: R_1 (Roberts 2018).
+    """Numbers [B] in [0, 1) of a low-discrepancy sequence, R_1 (Roberts 2018), a function of each sample's index.
 
-    Eight independent draws leave gaps and meet; eight of these never do, and the mean of a batch varies less
-    (the low-discrepancy time steps of Kingma et al. 2021, appendix I.1, for samples that are numbered).
+    A batch covers [0, 1) more evenly than with independent draws, so its mean loss varies less (low-discrepancy
+    timesteps, Kingma et al. 2021, appendix I.1).
     """
     start = float(uniform_for([-1], seed, what))
     return torch.tensor([(start + int(index) * GOLDEN) % 1 for index in indices], dtype=torch.float64)
@@ -55,8 +55,7 @@ def spread_for(indices: Iterable[int], seed: int, what: str) -> Tensor:
 class Stage(nn.Module):
     """One stage of the training. Its trained modules are submodules named as the parts they become.
 
-    A subclass says what sample `index` of a split is (`sample`), what its losses are (`forward`) and which
-    parts it writes (`export`). Samples are numbered without end: sample `i` of a split is always the same.
+    A subclass implements `sample`, `forward` and `export`. A split has no end, and its sample `i` is always the same.
     """
 
     name: str
@@ -70,11 +69,11 @@ class Stage(nn.Module):
         self.frozen: list[nn.Module] = []
 
     def others_options(self) -> tuple[type, ...]:
-        """Dataclasses of further options that may stand in the stage's configuration."""
+        """Dataclasses of further options that the configuration may have."""
         return ()
 
     def freeze(self, module: nn.Module) -> nn.Module:
-        """The module, never trained and always in evaluation mode."""
+        """Keep a module in evaluation mode and out of the training; returns it."""
         self.frozen.append(module.requires_grad_(False).eval())
         return module
 
@@ -96,7 +95,7 @@ class Stage(nn.Module):
         return [p for p in self.parameters() if p.requires_grad]
 
     def cost(self, measures: dict[str, float]) -> float:
-        """What `keep_best` wants the least of: of a validation's losses and what `listen` measured."""
+        """The value that `keep_best` minimises, from a validation's losses and the measures of `listen`."""
         return measures["loss"]
 
     def export(self, folder: Path) -> None:
@@ -104,5 +103,5 @@ class Stage(nn.Module):
         raise NotImplementedError
 
     def listen(self, folder: Path) -> dict[str, float]:
-        """Write what a person wants to look at or hear (figures, audio); return measures to log."""
+        """Write figures and audio of a validation; return measures to log."""
         return {}

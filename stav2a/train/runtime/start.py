@@ -1,4 +1,4 @@
-"""Where a system's training starts: a folder of parts filled from another, and a U-Net with room for more channels."""
+"""Starting weights of a training: parts copied from another folder, and a U-Net with more input channels."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class StartOptions:
 
 
 def begin(config: TrainConfig, options: StartOptions) -> None:
-    """Fill `parts` with what is not there yet: the U-Net from `options.unet`, the rest from `options.base`.
+    """Copy missing parts into `parts`: the U-Net from `options.unet`, the rest from `options.base`.
 
-    A run that goes on, or a second phase of training, finds its own parts and is left alone.
+    A resumed run or a second phase of training has its parts already, and nothing is copied.
     """
     parts = Path(config.parts)
     refused = {"unet"} if options.unet == "new" else set()
@@ -71,7 +71,7 @@ def begin(config: TrainConfig, options: StartOptions) -> None:
 
 
 def take_encoder(config: TrainConfig, options: StartOptions) -> None:
-    """Write the pretrained vision encoder as the part `video_encoder`, unless there is one; narrow sizes narrow it."""
+    """Write the pretrained vision encoder as the part `video_encoder`, unless that exists; narrow presets narrow it."""
     place = Path(config.parts) / "video_encoder"
     if place.exists():
         return
@@ -94,8 +94,8 @@ def take_encoder(config: TrainConfig, options: StartOptions) -> None:
 def widened(unet: UNet2DConditionModel, extra: int) -> UNet2DConditionModel:
     """The U-Net with `extra` input channels, its weights kept and those of the new channels zero.
 
-    So the widened U-Net begins as the one it was made of, whatever the new channels hold. One that has them
-    already is returned as it is.
+    The widened U-Net computes the same as before, whatever the new channels hold. A U-Net that has them already is
+    returned unchanged.
     """
     wanted = unet.config.out_channels + extra
     if unet.config.in_channels == wanted:

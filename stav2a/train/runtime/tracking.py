@@ -1,4 +1,4 @@
-"""Logs of a run: a line on the screen, one in log.jsonl, and whichever trackers were asked for."""
+"""Logs of a run: the screen, log.jsonl and the configured trackers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def begin(accelerator: Accelerator, name: str, config: TrainConfig) -> None:
 
 
 def flat(settings: dict, before: str = "") -> dict:
-    """Nested settings as one level of plain values, which is all that TensorBoard takes."""
+    """Nested settings flattened to plain values, as TensorBoard needs."""
     values = {}
     for name, value in settings.items():
         if isinstance(value, dict):
@@ -30,7 +30,7 @@ def flat(settings: dict, before: str = "") -> dict:
 
 
 def record(accelerator: Accelerator, folder: Path, step: int, values: dict[str, float]) -> None:
-    """One line on the screen, one in log.jsonl, one in each tracker."""
+    """Write a line to the screen, to log.jsonl and to each tracker."""
     accelerator.log(values, step=step)
     if accelerator.is_main_process:
         with (folder / "log.jsonl").open("a") as file:
@@ -39,7 +39,7 @@ def record(accelerator: Accelerator, folder: Path, step: int, values: dict[str, 
 
 
 def show(accelerator: Accelerator, config: TrainConfig, samples: Path, step: int) -> None:
-    """Give TensorBoard the sounds and pictures that a validation has written."""
+    """Log the sounds and pictures of a validation to TensorBoard."""
     if "tensorboard" not in config.trackers or not accelerator.is_main_process or not samples.is_dir():
         return
     writer = accelerator.get_tracker("tensorboard", unwrap=True)

@@ -1,8 +1,8 @@
-"""Where a stage's clips come from: rendered when they are needed, rendered beforehand, or prepared.
+"""Sources of a stage's clips: rendered on demand, rendered in advance, or prepared.
 
-All three speak FoleyWorld's words: `plan(i)` says what happens in sample `i` and when (`plan.score.onsets_s`),
+All three have FoleyWorld's interface: `plan(i)` says what happens in sample `i` and when (`plan.score.onsets_s`),
 `frames(i, plan)` is its picture and `sound(i, plan=plan)` its waveform and caption. Sample `i` of a split is the
-same in every process and order, so that a stopped run goes on exactly.
+same in every process and order, so that a resumed run is exact.
 
 | options             | training split                             | validation split |
 | ------------------- | ------------------------------------------ | ---------------- |
@@ -38,7 +38,7 @@ class ClipOptions:
 
 
 class ClipSource(Protocol):
-    """Samples of one split, numbered without end."""
+    """Samples of one split, which has no end."""
 
     def __len__(self) -> int: ...
 
@@ -54,7 +54,7 @@ class ClipSource(Protocol):
 def clip_sources(
     config: TrainConfig, options: ClipOptions, timeline: Timeline, pictures: bool = True
 ) -> dict[str, ClipSource]:
-    """The training and the validation split of a configuration; pictures: whether the stage looks at them."""
+    """The training and the validation split of a configuration; pictures: whether the stage uses frames."""
     if options.shards:
         worlds = {split: prepared(config, options, timeline, split) for split in ("train", "val")}
         if pictures:
@@ -73,7 +73,7 @@ def clip_sources(
 
 
 def rendered(config: TrainConfig, timeline: Timeline, split: str) -> FoleyWorld:
-    """An endless world of clips as long as a training's crops, at the model's rate and size."""
+    """FoleyWorld with clips as long as the training crops, at the model's frame rate and size."""
     return FoleyWorld(
         config.bank or None,
         config.sprites or None,
@@ -100,9 +100,9 @@ def prepared(config: TrainConfig, options: ClipOptions, timeline: Timeline, spli
 
 
 def label_delay_s(options: ClipOptions) -> float:
-    """Seconds between onsets as the source tells them and as they are learnt.
+    """Seconds added to a source's onsets to get labels.
 
-    Rendered clips tell the visible contact; labels of prepared ones were taken from the sound and are late already.
+    Onsets of rendered clips are visible contacts. Those of prepared clips were detected in the sound, which is later.
     """
     if options.label_delay_s is not None:
         return options.label_delay_s

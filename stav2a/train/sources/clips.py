@@ -1,4 +1,4 @@
-"""Clips rendered beforehand (`data cache`), as stretches of a training's length."""
+"""Crops of clips rendered in advance (`data cache`)."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class CachedClips:
 
 
 def varied(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same happening under another light: mirrored half the time, other contrast, brightness and tint."""
+    """Augmented frames: mirrored half the time, with other contrast, brightness and tint."""
     if rng.random() < 0.5:
         frames = frames[:, :, ::-1]
     grey = np.arange(256, dtype=np.float32) / 255

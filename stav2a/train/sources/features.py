@@ -1,4 +1,4 @@
-"""What frozen parts see in rendered clips, computed once and kept beside them."""
+"""Features of frozen parts for rendered clips, computed once and stored beside them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from stav2a.weights.digest import digest
 class ClipFeatures:
     """`cavp_features` float16 [n, T_v, D] and `local_features` float16 [n, T, C] of a cache's clips.
 
-    Files carry a digest of the weights, so that a newly trained encoder never meets old features. `in_bf16`: computed
-    as a training in mixed precision computes them.
+    File names have a digest of the weights, so that a new encoder never reads old features. `in_bf16`: computed in
+    mixed precision.
     """
 
     def __init__(self, clips: CachedClips, video_encoder, local_features, in_bf16: bool = False):
@@ -38,7 +38,7 @@ class ClipFeatures:
     @staticmethod
     @torch.no_grad()
     def _write(folder: Path, clips: CachedClips, video_encoder, local_features) -> None:
-        """Each process of a training sees its share of the clips and writes it into files that all of them reach."""
+        """Each process encodes its share of the clips and writes it into shared files."""
         processes = Processes()
         folder.mkdir(exist_ok=True)
         mark = processes.gather(os.getpid())[0]  # another training may be about the same at this moment

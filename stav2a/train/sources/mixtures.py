@@ -1,4 +1,4 @@
-"""Random mixtures of bank recordings: what the VAE and the vocoder learn sound from."""
+"""Random mixtures of recordings of a sound bank, for the VAE and the vocoder."""
 
 from __future__ import annotations
 

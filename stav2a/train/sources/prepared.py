@@ -1,4 +1,4 @@
-"""Prepared clips (`data prepare`) as an endless, seeded set of stretches of a training's length.
+"""Prepared clips (`data prepare`) as an endless, seeded set of training crops.
 
 A `ClipSource` (`clip_source.py`).
 """
@@ -61,7 +61,7 @@ class PreparedWorld:
     Each pass over the clips takes them in another order and other stretches. Augmentations, on the training
     split alone: with the chance `concat` a stretch is made of two clips (VTA-LDM §5.5, "randomly combine video
     and audio segments"), with the chance `stretch` a clip runs slower or faster, its pitch kept (VTA-LDM §2).
-    A clip shorter than a stretch ends in its last picture and silence.
+    A clip shorter than a crop is padded with its last frame and silence.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class PreparedWorld:
         return Stretch(plan.pieces, plan.score, self.frames(index, plan), self.sound(index, plan=plan).waveform)
 
     def must_see(self) -> None:
-        """Refuse clips of sound alone, for a stage that learns from pictures."""
+        """Refuse clips without video, for a stage that needs it."""
         if self.shards.blind:
             raise ValueError(
                 f"{self.shards.blind} of {len(self)} clips of {self.shards.folder} are sound alone; this stage learns "
@@ -179,7 +179,7 @@ def order(seed: int, split: str, turn: int, count: int) -> np.ndarray:
 
 
 def must_fit(shards: Shards, timeline: Timeline) -> None:
-    """`ValueError` where clips were prepared at other rates or another size than a model's."""
+    """`ValueError` if clips were prepared at other rates or another size than the model's."""
     made_for = Timeline(**shards.settings["timeline"])
     for what in ("sample_rate", "fps", "frame_size"):
         if getattr(made_for, what) != getattr(timeline, what):

@@ -1,4 +1,4 @@
-"""Clips rendered beforehand as a system's samples: features are computed once, sound is mixed for every sample."""
+"""Samples of a system from clips rendered in advance: features are computed once, sound is mixed for every sample."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Stage `alignment`: TA-V2A's classifier P_φ(y | z_t, t, E_v), for guidance by its gradient (its eq. 11).
 
-Half of the pairs belong together; a quarter are the same picture rolled in time, a quarter another clip's.
+Half of the pairs match; a quarter have the video rolled in time, a quarter the video of another clip.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class AlignmentStage(SystemStage):
 def mismatched(features: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
     """Tensor[B, T, C], uniform Tensor[B, >= 2] -> features that belong to the item's sound or not, labels Tensor[B].
 
-    A batch of one knows no other clip: its wrong pairs are all rolled, by at least a quarter of their length.
+    In a batch of one all wrong pairs are rolled, by at least a quarter of their length.
     """
     count, steps = features.shape[:2]
     labels = (chance[:, 0] < 0.5).to(features)

@@ -1,7 +1,7 @@
-"""Stage `classifier`: the bank classifier, the embedder of FD_bank, KL_bank and IS_bank. It is no part of a model.
+"""Stage `classifier`: the bank classifier, the network of FD_bank, KL_bank and IS_bank. It is not part of a model.
 
-Only recordings under open licences (CC0, CC BY, MIT, public domain) are learnt from, so that the weights can be given
-away.
+It is trained on recordings under open licences only (CC0, CC BY, MIT, public domain), so that its weights can be
+redistributed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ClassifierStage(Stage):
         return {"loss": functional.cross_entropy(logits, batch["target"], label_smoothing=smoothing)}
 
     def export(self, folder: Path) -> None:
-        """Write the classifier and `metrics.json`: its accuracy on recordings that it never heard."""
+        """Write the classifier and `metrics.json`: its accuracy on recordings outside the training split."""
         out = folder / "bank_classifier"
         self.classifier.save(out)
         made = BankClassifier.load(out)  # what is measured is what was written

@@ -1,7 +1,7 @@
-"""Where an onset curve is cut: the threshold whose onsets gain most over chance.
+"""Choose the onset threshold with the largest gain over chance.
 
 F1 alone rewards firing everywhere where labels are dense: on real clips the threshold of the best F1 can pick 44
-onsets a clip and know nothing. The gain over the same onsets shifted in time does not (`metrics/chance.py`).
+onsets a clip without any information. The gain over the same onsets shifted in time does not (`metrics/chance.py`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Judged:
 def best_threshold(curves: Sequence[np.ndarray], onsets_s: Sequence[Sequence[float]], step_s: float) -> Judged:
     """The threshold of the largest gain; of equal ones the highest, which picks the fewest onsets.
 
-    curves: float [T] each, `step_s` seconds a value; onsets_s: the true onsets of each curve's clip.
+    curves: float [T] each, `step_s` seconds per value; onsets_s: the true onsets of each clip.
     """
     judged = [at_threshold(curves, onsets_s, step_s, threshold) for threshold in THRESHOLDS]
     return max(judged, key=lambda found: (found.gain, found.threshold))
@@ -94,7 +94,7 @@ def calibrated(
     step_s: float,
     present: float,
 ) -> Calibration:
-    """The threshold for clips of one kind, or the present one where another does not surely gain more.
+    """The threshold for clips of one kind, or the present one if no other is significantly better.
 
     The change is cross-validated: clips of one of `videos` stay on one side of up to 5 folds. Its interval must lie
     above 0. `ValueError` for clips of a single video.
@@ -132,8 +132,7 @@ class ThresholdOptions:
 def calibrate(parts: str, options: ThresholdOptions, timeline: Timeline) -> Calibration:
     """Choose the onset threshold of a folder of parts on prepared clips and note it there for `assemble`.
 
-    Nothing is trained: one number for clips of one kind is learnt from as few as ten. The clips may be those that the
-    generator is trained on.
+    No weights are trained; about ten clips of one kind are enough. They may be the training clips of the generator.
     """
     if not options.shards:
         raise ValueError("options.shards is missing: the folder of prepared clips to choose the threshold on.")

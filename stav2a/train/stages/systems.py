@@ -1,7 +1,6 @@
-"""The stage of every system but STA-V2A: U-Net and system together, on the data and with the loss of `v2a`.
+"""The stage of every system except STA-V2A: trains U-Net and system together, on the data and with the loss of `v2a`.
 
-`train vta-ldm`, `train tiva` and so on: what differs between them is in `stav2a/systems`. All start from the
-text-pretrained U-Net, so that equal budgets are cheap.
+The systems differ only in `stav2a/systems`. All start from the text-pretrained U-Net, so that equal budgets are cheap.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class SystemOptions(T2AOptions):
 
 
 class SystemStage(T2AStage):
-    """Options besides: those of the system itself (`System.Options`)."""
+    """Further options: those of the system (`System.Options`)."""
 
     Options = SystemOptions
     options: SystemOptions
@@ -69,7 +68,7 @@ class SystemStage(T2AStage):
             self.clips = SystemClips(self.worlds["train"], self.encode_frames, self.made_of(), self.options.concat)
 
     def new_system(self, kind: type[System]) -> System:
-        """An untrained system as wide as the parts it joins."""
+        """An untrained system with the widths of the parts that it connects to."""
         widths = Widths(
             self.video_encoder.config.feature_dim,
             level_width(self.video_encoder),
@@ -83,18 +82,18 @@ class SystemStage(T2AStage):
 
     @property
     def system_name(self) -> str:
-        """The system that is trained; a stage of a part of it bears another name."""
+        """The system to train, by default the name of the stage."""
         return self.name
 
     def made_of(self) -> str:
-        """Names what `encode_frames` depends on, weights and settings."""
+        """A name for the weights and settings that `encode_frames` depends on."""
         weights = digest(self.video_encoder, *(getattr(self.system, part) for part in self.system.encoders))
         settings = json.dumps({k: v for k, v in self.system.config.items() if not k.startswith("_")}, sort_keys=True)
         return f"{self.name}-{weights}-{hashlib.blake2b(settings.encode(), digest_size=4).hexdigest()}"
 
     @torch.no_grad()
     def encode_frames(self, frames: Tensor) -> Tensor:
-        """uint8 Tensor[T_v, H, W, 3] -> features of a clip, Tensor[T, C], a row a latent frame."""
+        """uint8 Tensor[T_v, H, W, 3] -> features of a clip, Tensor[T, C], one row per latent frame."""
         device = self.video_encoder.device
         pixels = frames.permute(3, 0, 1, 2)[None].to(device).float() / 255
         features = self.system.encode_frames(frames, self.video_encoder(pixels)[0], self.video_encoder)
@@ -113,9 +112,9 @@ class SystemStage(T2AStage):
         }
 
     def features(self, batch: dict, steps: int) -> Tensor:
-        """What the system sees in a batch, as long as the latents: Tensor[B, steps, C].
+        """Features of a batch at the length of the latents: Tensor[B, steps, C].
 
-        Networks run here, not in a loader's processes.
+        Networks run here, not in the workers of a data loader.
         """
         seen = batch.get("features")
         if seen is None:
@@ -134,7 +133,7 @@ class SystemStage(T2AStage):
         chance = uniform_for(batch["index"], self.config.seed, "drop video", 2)
         both = chance[:, 1] < self.drop_both
         seen = (chance[:, 0] >= self.drop_video) & ~both
-        silent = ~seen if self.system.joint else both  # what guidance drops together, training drops together
+        silent = ~seen if self.system.joint else both  # dropped together, as in guidance
         seen = seen.to(features)
         mel = log_mel(batch["waveform"], self.timeline)
         learning = TrainingBatch(features, self.text(batch, gone=silent), mel, self.config.options)
@@ -152,12 +151,12 @@ class SystemStage(T2AStage):
         self.system.save_pretrained(folder / self.system_name)
         for name, value in (self.options.sampling or {}).items():
             note_default(folder, name, value)
-        if self.system.has_positions:  # positions beyond the training's stretches were never met
+        if self.system.has_positions:  # later positions are not trained
             note_default(folder, "window_steps", self.timeline.latent_length(self.config.crop_s))
 
 
 def check_sampling(given: dict) -> None:
-    """`ValueError` for a sampling default that there is not, with the nearest that there is."""
+    """`ValueError` for an unknown sampling default, with the most similar known one."""
     for name in given:
         if name not in DEFAULTS:
             raise ValueError(f"options.sampling has no {name}; {nearest(name, DEFAULTS)}")

@@ -36,8 +36,8 @@ class VariedOptions(V2AOptions):
 
 
 class VariedV2A(V2AStage):
-    """Without `onset` there is no pretext task: the projection of CAVP features that the ControlNet takes is new and
-    learns from the diffusion loss alone, and there is no onset curve. Without `global_tokens` the context is the
+    """Without `onset` there is no pretext task: the projection of CAVP features for the ControlNet is trained from
+    scratch by the diffusion loss alone, and there is no onset curve. Without `global_tokens` the context is the
     text (c = e_text in eq. 5).
     """
 

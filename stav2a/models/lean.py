@@ -7,8 +7,8 @@ weights that no system trains in one folder beside the systems.
     assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ (its own tensors), system/
 
 `provenance.base` in model_index.json names the base, with digests of the weights that the system was trained on:
-another encoder would give wrong sounds without an error. A better VAE decoder is accepted. A system with its own video encoder
-has it, and its local features, in its folder.
+another encoder would give wrong sounds without an error. A better VAE decoder is accepted. A system with its own
+video encoder has it, and its local features, in its folder.
 """
 
 from __future__ import annotations

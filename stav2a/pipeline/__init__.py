@@ -65,9 +65,9 @@ class STAV2APipeline(Streaming):
         """Generate sound for a clip, or for each clip of a list.
 
         Args:
-            frames: a clip in any form of `stav2a.media.in_memory.for_model`: [T, H, W, C] or [T, C, H, W], uint8 or floats
-                in [0, 1], a list of pictures, or a file; features of `encode_video`; or a list of clips, with which
-                prompt, negative_prompt, guidance_scale, seed and fps may be lists as well. None: no picture.
+            frames: a clip in any form of `stav2a.media.in_memory.for_model`: [T, H, W, C] or [T, C, H, W], uint8 or
+                floats in [0, 1], a list of pictures, or a file; features of `encode_video`; or a list of clips, with
+                which prompt, negative_prompt, guidance_scale, seed and fps may be lists as well. None: no picture.
             fps: frames per second of a clip that is not a file; the timeline's if None.
             prompt: what should be heard.
             negative_prompt: what should not be heard.

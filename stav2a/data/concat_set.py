@@ -1,13 +1,11 @@
-"""`python -m stav2a data concat`: a test set of clips joined in pairs, as VTA-LDM makes one (appendix E).
+"""A test set of clips joined in pairs, like VTA-LDM's (appendix E).
 
-Each clip is the beginning of one and, after a cut, a stretch of another with another caption: does the sound change
-when the picture does?
+Each clip is the beginning of one video and, after a cut, a part of another with another caption: does the sound change
+with the picture?
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -17,38 +15,11 @@ from stav2a.media.frames import read_frames
 from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
 
-from .listing import MediaSource, list_sources
+from .listing import MediaSource
 
 SAMPLE_RATE = 44_100
 EARLIEST, LATEST = 0.25, 0.75  # share of a clip that its cut lies in
 COLUMNS = ("file", "caption", "cut_s", "first", "first_start_s", "second", "second_start_s")
-
-
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", help="folder of videos with captions (NAME.txt), or a table of them (CSV, JSON)")
-    command.add_argument("--out", type=Path, required=True, help="folder for the clips and captions.csv")
-    command.add_argument("--videos", type=Path, help="where the table's files lie (default: beside the table)")
-    command.add_argument("--count", type=int, default=100, help="clips to make")
-    command.add_argument("--duration", type=float, default=10.0, help="seconds a clip")
-    command.add_argument("--fps", type=float, default=25.0)
-    command.add_argument("--size", type=int, default=256, help="pixels, both sides")
-    command.add_argument("--seed", type=int, default=0)
-
-
-def run(args: argparse.Namespace) -> int:
-    if args.count < 1 or not 1 <= args.duration <= 300 or not 1 <= args.fps <= 120 or not 16 <= args.size <= 2048:
-        raise InputError("--count must be at least 1, --duration 1 to 300 s, --fps 1 to 120 and --size 16 to 2048.")
-    rows, skipped = concat_set(
-        list_sources(args.source, args.videos), args.out, args.count, args.duration, args.fps, args.size, args.seed
-    )
-    with (args.out / "captions.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-    for name, reason in skipped.items():
-        print(f"left out {name}: {reason}")
-    print(f"{len(rows)} clips: {args.out}")
-    return 0
 
 
 def concat_set(

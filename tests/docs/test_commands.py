@@ -19,7 +19,7 @@ import pytest
 from accelerate.state import AcceleratorState
 
 import stav2a.__main__ as command_line
-from stav2a.data.cli import write_clip
+from stav2a.media.write_clip import write_clip
 from stav2a.train.cli import make_stage
 from stav2a.train.dry.stand_in import write_bank
 from stav2a.train.dry.table import stage_of

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from stav2a.__main__ import main
-from stav2a.data.cli import write_clip
 from stav2a.data.shards import Shards
 from stav2a.media.limits import InputError
+from stav2a.media.write_clip import write_clip
 from stav2a.train.dry.run import CHECKS, dry_run
 from stav2a.train.dry.table import stage_of, text
 from stav2a.train.runtime.config import TrainConfig

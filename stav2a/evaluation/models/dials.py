@@ -1,4 +1,4 @@
-"""`python -m stav2a dials`: cost and quality of numbers of steps, guidance scales and timestep spacings.
+"""Cost and quality of numbers of steps, guidance scales and timestep spacings.
 
 Every combination of the dials asked for generates the same clips from the same noise, so that rows
 differ by the dials alone. The default settings of a checkpoint are read off such a table of validation clips (its
@@ -8,23 +8,18 @@ through VAE and vocoder.
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from stav2a.denoise.request import Request
 from stav2a.denoise.strength import steps_from
 from stav2a.dials import Dials
-from stav2a.evaluation.models.judged import Heard, judged, recorded, rendered
+from stav2a.evaluation.models.judged import Heard, judged
 from stav2a.metrics.bank_classifier import BankClassifier
-from stav2a.metrics.classifier import LOADERS, Unavailable, load_tagger
-from stav2a.models import precision
+from stav2a.metrics.classifier import load_tagger
 from stav2a.output import STAV2AOutput
 
 BATCH = 8
@@ -50,87 +45,6 @@ class Row:
         guided = round(self.guided_share * steps)
         branches = Guidance(self.text, self.video).branch_count()
         return guided * branches + steps - guided
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="compact", help="name, folder or repository (default: compact)")
-    parser.add_argument("--bank", type=Path, help="folder of the sound bank: FoleyWorld's clips are rendered")
-    parser.add_argument("--sprites", type=Path, help="folder of cut-out pictures")
-    parser.add_argument("--clips", type=Path, help="folder of real clips with their sound, and manifest.csv, instead")
-    parser.add_argument("--count", type=int, default=64, help="clips a row, at most (default: 64)")
-    parser.add_argument("--split", choices=("val", "test"), default="test", help="of the clips; choose settings on val")
-    own = "default: the checkpoint's"
-    parser.add_argument("--steps", type=int, nargs="+", help=f"denoising steps ({own})")
-    parser.add_argument("--guidance", type=float, nargs="+", help=f"text guidance ({own})")
-    parser.add_argument("--video-guidance", type=float, nargs="+", help=f"video guidance ({own}, 0: as the text's)")
-    parser.add_argument("--share", type=float, nargs="+", help=f"share of the steps that is guided ({own})")
-    parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
-    parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
-    parser.add_argument("--strength", type=float, nargs="+", help=f"from a recording (0) to noise alone (1) ({own})")
-    parser.add_argument(
-        "--listener", choices=LOADERS, help="network that also says which real sound each one is nearest to"
-    )
-    parser.add_argument("--draws", type=int, choices=(1, 2), default=2, help="seeds a clip; 2 also tell the diversity")
-    parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the rows as curves over the dial that turns")
-    parser.add_argument(
-        "--sheet", type=Path, metavar="PICTURE", help="draw what the first ten clips sound like in each row"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a row")
-
-
-def run(args: argparse.Namespace) -> int:
-    from stav2a.evaluation.models.dials_figure import SHEET_CLIPS, figure, sheet, turned
-    from stav2a.media.limits import InputError
-    from stav2a.pipeline import STAV2APipeline
-
-    if args.count < 2:
-        raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
-    if (args.bank is None) == (args.clips is None):
-        raise InputError("Give --bank for FoleyWorld's clips, or --clips for real ones.")
-    try:
-        pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
-        wanted = combinations(args, pipe.defaults)
-        if args.figure:
-            turned([vars(dials) for dials in wanted])  # refuses at once what could not be drawn in the end
-        if args.clips is None:
-            samples = rendered(pipe.timeline, args.bank, args.sprites, args.count, args.split)
-        else:
-            samples = recorded(pipe.timeline, args.clips, args.count, args.split)
-        clips = HeardClips(pipe, samples, args.listener)
-    except (ValueError, OSError, Unavailable) as error:
-        raise InputError(str(error)) from error
-    if not args.json:
-        print(HEAD)
-    rows, sounds = [], []
-    for row, waves in itertools.chain(limits(pipe, clips), (measured(pipe, clips, d, args.draws) for d in wanted)):
-        print(json.dumps(row) if args.json else line(row), flush=True)
-        rows.append(row)
-        sounds.append(waves[:SHEET_CLIPS])
-    turning = [row for row in rows if "sound" not in row]
-    for path, drawn in (
-        (args.figure, lambda: figure(turning)),
-        (args.sheet, lambda: sheet(clips.clips, rows, sounds, pipe.timeline)),
-    ):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            drawn().savefig(path, dpi=110)
-    return 0
-
-
-def combinations(args: argparse.Namespace, own: dict) -> list[Row]:
-    """Every combination, cheapest first; a video guidance of 0 takes the text's value."""
-    lists = (
-        args.steps or [own["steps"]],
-        args.guidance or [own["guidance_scale"]],
-        args.video_guidance or [own["video_guidance_scale"]],
-        args.share or [own["guided_share"]],
-        args.power or [own["timestep_power"]],
-        args.rescale or [own["guidance_rescale"]],
-        [own["strength"]] if args.strength is None else args.strength,
-    )
-    rows = {Row(s, w, v or w, *rest) for s, w, v, *rest in itertools.product(*lists)}
-    return sorted(rows, key=lambda d: (d.evaluations(), *vars(d).values()))
 
 
 class HeardClips:

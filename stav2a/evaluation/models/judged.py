@@ -1,4 +1,4 @@
-"""What is said of the sounds made for clips with known sound: timing, what was asked for, likeness, level."""
+"""Measures of sounds generated for clips with known sound: timing, class, similarity to real sounds, level."""
 
 from __future__ import annotations
 

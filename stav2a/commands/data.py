@@ -1,13 +1,15 @@
-"""`python -m stav2a data`: render FoleyWorld clips to look at, or caches to train on; prepare one's own clips."""
+"""`python -m stav2a data`: render FoleyWorld clips or caches of them, prepare clips, pack the shelf."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 import time
 from pathlib import Path
 
+from stav2a.commands import prepare
 from stav2a.media.limits import InputError
 from stav2a.media.write_clip import write_clip
 from stav2a.timeline import COMPACT
@@ -35,12 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "cache":
             command.add_argument("--workers", type=int, default=1)
             command.add_argument("--per-shard", type=int, default=64)
-    from . import concat_set, prepare_command
-
     text = "make shards to train on from videos and captions"
-    prepare_command.add_arguments(commands.add_parser("prepare", help=text, description=text))
+    prepare.add_arguments(commands.add_parser("prepare", help=text, description=text))
     text = "join videos in pairs: a test set of clips in which something else happens"
-    concat_set.add_arguments(commands.add_parser("concat", help=text, description=text))
+    _concat_arguments(commands.add_parser("concat", help=text, description=text))
     text = "pack openly licensed recordings of a sound bank as the shelf that `recorded` plays"
     shelf = commands.add_parser("shelf", help=text, description=text)
     shelf.add_argument("bank", type=Path, help="folder of the sound bank")
@@ -55,16 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.data_command in ("prepare", "concat"):
-        from . import concat_set, prepare_command
-
         try:
-            return (prepare_command if args.data_command == "prepare" else concat_set).run(args)
+            return (prepare.run if args.data_command == "prepare" else _concat)(args)
         except ValueError as error:
             raise InputError(str(error)) from error
     if args.data_command == "shelf":
         return _shelf(args)
     if args.data_command == "credits":
-        from .credits import credits
+        from stav2a.data.credits import credits
 
         print(credits(args.bank, args.sprites), end="")
         return 0
@@ -86,8 +84,38 @@ def run(args: argparse.Namespace) -> int:
         return 2
 
 
+def _concat_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", help="folder of videos with captions (NAME.txt), or a table of them (CSV, JSON)")
+    command.add_argument("--out", type=Path, required=True, help="folder for the clips and captions.csv")
+    command.add_argument("--videos", type=Path, help="where the table's files lie (default: beside the table)")
+    command.add_argument("--count", type=int, default=100, help="clips to make")
+    command.add_argument("--duration", type=float, default=10.0, help="seconds a clip")
+    command.add_argument("--fps", type=float, default=25.0)
+    command.add_argument("--size", type=int, default=256, help="pixels, both sides")
+    command.add_argument("--seed", type=int, default=0)
+
+
+def _concat(args: argparse.Namespace) -> int:
+    if args.count < 1 or not 1 <= args.duration <= 300 or not 1 <= args.fps <= 120 or not 16 <= args.size <= 2048:
+        raise InputError("--count must be at least 1, --duration 1 to 300 s, --fps 1 to 120 and --size 16 to 2048.")
+    from stav2a.data import concat_set
+    from stav2a.data.listing import list_sources
+
+    rows, skipped = concat_set.concat_set(
+        list_sources(args.source, args.videos), args.out, args.count, args.duration, args.fps, args.size, args.seed
+    )
+    with (args.out / "captions.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, concat_set.COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    for name, reason in skipped.items():
+        print(f"left out {name}: {reason}")
+    print(f"{len(rows)} clips: {args.out}")
+    return 0
+
+
 def _shelf(args: argparse.Namespace) -> int:
-    from .shelf import build
+    from stav2a.data.shelf import build
 
     if not 0.05 <= args.size_mb <= 1000 or not 8 <= args.kbps <= 256:
         raise InputError("The size must lie between 0.05 and 1000 MB, the bit rate between 8 and 256 kbit/s.")
@@ -101,8 +129,8 @@ def _shelf(args: argparse.Namespace) -> int:
 
 
 def _render(args: argparse.Namespace, options: dict) -> int:
-    from .foleyworld.cache import describe
-    from .foleyworld.world import FoleyWorld
+    from stav2a.data.foleyworld.cache import describe
+    from stav2a.data.foleyworld.world import FoleyWorld
 
     world = FoleyWorld(**options)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -119,7 +147,7 @@ def _render(args: argparse.Namespace, options: dict) -> int:
 
 
 def _cache(args: argparse.Namespace, options: dict) -> int:
-    from .foleyworld.cache import write_cache
+    from stav2a.data.foleyworld.cache import write_cache
 
     frames = round(args.duration * args.fps)
     began, done = time.perf_counter(), 0

@@ -45,8 +45,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .listing import list_sources
-    from .prepare import PrepareSettings, Rendered, prepare
+    from stav2a.data.listing import list_sources
+    from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 
     if args.per_shard < 1 or not 0 <= args.validation < 1:
         raise ValueError("--per-shard must be at least 1 and --validation in [0, 1).")

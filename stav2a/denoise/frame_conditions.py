@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -26,9 +26,9 @@ class FrameConditions(Conditions):
         joint: guidance drops caption and picture together (VTA-LDM eq. 2), with one guidance scale
     """
 
-    features: Tensor | None = None
-    has_video: Tensor | None = None
-    tokens: Callable[[FrameConditions], Tensor] | None = None
+    features: Tensor = field(kw_only=True)
+    has_video: Tensor = field(kw_only=True)
+    tokens: Callable[[FrameConditions], Tensor] = field(kw_only=True)
     caption_tokens: bool = False
     project_caption: Callable[[Tensor], Tensor] | None = None
     joint: bool = False

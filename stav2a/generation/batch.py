@@ -12,10 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from stav2a.generation.engine import Engine, out_of_memory
 from stav2a.generation.film import film, is_film
 from stav2a.generation.read import ClipInput, read
+from stav2a.generation.result import Result
 from stav2a.generation.settings import Settings
 from stav2a.generation.write import write
 from stav2a.media import Cancelled, InputError, probe
@@ -23,6 +25,7 @@ from stav2a.media.limits import disk_trouble
 from stav2a.output import Progress, STAV2AOutput
 
 log = logging.getLogger(__name__)
+Made = TypeVar("Made")
 AHEAD = 2  # clips read before the model wants them, and clips waiting to be written
 RECORD = "result.json"
 
@@ -109,7 +112,7 @@ def _run_film(engine: Engine, task: Task, overwrite: bool, progress: Callable[[T
     return _attempt(task, attempt)
 
 
-def _read_all(engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Queue, stop) -> None:
+def _read_all(engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Queue, stop: threading.Event) -> None:
     try:
         for task in tasks:
             if stop.is_set():
@@ -182,12 +185,13 @@ def _write(
     def attempt() -> Outcome:
         timeline = engine.pipeline(task.settings.model).timeline
         *_, result = write(source, output, timeline, task.out_dir, cancelled)
+        assert isinstance(result, Result)
         return Outcome(task, keep_record(task, result.to_json()))
 
     return _attempt(task, attempt)
 
 
-def _attempt(task: Task, work: Callable):
+def _attempt(task: Task, work: Callable[[], Made]) -> Made | Outcome:
     """The result of `work`, or an `Outcome` with the reason of its failure."""
     try:
         return work()

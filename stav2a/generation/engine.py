@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from stav2a import systems
 from stav2a.dials import Dial
@@ -15,6 +15,9 @@ from stav2a.media.limits import InputError, never, stop_if
 from stav2a.models.defaults import COMPACT, model_defaults, model_dials
 from stav2a.models.precision import dtype_for
 from stav2a.output import Progress
+
+if TYPE_CHECKING:
+    from stav2a.pipeline import STAV2APipeline
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -38,7 +41,7 @@ class Engine:
         self.dtype, self.compiled = dtype, compiled
         self._device = device
         self._loading = threading.Lock()
-        self._pipelines: dict[str, object] = {}
+        self._pipelines: dict[str, STAV2APipeline] = {}
 
     def check_device(self) -> None:
         """Raise `InputError` if the requested device is not available."""
@@ -62,7 +65,7 @@ class Engine:
             self._device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
         return self._device
 
-    def pipeline(self, name: str | None = None):
+    def pipeline(self, name: str | None = None) -> STAV2APipeline:
         """The pipeline of a model (default: `default_model`); `InputError` says why there is none."""
         name = name or self.default_model
         with self._loading:
@@ -106,7 +109,7 @@ class Engine:
         return thread
 
     def hold(
-        self, work: Generator[Item], cancelled: Callable[[], bool] = never
+        self, work: Generator[Item, None, None], cancelled: Callable[[], bool] = never
     ) -> AbstractContextManager[Iterator[Item | Progress]]:
         """Yield the items of `work` while it alone holds the device. `Progress("wait")` is yielded until then.
 
@@ -117,7 +120,9 @@ class Engine:
         """
         return closing(self._held(work, cancelled))
 
-    def _held(self, work: Generator[Item], cancelled: Callable[[], bool]) -> Iterator[Item | Progress]:
+    def _held(
+        self, work: Generator[Item, None, None], cancelled: Callable[[], bool]
+    ) -> Generator[Item | Progress, None, None]:
         while not self.lock.acquire(timeout=0.1):
             stop_if(cancelled)
             yield Progress("wait")
@@ -139,7 +144,7 @@ class Engine:
             raise InputError(f"There is no model of that name; there are {', '.join(known)}.")
         return known[name]
 
-    def _load(self, name: str):
+    def _load(self, name: str) -> STAV2APipeline:
         if (sentence := self._known(name)) is not None:
             raise InputError(sentence)
         from stav2a.pipeline import STAV2APipeline

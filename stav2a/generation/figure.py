@@ -19,8 +19,9 @@ alone: each series also has its own lane or marker shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -145,21 +146,20 @@ def describe(data: Tracks) -> str:
     return "; ".join(parts) + (f". Onsets at {where} s." if where else ".")
 
 
-def _rows(data: Tracks) -> list:
+def _rows(data: Tracks) -> list[tuple[str, str, Callable[[Axes, Tracks], None]]]:
     """(kind, title, draw) of every row with data."""
-    rows = []
+    rows: list[tuple[str, str, Callable[[Axes, Tracks], None]]] = []
     if data.onset_curve is not None or data.onsets_s is not None or len(data.predicted_onsets_s):
         rows.append(("onsets", "Onsets to follow", _draw_onsets))
     if data.generated_onsets_s is not None or data.original_onsets_s is not None:
         rows.append(("heard", "Onsets heard in the audio", _draw_heard))
-    if data.waveform is not None:
-        rows.append(("waveform", "Waveform, generated", lambda a, d: _draw_wave(a, d.waveform, BLUE)))
-    if data.original_waveform is not None:
-        rows.append(("waveform", "Waveform, original", lambda a, d: _draw_wave(a, d.original_waveform, GREEN)))
-    if data.mel is not None:
-        rows.append(("mel", "Mel spectrogram, generated", lambda a, d: _draw_mel(a, d.mel, d)))
-    if data.original_mel is not None:
-        rows.append(("mel", "Mel spectrogram, original", lambda a, d: _draw_mel(a, d.original_mel, d)))
+    waves = {"generated": (data.waveform, BLUE), "original": (data.original_waveform, GREEN)}
+    for name, (wave, colour) in waves.items():
+        if wave is not None:
+            rows.append(("waveform", f"Waveform, {name}", partial(_draw_wave, wave, colour)))
+    for name, mel in {"generated": data.mel, "original": data.original_mel}.items():
+        if mel is not None:
+            rows.append(("mel", f"Mel spectrogram, {name}", partial(_draw_mel, mel)))
     return rows
 
 
@@ -234,7 +234,7 @@ def _key(axes: Axes, entries: list) -> None:
         )  # fmt: skip
 
 
-def _draw_wave(axes: Axes, waveform: np.ndarray, colour: str) -> None:
+def _draw_wave(waveform: np.ndarray, colour: str, axes: Axes, data: Tracks) -> None:
     """Lowest and highest sample of each pixel column: exact at this size and cheap for an hour of audio."""
     wave = np.asarray(waveform, dtype=np.float32)
     axes.set_ylim(-1, 1)
@@ -250,7 +250,7 @@ def _draw_wave(axes: Axes, waveform: np.ndarray, colour: str) -> None:
     axes.fill_between(times, low * gain, high * gain, color=colour, linewidth=0.4)
 
 
-def _draw_mel(axes: Axes, mel: np.ndarray, data: Tracks) -> None:
+def _draw_mel(mel: np.ndarray, axes: Axes, data: Tracks) -> None:
     """Log-mel as an image; pitch marks inside it, so that its row keeps the common width."""
     image = np.asarray(mel, dtype=np.float32).T
     bins = image.shape[0]

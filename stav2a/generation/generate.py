@@ -92,12 +92,16 @@ def render(
         yield Progress("read")
         first = replace(mine[0][1].settings, original_audio="replace", **part)
         source = read(clip_path, first, pipeline, cancelled, limits)
-        requests = [
-            Request(source.clip.frames, source.captioned(variant.settings), variant.defaults) for _, variant in mine
-        ]
+        assert source.clip is not None
+        frames = source.clip.frames
+        requests = [Request(frames, source.captioned(variant.settings), variant.defaults) for _, variant in mine]
         with engine.hold(pipeline.stream(requests), cancelled) as items:
             for item in items:
-                yield item if isinstance(item, Progress) else rendered(*mine[item.index], item)
+                if isinstance(item, Progress):
+                    yield item
+                else:
+                    index, variant = mine[item.index]
+                    yield rendered(index, variant, item)
 
 
 def rendered(index: int, variant: Variant, output: STAV2AOutput) -> Rendered:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from stav2a.generation.result import rounded
 from stav2a.generation.settings import Settings
@@ -54,7 +56,7 @@ def find_onsets(
             if isinstance(item, Progress):
                 yield item
             else:
-                found = item
+                found: OnsetPrediction = item
     yield Found(
         duration_s=float(clip.duration_s),
         start_s=float(settings.start_s),
@@ -65,7 +67,9 @@ def find_onsets(
     )
 
 
-def _predicted(pipeline: STAV2APipeline, frames, watch: Stopwatch) -> Iterator[Progress | OnsetPrediction]:
+def _predicted(
+    pipeline: STAV2APipeline, frames: np.ndarray, watch: Stopwatch
+) -> Generator[Progress | OnsetPrediction, None, None]:
     yield Progress("onsets")
     with watch.stage("onsets"):
         found = pipeline.predict_onsets(frames)

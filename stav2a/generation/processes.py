@@ -10,7 +10,7 @@ from datetime import timedelta
 class Processes:
     """Rank and number of processes. Without a launcher there is one process."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         self._state = None

@@ -48,7 +48,10 @@ class ClipInput:
 
     @property
     def duration_s(self) -> float:
-        return self.settings.length_s if self.clip is None else self.clip.duration_s
+        if self.clip is not None:
+            return self.clip.duration_s
+        assert self.settings.length_s is not None, "a sound without a clip has a length"
+        return self.settings.length_s
 
     @property
     def name(self) -> Path:
@@ -108,7 +111,9 @@ def read(
     return ClipInput(Path(path), settings, clip, caption, original, reference, watch, picture, scratch)
 
 
-def _without_clip(settings: Settings, pipeline: STAV2APipeline, cancelled, limits: Limits) -> ClipInput:
+def _without_clip(
+    settings: Settings, pipeline: STAV2APipeline, cancelled: Callable[[], bool], limits: Limits
+) -> ClipInput:
     """Input for a sound without a clip, `length_s` seconds long (STILL_S by default)."""
     if not settings.prompt.strip():
         raise InputError("Without a clip a caption is needed: say what should be heard.")
@@ -127,7 +132,9 @@ def _without_clip(settings: Settings, pipeline: STAV2APipeline, cancelled, limit
     return ClipInput(None, settings, None, Caption(settings.prompt, "given"), None, reference, watch)
 
 
-def _reference(settings: Settings, pipeline: STAV2APipeline, cancelled, limits: Limits) -> np.ndarray | None:
+def _reference(
+    settings: Settings, pipeline: STAV2APipeline, cancelled: Callable[[], bool], limits: Limits
+) -> np.ndarray | None:
     if settings.reference is None:
         return None
     rate = pipeline.timeline.sample_rate

@@ -9,7 +9,7 @@ import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,8 +157,8 @@ def measure(
     if duration_s >= EDGES_S and len(followed_s) and len(onsets_s):
         values["onset_f1_gain"] = gain_over_chance(followed_s, onsets_s, duration_s, trials=50).gain
     if original is not None:
-        heard = [detect_onsets(wave, sample_rate, detector="librosa") for wave in (original, waveform)]
-        values["aa_align"] = alignment.aa_align(*heard)
+        own, made = (detect_onsets(wave, sample_rate, detector="librosa") for wave in (original, waveform))
+        values["aa_align"] = alignment.aa_align(own, made)
     if flow_peaks_s is not None:
         values["av_align"] = alignment.av_align(onsets_s, flow_peaks_s, fps)
     values["loudness_lufs"] = loudness_lufs(waveform, sample_rate)
@@ -209,5 +209,5 @@ def write_bundle(path: Path, files: Sequence[Path]) -> None:
             bundle.writestr(entry, file.read_bytes())
 
 
-def rounded(values) -> list[float]:
+def rounded(values: Iterable[float]) -> list[float]:
     return [round(float(value), 4) for value in values]

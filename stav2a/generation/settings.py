@@ -149,10 +149,11 @@ def checked(dial: Dial, value: Any) -> Any:
         raise InputError(f"{name} must be one of {', '.join(map(str, dial.choices))} {dial.unit}.")
     if dial.choices:
         return int(value)
+    assert dial.low is not None and dial.high is not None
     return _number(value, name, dial.low, dial.high, dial.kind == "whole")
 
 
-def check_onsets(onsets_s, duration_s: float | None = None) -> tuple[float, ...]:
+def check_onsets(onsets_s: Any, duration_s: float | None = None) -> tuple[float, ...]:
     """Ascending times without repetition; each inside the clip if its duration is known."""
     if isinstance(onsets_s, (str, bytes, Mapping)):
         raise InputError("The onsets must be a list of times in seconds.")
@@ -166,7 +167,7 @@ def check_onsets(onsets_s, duration_s: float | None = None) -> tuple[float, ...]
     return tuple(sorted({_number(onset, "An onset", 0.0, highest, False) for onset in onsets}))
 
 
-def check_layout(layout) -> tuple[tuple[float, ...], ...]:
+def check_layout(layout: Any) -> tuple[tuple[float, ...], ...]:
     """Rows of LAYOUT_BANDS numbers in [0, 1]. Their number is checked when the clip has been read."""
     if not isinstance(layout, list | tuple) or not layout or len(layout) > MOST_ROWS:
         raise InputError(f"The layout must be a list of 1 to {MOST_ROWS} rows.")
@@ -181,7 +182,8 @@ def check_dials(settings: Settings, has: Collection[str]) -> None:
 
     has: names of its dials that not every model has
     """
-    turned = {name: getattr(settings, name) for name, dial in TABLE.items() if not dial.everywhere} | settings.own
+    turned = {name: getattr(settings, name) for name, dial in TABLE.items() if not dial.everywhere}
+    turned.update(settings.own)
     known = {**TABLE, **systems.own_dials()}
     for name, value in turned.items():
         if name not in has and value not in (None, known[name].neutral):
@@ -190,9 +192,10 @@ def check_dials(settings: Settings, has: Collection[str]) -> None:
             raise InputError(f"The model {settings.model} cannot follow the {known[name].noun}; {those} can.")
 
 
-def _number(value, name: str, lowest: float, highest: float, whole: bool) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, Real):
+def _number(given: Any, name: str, lowest: float, highest: float, whole: bool) -> float | int:
+    if isinstance(given, bool) or not isinstance(given, Real):
         raise InputError(f"{name} must be a number between {lowest:g} and {highest:g}.")
+    value: Any = given  # a `Real` of any library
     if not math.isfinite(value) or not lowest <= value <= highest:
         shown = f"{float(value):g}" if abs(value) < 1e300 else "not finite"
         raise InputError(f"{name} is {shown}; it must lie between {lowest:.10g} and {highest:.10g}.")
@@ -201,7 +204,7 @@ def _number(value, name: str, lowest: float, highest: float, whole: bool) -> flo
     return int(value) if whole else float(value)
 
 
-def _text(value, name: str) -> str:
+def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"The {name} must be text.")
     if len(value) > MAX_PROMPT:
@@ -210,25 +213,25 @@ def _text(value, name: str) -> str:
     return value.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
-def _names(value, name: str) -> Sequence:
+def _names(value: Any, name: str) -> Sequence:
     if not isinstance(value, tuple | list) or len(value) > 20:
         raise InputError(f"{name} must be a list of names.")
     return value
 
 
-def _file(value, name: str) -> str:
+def _file(value: Any, name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= 4096:
         raise InputError(f"{name} must be the name of a file.")
     return value
 
 
-def _choice(value, name: str, allowed: tuple[str, ...]) -> str:
+def _choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}.")
     return value
 
 
-def _model(value, name: str) -> str:
+def _model(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > 4096:
         raise InputError(f"The {name} must be a name, a folder or a repository.")
     return value

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,6 +43,7 @@ def write(
         yield Progress("mux")
 
         def put_sound(take: Take) -> None:
+            assert source.path is not None and take.video is not None
             mode = "mix" if settings.original_audio == "mix" else "replace"
             part = (mode, settings.original_gain_db, settings.start_s, settings.length_s)
             target = folder / take.video.name
@@ -55,9 +56,8 @@ def write(
                 for take in result.takes:
                     put_sound(take)
 
-        muxing = background.submit(
-            put_sounds if source.path is not None else list
-        )  # ffmpeg works beside the measuring and drawing
+        # ffmpeg works beside the measuring and drawing
+        muxing: Future[Any] = background.submit(put_sounds if source.path is not None else list)
         try:
             yield Progress("measure")
             with watch.stage("measure"):
@@ -71,6 +71,7 @@ def write(
         stop_if(cancelled)
         yield Progress("bundle")
         with watch.stage("bundle"):
+            assert result.bundle is not None
             write_bundle(folder / result.bundle.name, sorted(folder.iterdir()))
         stop_if(cancelled)
     before = {**source.watch.seconds, **output.seconds}
@@ -81,7 +82,7 @@ def write(
 CREDITS = "These recordings are in the sound, or it was made from them. Name their authors where you use it."
 
 
-def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) -> Result:
+def _result(source: ClipInput, output: STAV2AOutput, timeline: Timeline, out_dir: Path) -> Result:
     """The result before measuring: sound cut to length and set to its level."""
     duration_s, rate = source.duration_s, output.sample_rate
     samples = round(duration_s * rate)
@@ -129,7 +130,7 @@ def _result(source: ClipInput, output: STAV2AOutput, timeline, out_dir: Path) ->
     )
 
 
-def _measured(result: Result, source: ClipInput, timeline) -> Result:
+def _measured(result: Result, source: ClipInput, timeline: Timeline) -> Result:
     from stav2a.metrics.flow import flow_magnitude, flow_peaks
     from stav2a.metrics.onsets import detect_onsets
 
@@ -137,13 +138,15 @@ def _measured(result: Result, source: ClipInput, timeline) -> Result:
     if source.clip is not None:
         peaks = flow_peaks(flow_magnitude(source.clip.frames), timeline.fps)
     rate, original = result.sample_rate, source.original
-    takes, measures = [], []
+    takes: list[Take] = []
+    measures = []
     for take in result.takes:
-        heard = detect_onsets(take.waveform, rate)
+        heard = [float(t) for t in detect_onsets(take.waveform, rate)]
         figure = take.audio.with_name("figure.png" if not takes else f"figure_{len(takes) + 1}.png")
-        takes.append(replace(take, onsets_s=[float(t) for t in heard], figure=figure))
-        sound = (take.waveform, rate, heard, result.onsets_s, result.duration_s)
-        measures.append(measure(*sound, original, peaks, timeline.fps))
+        takes.append(replace(take, onsets_s=heard, figure=figure))
+        measures.append(
+            measure(take.waveform, rate, heard, result.onsets_s, result.duration_s, original, peaks, timeline.fps)
+        )
     own = None if original is None else [float(t) for t in detect_onsets(original, rate)]
     return replace(result, takes=takes, measures=measures, original_onsets_s=own)
 
@@ -154,6 +157,7 @@ def _write_files(result: Result, folder: Path, fps: float) -> None:
 
     for k, take in enumerate(result.takes):
         write_sound(folder / take.audio.name, take.waveform, result.sample_rate, result.settings.audio_rate)
+        assert take.figure is not None
         (folder / take.figure.name).write_bytes(to_png(clip_figure(result, k)))
         export(
             folder, take.audio.stem, take.waveform, result.sample_rate, result.onsets_s or take.onsets_s,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +49,7 @@ def for_model(clip: Any, timeline: Timeline, fps: float | None = None) -> tuple[
     return np.stack([made[row] for row in rows]), duration_s
 
 
-def _pictures(clip: Any) -> Sequence:
+def _pictures(clip: Any) -> np.ndarray:
     """What gives the pictures one by one: channels last, numbers as they come."""
     if isinstance(clip, list | tuple):
         if not clip:

@@ -223,9 +223,10 @@ class _Pictures:
         if decoded is not None and shown is not None and self.delay is None:
             self.delay = shown - decoded
         self.untimed |= shown is None
-        if decoded is not None or shown is not None:
-            self.decoded.append(shown if decoded is None else decoded)
-            self.shown.append(decoded if shown is None else shown)
+        known = shown if decoded is None else decoded
+        if known is not None:
+            self.decoded.append(known)
+            self.shown.append(known if shown is None else shown)
             self.lengths.append(int(cells[3]))
 
     def span(self) -> tuple[float, float, int]:

@@ -33,7 +33,7 @@ def network() -> Any:
     from aisfx.models.cnn2d import CrossNet, EmbeddingNet
 
     scalar = np.int64(0).__reduce__()[0]  # the counts of classes are numpy scalars, stored under their older address
-    plain = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype("int64")), _codecs.encode]
+    plain: list[Any] = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype("int64")), _codecs.encode]
     with torch.serialization.safe_globals(plain):
         weights, libraries = torch.load(get_path_modelWeights(), map_location="cpu", weights_only=True)
     model = CrossNet(EmbeddingNet("max", 3, 1, 64), libraries, "cpu")

@@ -23,7 +23,7 @@ class Streaming(VideoEncoding, Denoising):
 
     def stream(
         self, requests: Sequence[Request], batch_size: int = BATCH_SIZE, on_step: Callable | None = None
-    ) -> Iterator[Progress | STAV2AOutput]:
+    ) -> Generator[Progress | STAV2AOutput, None, None]:
         """Yield progress after every step, and each result when it is ready. Closing the generator stops within a step.
 
         Requests that differ only in clip, captions, onsets, seed and text guidance (see `Prepared.pass_key`) share a

@@ -31,9 +31,9 @@ def attacks(waveform: np.ndarray, sample_rate: int) -> tuple[float, ...]:
             clusters[-1].append(time)
         else:
             clusters.append([time])
-    times = [float(np.median(cluster)) for cluster in clusters if len(cluster) > len(SHIFTS_S) // 2]
-    times = [max(time, 0.0) for time in times if time < len(waveform) / sample_rate]
-    return tuple(_audible(waveform, sample_rate, times))
+    middles = [float(np.median(cluster)) for cluster in clusters if len(cluster) > len(SHIFTS_S) // 2]
+    inside = [max(time, 0.0) for time in middles if time < len(waveform) / sample_rate]
+    return tuple(_audible(waveform, sample_rate, inside))
 
 
 def _audible(waveform: np.ndarray, sample_rate: int, times: list[float]) -> list[float]:

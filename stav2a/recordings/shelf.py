@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,14 +68,13 @@ class Recording:
 
     @classmethod
     def from_row(cls, row: dict[str, str]) -> Recording:
-        return cls(
-            **{
-                **row,
-                "duration_s": float(row["duration_s"]),
-                "attacks_s": tuple(float(time) for time in row["attacks_s"].split(";") if time),
-                "loudness_lufs": float(row["loudness_lufs"]),
-            }
-        )
+        values: dict[str, Any] = {
+            **row,
+            "duration_s": float(row["duration_s"]),
+            "attacks_s": tuple(float(time) for time in row["attacks_s"].split(";") if time),
+            "loudness_lufs": float(row["loudness_lufs"]),
+        }
+        return cls(**values)
 
 
 class Shelf:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
+from torch.nn import Module
 
 from stav2a import presets
 from stav2a.condition.in_time import fitted
@@ -19,6 +20,11 @@ from stav2a.condition.patches import level_widths
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance
 from stav2a.systems import read_declaration
+
+if TYPE_CHECKING:
+    from diffusers import SchedulerMixin
+
+    from stav2a.output import VideoFeatures
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class System(ModelMixin, ConfigMixin):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    uses_caption: ClassVar[bool] = True
+    uses_caption: bool = True
     joint: ClassVar[bool] = False  # caption and picture are dropped together, in training and guidance
     has_positions: ClassVar[bool] = False  # tokens have positions: windows must be as long as in training
     generates: ClassVar[bool] = True
@@ -95,9 +101,9 @@ class System(ModelMixin, ConfigMixin):
     encoders: ClassVar[tuple[str, ...]] = ()  # submodules that `encode_frames` uses
     Options: ClassVar[type] = NoOptions  # dataclass of the options of its training stage
 
-    def __init_subclass__(cls, **options):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = read_declaration(Path(sys.modules[cls.__module__].__file__).with_suffix(".yaml"), cls.name)
+        own = read_declaration(Path(inspect.getfile(cls)).with_suffix(".yaml"), cls.name)
         cls.title, cls.generates = own.title, own.generates
         if "uses_caption" not in vars(cls):
             cls.uses_caption = own.uses_caption
@@ -124,7 +130,7 @@ class System(ModelMixin, ConfigMixin):
         """Submodules that the diffusion stage does not train."""
         return cls.encoders
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: Module) -> Tensor:
         """uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> the system's features, Tensor[T_v, C], one row per frame.
 
         Called on chunks of a clip with some frames of context, without gradients.
@@ -135,15 +141,16 @@ class System(ModelMixin, ConfigMixin):
         """Features Tensor[B, T, C] and captions -> the conditions of a batch."""
         raise NotImplementedError
 
-    def conditions(self, video, text: Conditions, length: int, steering: Steering) -> Conditions:
+    def conditions(self, video: VideoFeatures, text: Conditions, length: int, steering: Steering) -> Conditions:
         """Conditions of a clip (the pipeline's `VideoFeatures`), `length` latent frames long."""
+        assert video.features is not None, "features of another system"
         return self(fitted(video.features, length), text)
 
     def layout(self, features: Tensor) -> Tensor | None:
         """The predicted audio layout, Tensor[B, rows, bands], if the system has one."""
         return None
 
-    def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
+    def caption(self, prompt: str, video: VideoFeatures, embed: Callable[[list[str]], Tensor]) -> str:
         """The caption to use for a prompt, which may be empty. `embed`: captions -> Tensor[N, D]."""
         return prompt
 
@@ -151,6 +158,6 @@ class System(ModelMixin, ConfigMixin):
         """Conditions for the diffusion loss, and further losses by name, which are added to it."""
         return self(batch.features, batch.text), {}
 
-    def guidance(self, dials: Guidance, scheduler, own: Mapping[str, float]) -> Guidance:
+    def guidance(self, dials: Guidance, scheduler: SchedulerMixin, own: Mapping[str, float]) -> Guidance:
         """The guidance for these dials. `own`: values of the dials that the system itself declares."""
         return dials

@@ -9,19 +9,19 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
 
-from .base import System
+from .base import System, Widths
 
 
 class Recorded(System):
     name = "recorded"
 
     @register_to_config
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("nothing", torch.zeros(1))  # diffusers asks every part where its tensors are
 
     @classmethod
-    def sized(cls, model: str, options: dict | None = None) -> Recorded:
+    def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> Recorded:
         return cls()
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch.nn import Module
 
 from stav2a.condition.onset import onset_curve
 from stav2a.denoise.conditions import Conditions
+from stav2a.output import VideoFeatures
 
 from .base import Steering, System
 
@@ -24,13 +26,13 @@ class STAV2A(System):
 
     name = "sta-v2a"
 
-    def __init__(self, attentive_pool, onset_step_s: float | None, eye_pool=None):
+    def __init__(self, attentive_pool: Module | None, onset_step_s: float | None, eye_pool: Module | None = None):
         super().__init__()
         self.attentive_pool = attentive_pool
         self.onset_step_s = onset_step_s
         self.eye_pool = eye_pool
 
-    def conditions(self, video, text: Conditions, length: int, steering: Steering) -> Conditions:
+    def conditions(self, video: VideoFeatures, text: Conditions, length: int, steering: Steering) -> Conditions:
         missing = length - video.local_features.shape[1]
         local = torch.nn.functional.pad(video.local_features, (0, 0, 0, missing))
         curve = None
@@ -40,6 +42,7 @@ class STAV2A(System):
             curve = torch.from_numpy(drawn)[None].to(local)
         tokens = None
         if steering.use_global_tokens:
+            assert self.attentive_pool is not None
             tokens = self.attentive_pool(video.cavp_features)
             if self.eye_pool is not None:
                 tokens = torch.cat([tokens, self.eye_pool(video.eye_features)], 1)

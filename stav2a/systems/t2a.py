@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
-from torch import Tensor
+from torch import Tensor, nn
 
 from stav2a.denoise.conditions import Conditions
 
@@ -17,7 +17,7 @@ class T2A(System):
     uses_video_encoder = False
 
     @register_to_config
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("nothing", torch.zeros(1))  # diffusers asks every part where its tensors are
 
@@ -25,7 +25,7 @@ class T2A(System):
     def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> T2A:
         return cls()
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
         return cavp_features[:, :0]
 
     def forward(self, features: Tensor, text: Conditions) -> Conditions:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from diffusers import SchedulerMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from stav2a import presets
@@ -25,6 +26,7 @@ from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidanc
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 from stav2a.denoise.sample import Guidance
+from stav2a.output import VideoFeatures
 
 from .base import System, Widths
 
@@ -94,7 +96,7 @@ class TAV2A(System):
     def frozen(cls, options: dict) -> tuple[str, ...]:
         return ("video_encoder", "text_head", "aligner")
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
         pixels = frames.permute(3, 0, 1, 2)[None].to(cavp_features) / 255
         return self.video_encoder(pixels)[0]
 
@@ -112,7 +114,7 @@ class TAV2A(System):
         text = self.text_head(Conditions.pooled_text(conditions)) * conditions.has_text[:, None]
         return self.mixing(conditions.features * conditions.has_video[:, None, None], text)
 
-    def guidance(self, dials: Guidance, scheduler, own: Mapping[str, float]) -> Guidance:
+    def guidance(self, dials: Guidance, scheduler: SchedulerMixin, own: Mapping[str, float]) -> Guidance:
         shared = {
             "text": dials.text,
             "control": dials.control,
@@ -128,13 +130,14 @@ class TAV2A(System):
         negative = own.get("negative_guidance_scale", self.config.negative_scale)
         return ComposedGuidance(**shared, video=dials.video, negative=negative)
 
-    def caption(self, prompt: str, video, embed: Callable[[list[str]], Tensor]) -> str:
+    def caption(self, prompt: str, video: VideoFeatures, embed: Callable[[list[str]], Tensor]) -> str:
         """The prompt in the wording of training (§II-D); for an empty prompt the caption nearest to the video."""
         captions = list(caption_bank())
         if self.bank is None:
             self.bank = embed(captions)
         if prompt.strip():
             return standardised(prompt, embed, self.bank)
+        assert video.features is not None, "features of another system"
         return captions[int(self.similarity(video.features, self.bank.to(video.features)).argmax())]
 
     def similarity(self, features: Tensor, pooled: Tensor) -> Tensor:

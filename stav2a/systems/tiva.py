@@ -21,6 +21,7 @@ from stav2a.condition.layout_kinds import BANDS, ROWS, LayoutKind
 from stav2a.condition.patches import multi_level
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
+from stav2a.output import VideoFeatures
 
 from .base import Steering, System, TrainingBatch, Widths
 
@@ -94,7 +95,7 @@ class TiVA(System):
     def frozen(cls, options: dict) -> tuple[str, ...]:
         return () if options.get("joint", True) or options.get("layout") == "none" else ("predictor",)
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
         if self.predictor is None:
             return cavp_features
         levels = multi_level(video_encoder, frames, self.config.grid)
@@ -127,10 +128,11 @@ class TiVA(System):
         curve = functional.interpolate(layout.transpose(1, 2), steps, mode="linear", align_corners=False)
         return self.lift(4 * curve - 2).transpose(1, 2)
 
-    def conditions(self, video, text: Conditions, length: int, steering: Steering) -> FrameConditions:
+    def conditions(self, video: VideoFeatures, text: Conditions, length: int, steering: Steering) -> FrameConditions:
+        assert video.features is not None, "features of another system"
         if self.predictor is None:
             return self(video.features, text).padded(length)
-        layout = torch.as_tensor(video.layout if steering.layout is None else steering.layout)
+        layout: Tensor = torch.as_tensor(video.layout if steering.layout is None else steering.layout)
         rows, bands = self.kind.rows_of(video.features.shape[1]), self.kind.channels
         if tuple(layout.shape) != (rows, bands):
             raise ValueError(f"The layout is {list(layout.shape)}; this clip needs {rows} rows of {bands} bands.")

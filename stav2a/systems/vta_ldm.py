@@ -48,6 +48,7 @@ class VTALDM(System):
         text_dim: int | None = None,
     ):
         super().__init__()
+        self.uses_caption = text
         self.project = nn.Linear(feature_dim, token_dim)  # φ of eq. 1
         nn.init.normal_(self.project.weight, std=0.5)  # of unit features: tokens about as large as a caption's
         self.project_flow = nn.Linear(FLOW_CHANNELS, token_dim) if flow else None
@@ -61,11 +62,7 @@ class VTALDM(System):
         widths = widths or Widths.of_size(model)
         return cls(widths.feature, widths.context, **switches, text_dim=widths.text)
 
-    @property
-    def uses_caption(self) -> bool:
-        return self.config.text
-
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder) -> Tensor:
+    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
         if not self.config.flow:
             return cavp_features
         return torch.cat([cavp_features, flow_features(frames).to(cavp_features)], -1)

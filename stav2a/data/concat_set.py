@@ -14,6 +14,7 @@ from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_frames
 from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
+from stav2a.media.write_clip import write_clip
 
 from .listing import MediaSource
 
@@ -29,7 +30,6 @@ def concat_set(
 
     Clip k is the same for the same sources and seed.
     """
-    from .cli import write_clip
 
     lengths: dict[str, float] = {}
     skipped: dict[str, str] = {}

@@ -8,7 +8,7 @@ import csv
 import numpy as np
 import pytest
 
-from stav2a.data import cli
+from stav2a.commands import data as cli
 from stav2a.data.concat_set import SAMPLE_RATE
 from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_frames

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stav2a.commands import data as cli
 from stav2a.condition.phrases import PHRASES
-from stav2a.data import cli
 from stav2a.data.foleyworld import FoleyWorld
 from stav2a.data.foleyworld.cache import CachedWorld, write_cache
 from stav2a.data.foleyworld.picture.art import sprite_split

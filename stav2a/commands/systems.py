@@ -1,7 +1,7 @@
-"""`python -m stav2a systems`: every system that is here on the same clips, as one table.
+"""`python -m stav2a systems`: a table of all installed systems on the same clips.
 
 Two sets: FoleyWorld's test clips, and real clips with their own sound. A sound that was made before is not made again,
-so a run that was stopped goes on and a system trained later joins the table.
+so a stopped run continues and a new system can be added to the table.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ shard-00000.tar            KEY.jpg       frames, one below the other: uint8 [T_v
 shard-00000.index.jsonl    a line a clip: key, files {kind: [offset, size]}, clip (what KEY.json holds)
 ```
 The webdataset package reads the tar files as they are. Training does not go through it, because it streams:
-here sample `i` must be the same whatever process asks and wherever a run was interrupted.
+here sample `i` must be the same in every process and after every interruption.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _run_clips(
     finally:
         stop.set()
         while reader.is_alive():
-            with suppress(queue.Empty):  # a reader that waits to hand over its clip must get free
+            with suppress(queue.Empty):  # so that a reader that waits to hand over its clip can end
                 ready.get(timeout=0.05)
         reader.join()
 

@@ -1,6 +1,6 @@
 """Sounds of several systems for the same clips: what a listening test is about.
 
-As a folder, systems are folders and equal names (whatever the ending) are the same clip:
+As a folder, systems are folders and equal names (without suffix) are the same clip:
 
     DIR/ours/dog.wav        DIR/theirs/dog.mp4      a system: sound files, or videos with their sound
     DIR/original/dog.wav                            optional: the clips' own sound, the reference

@@ -42,10 +42,10 @@ def restore(store: RatingStore, repo: str, study: str | None = None, api: Any = 
 
 
 class Sync:
-    """Takes in what the dataset holds, then uploads within `every_s` of an answer, and once more at the end.
+    """Loads the answers of a dataset, then uploads new ones within `every_s` seconds, and at the end.
 
-    Until the dataset was read nothing is written: a machine that begins with an empty file would else replace the
-    answers of the one before it. A failure is logged and tried again.
+    Nothing is uploaded before the dataset is read, because a machine that starts with an empty file would overwrite its
+    answers. Failures are logged and retried.
     """
 
     def __init__(self, store: RatingStore, repo: str, every_s: float = EVERY_S, api: Any = None) -> None:

@@ -324,7 +324,7 @@ _SESSION = "JOIN session ON trial.session = session.id"
 
 
 def _score(scores: Mapping[str, int], scale: str, best: int) -> int:
-    """The whole number from 1 to `best` that a page sent for `scale`; whatever else it sent is refused."""
+    """The integer from 1 to `best` that a page sent for `scale`. Other values are refused."""
     score = scores.get(scale) if isinstance(scores, Mapping) else None
     if not isinstance(score, int | float) or isinstance(score, bool) or not float(score).is_integer():
         raise RatingError(f"{scale} needs a whole number from 1 to {best}")

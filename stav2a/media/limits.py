@@ -17,7 +17,7 @@ class Cancelled(Exception):
 
 
 def never() -> bool:
-    """The `cancelled` of work that nobody stops."""
+    """The `cancelled` of work that is never stopped."""
     return False
 
 

@@ -28,7 +28,7 @@ CLASSES = {
     "vae": AutoencoderKL,
     "vocoder": SpeechT5HifiGan,
 }
-OPTIONAL = {"eye_pool": EyePooling}  # parts that a model may have besides
+OPTIONAL = {"eye_pool": EyePooling}  # optional parts
 
 
 def build(name: str, model: str, **changes: Any) -> Any:

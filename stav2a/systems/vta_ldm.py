@@ -26,7 +26,7 @@ SWITCHES = ("text", "positions", "flow")
 class VTALDMOptions:
     text: bool = True  # the caption's tokens join
     positions: bool = True  # sinusoids
-    flow: bool = False  # optical-flow tokens besides
+    flow: bool = False  # additional optical-flow tokens
 
 
 class VTALDM(System):

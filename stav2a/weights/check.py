@@ -55,7 +55,7 @@ def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[st
 
 
 def known_class(part: str, library: str, name: str) -> type:
-    """The class of a part. A folder may come from strangers: only these libraries are asked, nothing is imported
+    """The class of a part. A folder may be untrusted: only these libraries are used, and nothing is imported
     because a file says so."""
     if library not in ("diffusers", "transformers") and not library.startswith("stav2a."):
         raise WeightsError(f"The part {part} is of {library}, which is no library of this project; it is not loaded.")

@@ -1,7 +1,7 @@
 """Configuration of each part, read from the shapes of its weights.
 
 What shapes cannot tell (number of heads, upcasting, group norm, rates of the vocoder) is taken from a
-configuration file where one is given, else from the documented defaults, and the caller is told which.
+configuration file where one is given, else from the documented defaults, and the caller gets a note of it.
 """
 
 from __future__ import annotations

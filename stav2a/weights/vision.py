@@ -130,7 +130,7 @@ def _fill(encoder: HubVideoEncoder, config: Any, source: str) -> None:
 
     kind = CLIPVisionModelWithProjection if config.model_type == "clip_vision_model" else AutoModel
     level = logging.get_verbosity()
-    logging.set_verbosity_error()  # it lists what a repository holds besides: classifiers, text towers
+    logging.set_verbosity_error()  # it lists unused weights of a repository: classifiers, text towers
     try:
         state = load_from_hub(kind.from_pretrained, source).state_dict()
     finally:

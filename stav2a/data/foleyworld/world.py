@@ -205,7 +205,7 @@ def _shoot(canvas: np.ndarray, cast: list[tuple[Scene, Place]], backdrop: Backdr
 
 
 def _merge(score: Score, scene: Scene, start_s: float, stop_s: float, voice: int) -> None:
-    """Add a scene's sounds as far as it is in the picture."""
+    """Add the sounds of a scene while it is in the picture."""
     for e in scene.score.events:
         if start_s <= e.time_s < stop_s:
             score.events.append(Event(e.time_s, e.cls, e.gain, voice + e.voice, e.pitch, e.duration_s, e.audible))

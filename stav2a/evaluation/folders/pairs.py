@@ -20,7 +20,7 @@ SILENT_PEAK = 1e-4
 
 @dataclass(frozen=True)
 class Pair:
-    """A reference sound and a generated one, with what else is known of their clip."""
+    """A reference sound and a generated one, with caption, class and video of their clip if known."""
 
     stem: str
     reference: Path

@@ -1,7 +1,7 @@
 """The machine of a run: processes, gradient accumulation, precision, and options that save memory or time.
 
 DDP or FSDP, the number of processes and their devices come from accelerate's own configuration (`accelerate launch`).
-The effective batch is `batch_size` whatever they are, and holds the same samples.
+The effective batch is always `batch_size` and has the same samples.
 """
 
 from __future__ import annotations

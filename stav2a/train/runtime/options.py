@@ -13,13 +13,13 @@ T = TypeVar("T")
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a table"}
 
 
-def read_options(kind: type[T], given: Mapping[str, Any], of: str, besides: Iterable[type] = ()) -> T:
+def read_options(kind: type[T], given: Mapping[str, Any], of: str, others: Iterable[type] = ()) -> T:
     """An instance of the dataclass `kind` with the values of `given`; `of` names the stage in messages.
 
-    `besides`: dataclasses of further options, which are checked too. Raises `ValueError` for
+    `others`: dataclasses of further options, which are checked too. Raises `ValueError` for
     a name that none of them has, with the nearest one that they have, and for a value of another type.
     """
-    known = {name: wanted for each in (kind, *besides) for name, wanted in typing.get_type_hints(each).items()}
+    known = {name: wanted for each in (kind, *others) for name, wanted in typing.get_type_hints(each).items()}
     values = {}
     for name, value in given.items():
         if name not in known:

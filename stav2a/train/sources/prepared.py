@@ -129,7 +129,7 @@ class PreparedWorld:
         return np.concatenate(parts)
 
     def sound(self, index: int, variant: int = 0, plan: Stretch | None = None) -> Heard:
-        """The sound of sample `index`; real clips have one take only, whatever `variant` is."""
+        """The sound of sample `index`; real clips have one take, so `variant` has no effect."""
         plan = plan or self.plan(index)
         per_frame = self.timeline.sample_rate / self.timeline.fps
         waveform = np.zeros(self.samples, np.float32)

@@ -32,7 +32,7 @@ class CVALPOptions(VideoOptions, StartOptions):
 
 
 class CVALPStage(VideoStage):
-    """Options besides: those that TA-V2A keeps, `semantic_weight` (λ) and `temporal_weight` (μ) among them.
+    """Further options: those of TA-V2A, such as `semantic_weight` (λ) and `temporal_weight` (μ).
 
     The video encoder begins as CAVP's.
     """

@@ -38,7 +38,7 @@ class OnsetOptions(ClipOptions):
 class OnsetStage(Stage):
     """Trains the local features, and the video encoder with them unless it is frozen.
 
-    A video encoder in `parts` is always gone on from; temporal blocks and spatial peaks that it lacks join it.
+    Training continues from a video encoder in `parts`, with missing temporal blocks and spatial peaks added.
     """
 
     name = "onset"

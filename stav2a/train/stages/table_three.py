@@ -75,5 +75,5 @@ class VariedV2A(V2AStage):
         super().export(folder)
         if not self.options.onset:
             note_default(folder, "onset_threshold", 1.1)  # an untaught head predicts no onsets
-        # sampled as it was trained: untrained pooling is left out
+        # sampling leaves out the untrained pooling, like training
         note_default(folder, "use_global_tokens", self.options.global_tokens)

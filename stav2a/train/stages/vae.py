@@ -112,7 +112,7 @@ class VAEStage(Stage):
             std = self.vae.encode(mel).latent_dist.mean.std()
             self.vae.register_to_config(scaling_factor=round(float(1 / std), 5))
         self.vae.save_pretrained(folder / "vae")
-        if not self.goes_on:  # whatever lay there before
+        if not self.goes_on:  # even if the folder has a scale
             licences.note(folder, {"vae": licences.OURS})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side: a thread each, also in what they start; before torch comes
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side, a thread each; set before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

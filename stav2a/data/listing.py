@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stav2a.media.clip_files import SUFFIXES, files_in
+from stav2a.media.limits import InputError, refuse_address
 from stav2a.media.sound_files import SOUND_SUFFIXES
+from stav2a.media.text_files import read_text
 
 from .tables import FILE, IDENTITY, SPLITS, read_rows
 
@@ -49,6 +51,7 @@ def list_sources(
 
     caption_column: the table's column that holds the captions; else the first of `CAPTION` that a row has.
     """
+    refuse_address(given)
     given = Path(given)
     if given.is_dir():
         wanted = {*SUFFIXES, *SOUND_SUFFIXES}
@@ -84,11 +87,9 @@ def fingerprint(sources: list) -> str:
 def _of_file(path: Path, folder: Path) -> MediaSource:
     name, note = path.relative_to(folder).as_posix(), path.with_suffix(".txt")
     try:
-        caption = note.read_text(encoding="utf-8-sig").strip() if note.is_file() else ""
-    except UnicodeDecodeError:
-        return MediaSource(str(path), name, trouble=f"Its caption {note.name} is not UTF-8.")
-    except OSError as error:
-        return MediaSource(str(path), name, trouble=f"Its caption {note.name} cannot be read: {error.strerror}.")
+        caption = read_text(note)[0].strip() if note.is_file() else ""
+    except InputError as error:
+        return MediaSource(str(path), name, trouble=f"Its caption cannot be used: {error}")
     return MediaSource(str(path), name, caption)
 
 

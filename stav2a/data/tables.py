@@ -11,10 +11,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from pathlib import Path
+
+from stav2a.media.text_files import headed, read_text, rows_of
 
 FILE = ("file", "path", "video", "audio", "filename", "file_name")
 IDENTITY = ("youtube_id", "ytid", "video_id", "id")
@@ -24,30 +25,25 @@ YOUTUBE = re.compile(r"[\w-]{11}(_\d+)?")
 
 def read_rows(table: Path) -> list[dict]:
     """A dict a row, names of CSV columns in lower case; `ValueError` says in one sentence what the table lacks."""
-    data = table.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{table} is not UTF-8: line {line} holds other bytes; save it as UTF-8.") from None
+    text, _ = read_text(table)
     if table.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return _json_rows(table, text)
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    found = headed(text, {*FILE, *IDENTITY}.intersection)
+    if found is not None:
+        return [row for _, row in found]
+    rows = [cells for _, cells in rows_of(text, ",")]
+    if not rows:
         return []
-    first = next(csv.reader(lines[:1], skipinitialspace=True))
-    if {name.strip().lower() for name in first} & {*FILE, *IDENTITY}:
-        return [
-            {k.strip().lower(): v for k, v in row.items() if k} for row in csv.DictReader(lines, skipinitialspace=True)
-        ]
+    first = rows[0]
     if len(first) == 4:
-        of_vggsound = first[3].strip() in SPLITS
+        of_vggsound = first[3] in SPLITS
         names = ("youtube_id", "start_s", "label", "split") if of_vggsound else ("ytid", "start_s", "end_s", "labels")
-    elif len(first) == 2 and YOUTUBE.fullmatch(first[0].strip()):
+    elif len(first) == 2 and YOUTUBE.fullmatch(first[0]):
         names = ("youtube_id", "caption")
     else:
         raise ValueError(f"{table} needs a header with a column `file` (or `youtube_id`) and one `caption`.")
-    return [dict(zip(names, row, strict=False)) for row in csv.reader(lines, skipinitialspace=True)]
+    return [dict(zip(names, row, strict=False)) for row in rows]
 
 
 def _json_rows(table: Path, text: str) -> list[dict]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from stav2a.media.limits import InputError
 
 MOST_BYTES = 50_000_000
+FEW = 8  # letters beyond ASCII
 DELIMITERS = (",", ";", "\t", "|")
 MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -28,6 +31,11 @@ def read_text(path: str | Path) -> tuple[str, str]:
         return data.decode(encoding), encoding.removesuffix("-sig")
     except UnicodeDecodeError:
         pass
+    # a few accents among plain letters are too little to tell by, and are Western Europe's most often
+    accents = sum(byte >= 0x80 for byte in data)
+    if b"\0" not in data and accents <= FEW and accents < len(data) / 5:
+        with suppress(UnicodeDecodeError):
+            return data.decode("cp1252"), "cp1252"
     from charset_normalizer import from_bytes
 
     best = None if b"\0" in data else from_bytes(data).best()
@@ -36,28 +44,44 @@ def read_text(path: str | Path) -> tuple[str, str]:
     return str(best), best.encoding.replace("_", "-")
 
 
-def read_table(path: str | Path, columns: tuple[str, ...]) -> tuple[list[tuple[int, dict[str, str]]], str]:
-    """Rows with their line numbers, names of columns in lower case; and the encoding.
+def rows_of(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+    """The rows of a table that are not empty, with the line on which each ends; cells without blanks around them.
 
-    Spreadsheets put semicolons or tabs between cells where the comma is the decimal mark, a line `sep=;` in front, and
-    line breaks within quotes. The delimiter is the one that finds the `columns`.
+    Spreadsheets put a line `sep=;` in front, and line breaks within quotes.
     """
-    text, encoding = read_text(path)
     if text[:4].lower() == "sep=":
         text = text.partition("\n")[2]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    try:
+        return [(reader.line_num, [_plain(cell) for cell in cells]) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise InputError(f"The text is no table: line {reader.line_num}: {error}.") from error
+
+
+def headed(text: str, wanted: Callable[[set[str]], object]) -> list[tuple[int, dict[str, str]]] | None:
+    """Rows as dicts, names of columns in lower case, where the first row holds what is `wanted`; else None.
+
+    Where the comma is the decimal mark, semicolons or tabs stand between cells: the delimiter is the one that finds the
+    columns.
+    """
     for delimiter in DELIMITERS:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-        try:
-            names = [_plain(name).casefold() for name in next(reader, [])]
-            if set(columns) <= set(names):
-                return [
-                    (reader.line_num, {name: _plain(cell) for name, cell in zip(names, cells, strict=False)})
-                    for cells in reader
-                    if any(map(str.strip, cells))
-                ], encoding
-        except csv.Error as error:
-            raise InputError(f"{Path(path).name} is no table: line {reader.line_num}: {error}.") from error
-    raise InputError(f"{Path(path).name} needs the columns {' and '.join(columns)}.")
+        rows = rows_of(text, delimiter)
+        names = [name.casefold() for name in rows[0][1]] if rows else []
+        if wanted(set(names)):
+            return [(line, dict(zip(names, cells, strict=False))) for line, cells in rows[1:]]
+    return None
+
+
+def read_table(path: str | Path, columns: tuple[str, ...]) -> tuple[list[tuple[int, dict[str, str]]], str]:
+    """`headed` rows of a file with these `columns`, and its encoding."""
+    text, encoding = read_text(path)
+    try:
+        rows = headed(text, set(columns).issubset)
+    except InputError as error:
+        raise InputError(str(error).replace("The text", Path(path).name)) from error
+    if rows is None:
+        raise InputError(f"{Path(path).name} needs the columns {' and '.join(columns)}.")
+    return rows, encoding
 
 
 def _plain(cell: str) -> str:

@@ -72,7 +72,9 @@ def test_a_bad_row_and_a_bad_caption_are_told_and_the_others_stand(tmp_path):
     (tmp_path / "rain.txt").write_text("\ufeffrain\n", encoding="utf-8")
     rain, wind = list_sources(tmp_path)
     assert (rain.caption, rain.trouble) == ("rain", "")
-    assert wind.trouble == "Its caption wind.txt is not UTF-8."
+    assert (wind.caption, wind.trouble) == ("Wind im Gebälk", "")
+    (tmp_path / "wind.txt").write_bytes(bytes(range(256)) * 9)
+    assert "wind.txt is no text" in list_sources(tmp_path)[1].trouble
     (tmp_path / "t.csv").write_text(
         "file,caption,start\nrain.wav,rain,0\nwind.wav,wind,soon\nwind.wav,wind,nan\n,x,0\n"
     )
@@ -82,8 +84,14 @@ def test_a_bad_row_and_a_bad_caption_are_told_and_the_others_stand(tmp_path):
 
 def test_a_table_in_another_encoding_and_an_unknown_column_are_told(tmp_path):
     (tmp_path / "t.csv").write_bytes("file,caption\na.wav,rain\nb.wav,B\xe4r\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"t\.csv is not UTF-8: line 3"):
-        list_sources(tmp_path / "t.csv")
+    assert list_sources(tmp_path / "t.csv")[1].caption == "Bär"
+    spreadsheet = '\ufeffFile;Caption;Start\r\na.wav;"rain\non a roof";0\r\nb.wav;wind;1.5\r\n'
+    (tmp_path / "t.csv").write_bytes(spreadsheet.encode())
+    assert [(s.name, s.caption.split(), s.start_s) for s in list_sources(tmp_path / "t.csv")] == [
+        ("a.wav", ["rain", "on", "a", "roof"], 0.0), ("b.wav", ["wind"], 1.5)
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="address"):
+        list_sources("https://example.com/clips.csv")
     (tmp_path / "u.csv").write_text("file,caption,auto_caption\na.wav,x,a dog\n")
     assert list_sources(tmp_path / "u.csv", caption_column="auto_caption")[0].caption == "a dog"
     with pytest.raises(ValueError, match="no column auto_captoin; did you mean auto_caption"):

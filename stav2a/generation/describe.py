@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from stav2a.condition.text import unfamiliar
 from stav2a.generation.settings import BUILT_IN, MAX_PROMPT, OFF, Settings
 from stav2a.media import read_frames
 from stav2a.media.limits import DEFAULT_LIMITS, Limits
@@ -27,6 +28,16 @@ class Caption:
     text: str
     source: str
     seen: tuple[Suggestion, ...] = ()  # by the built-in describer, the surest first
+    note: str = ""  # what a person should know of it
+
+
+def noted(caption: Caption, tokenizer: Any) -> Caption:
+    """The caption, with a sentence where the text encoder does not know its words."""
+    words = unfamiliar(tokenizer, caption.text)
+    if not words:
+        return caption
+    listed = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
+    return replace(caption, note=f"The model knows English; most words of this caption are unknown to it: {listed}.")
 
 
 def suggest(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> list[str]:

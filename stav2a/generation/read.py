@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stav2a.denoise.request import Request
-from stav2a.generation.describe import Caption, caption_of
+from stav2a.generation.describe import Caption, caption_of, noted
 from stav2a.generation.scenes import timed_captions
 from stav2a.generation.settings import OFF, TRACKS, Settings, check_dials, check_onsets
 from stav2a.media import Clip, InputError, Limits, read_audio, read_for_model
@@ -106,7 +106,7 @@ def read(
         if settings.original_audio != "replace":
             rate, part = pipeline.timeline.sample_rate, (settings.start_s, clip.duration_s)
             original = read_audio(path, rate, *part, limits=limits, cancelled=cancelled, track=settings.audio_track)
-        caption = captioning.result()
+        caption = noted(captioning.result(), pipeline.tokenizer)
     settings = replace(settings, prompt=caption.text)
     return ClipInput(Path(path), settings, clip, caption, original, reference, watch, picture, scratch)
 
@@ -129,7 +129,8 @@ def _without_clip(
     watch = Stopwatch()
     with watch.stage("read"):
         reference = _reference(settings, pipeline, cancelled, limits)
-    return ClipInput(None, settings, None, Caption(settings.prompt, "given"), None, reference, watch)
+    caption = noted(Caption(settings.prompt, "given"), pipeline.tokenizer)
+    return ClipInput(None, settings, None, caption, None, reference, watch)
 
 
 def _reference(

@@ -76,6 +76,7 @@ class Result:
     predicted_layout: np.ndarray | None = None
     caption_source: str = "given"
     seen: tuple[Suggestion, ...] = ()
+    caption_note: str = ""
 
     def to_json(self) -> dict:
         """The object that the command line prints: the first take at the top level, all of them in `takes`."""
@@ -102,6 +103,7 @@ class Result:
             "guidance": self.settings.guidance_scale,
             "caption": self.settings.prompt,
             "caption_source": self.caption_source,
+            "caption_note": self.caption_note,
             "seen": [suggestion.to_json() for suggestion in self.seen],
             "onsets_s": rounded(self.onsets_s),
             "predicted_onsets_s": rounded(self.predicted_onsets_s),

@@ -127,6 +127,7 @@ def _result(source: ClipInput, output: STAV2AOutput, timeline: Timeline, out_dir
         predicted_layout=output.predicted_layout,
         caption_source=caption.source,
         seen=caption.seen,
+        caption_note=caption.note,
     )
 
 

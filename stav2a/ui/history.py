@@ -83,6 +83,7 @@ class Run:
     layout: list | None = None  # rows of the audio layout that was followed, where the system has one
     predicted_layout: list | None = None
     caption_source: str = "given"  # or who found the caption in the settings
+    caption_note: str = ""
     seen: list[dict] = field(default_factory=list)  # captions by the built-in describer, with their confidence
 
     def __hash__(self) -> int:
@@ -210,6 +211,7 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
         layout=_rows(result.layout),
         predicted_layout=_rows(result.predicted_layout),
         caption_source=result.caption_source,
+        caption_note=result.caption_note,
         seen=[suggestion.to_json() for suggestion in result.seen],
     )
     write_whole(folder / "run.json", json.dumps(asdict(run)))

@@ -77,7 +77,8 @@ def show_take(tab: Tab, run: Run, k: int) -> dict:
         tab.video: take.video,
         tab.audio: gr.update(value=take.audio, visible=True),
         tab.figure: figure_value(take.figure),
-        tab.measures: status.measures_table(take.measures, run.rtf, run.seconds),
+        tab.measures: (status.note(run.caption_note) if run.caption_note else "")
+        + status.measures_table(take.measures, run.rtf, run.seconds),
     }
 
 

@@ -9,6 +9,7 @@ pinned with the package, so runs repeat.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from stav2a.media.limits import Cancelled, InputError, Limits, refuse_address
+from stav2a.media.limits import FULL, Cancelled, InputError, Limits, refuse_address
 
 VIDEO_CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,gif,mxf"
 AUDIO_CONTAINERS = VIDEO_CONTAINERS + ",wav,mp3,flac,aac,aiff,caf,w64"
@@ -144,6 +145,15 @@ class FFmpegProcess:
         if self.stopped_by == "timeout":
             raise InputError(f"The file could not be read within {self.timeout_s:g} s and was given up.")
         return status
+
+    def written(self, out: Path) -> bool:
+        """Whether it ended well; raises where the disk that holds `out` has no room for it."""
+        status = self.finish()
+        limited = status == -getattr(signal, "SIGXFSZ", 0)  # by the system's limit on the size of a file
+        for number in FULL if status else ():
+            if os.strerror(number) in self.messages or (limited and number == errno.EFBIG):
+                raise OSError(number, os.strerror(number), str(out.parent))
+        return status == 0
 
     def _watch(self) -> None:
         start = time.monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import uuid
 from collections.abc import Callable
@@ -209,10 +208,7 @@ def _run(
     """Whether ffmpeg has written `out`; a full disk is raised."""
     with ffmpeg.start(arguments, fds=fds, feed=feed, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         run.stdout.close()
-        status = run.finish()
-        if status and "No space left on device" in run.messages:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out.parent))
-        return status == 0
+        return run.written(out)
 
 
 def _encoder(info: ClipInfo, lead_s: float) -> list[str]:

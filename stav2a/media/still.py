@@ -54,6 +54,6 @@ def still_clip(
     arguments = ["-loglevel", "error", "-y", *raw, "-vf", f"loop=loop={frames - 1}:size=1", *coding, "-f", "mp4"]
     arguments += ["-frames:v", str(frames), f"file:{out}"]
     with ffmpeg.start(arguments, feed=shown.tobytes(), timeout_s=limits.timeout_s, cancelled=cancelled) as run:
-        if run.finish():
+        if not run.written(out):
             raise RuntimeError(f"ffmpeg could not make a clip of the picture: {run.messages[-300:]}")
     return out

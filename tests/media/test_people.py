@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from clips import make
+from PIL import Image
 
 from stav2a.commands.captions import captions_of
 from stav2a.data.listing import list_sources
 from stav2a.generation.engine import Engine
-from stav2a.media import ffmpeg
+from stav2a.media import ffmpeg, mux
 from stav2a.media.clip_files import collect
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, disk_trouble
+from stav2a.media.still import still_clip
 from stav2a.media.text_files import read_text
 
 CLIPS = [Path("clips/IMG_0001.MOV"), Path("clips/IMG_0002.MOV")]
@@ -130,6 +135,37 @@ def test_full_and_closed_disks_are_sentences():
     assert "disk is full" in disk_trouble(OSError(errno.ENOSPC, "No space left on device", "out/a.wav"))
     assert "read-only" in disk_trouble(OSError(errno.EROFS, "Read-only file system", "out"))
     assert disk_trouble(ValueError("x")) is None and disk_trouble(FileNotFoundError(errno.ENOENT, "x")) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of a child's files")
+def test_a_disk_that_fills_while_ffmpeg_writes_is_a_sentence(tmp_path, monkeypatch):
+    import resource
+
+    clip = make(tmp_path / "clip.mp4", duration_s=1.0)
+    picture = tmp_path / "picture.png"
+    Image.effect_noise((400, 300), 90).save(picture)
+
+    def small_disk(pid: int) -> None:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (500, 500))
+
+    monkeypatch.setattr(ffmpeg, "_limit_memory", small_disk)
+    for write in (
+        lambda out: mux(clip, np.zeros(16_000, np.float32), 16_000, out),
+        lambda out: still_clip(picture, out),
+    ):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        with pytest.raises(OSError, match="too large") as caught:
+            write(tmp_path / "out" / "clip.mp4")
+        assert disk_trouble(caught.value) == f"A file {tmp_path / 'out'} could not be written: it is too large."
+    assert [path.name for path in (tmp_path / "out").iterdir()] in ([], ["clip.mp4"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_ffmpeg_on_a_full_disk():
+    source = ["-f", "lavfi", "-i", "testsrc=size=320x240:duration=1", "-f", "rawvideo", "-y", "file:/dev/full"]
+    with ffmpeg.start(["-loglevel", "error", *source], timeout_s=20) as run, pytest.raises(OSError) as caught:
+        run.written(Path("/dev/full"))
+    assert disk_trouble(caught.value) == "A file /dev could not be written: the disk is full."
 
 
 def test_the_command_line_says_so_too(tmp_path, capsys, monkeypatch):

@@ -34,7 +34,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stav2a.generation.generate import Result
+    from stav2a.generation.result import Result
 
 BLUE, SKY, GREEN, VERMILION, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00"
 INK, MUTED, RULE, PAPER = "#1f2933", "#5b6673", "#d9dee4", "#ffffff"

@@ -220,9 +220,9 @@ def test_align_acc_judges_windows_and_stands_beside_its_chance(tmp_path):
     sample = FoleyWorld(duration_s=5.12, size=96)[0]
     write_clip(tmp_path / "clip.mp4", sample.frames, 25.0, sample.waveform)
     model = AlignAcc("ta-v2a")
-    seen = model.see(tmp_path / "clip.mp4", 5.12)
-    own, rolled = model(seen, sample.waveform, 3, 0)
-    assert own in (0.0, 1.0) and set(rolled) <= {0.0, 1.0} and len(rolled) == 3
+    seen = model.encode_video(tmp_path / "clip.mp4", 5.12)
+    scores, rolled = model(seen, sample.waveform, 3, 0)
+    assert scores["align_acc"] in (0.0, 1.0) and set(rolled) <= {0.0, 1.0} and len(rolled) == 3
     asked = []
 
     def classifier(latents, times, pictures):
@@ -230,8 +230,8 @@ def test_align_acc_judges_windows_and_stands_beside_its_chance(tmp_path):
         return torch.ones(len(latents)) if len(asked) == 1 else -torch.ones(len(latents))
 
     model.pipe.system.aligner.forward = classifier
-    own, rolled = model(seen, sample.waveform, 2, 0)
-    assert (own, rolled.tolist()) == (1.0, [0.0, 0.0])
+    scores, rolled = model(seen, sample.waveform, 2, 0)
+    assert (scores, rolled.tolist()) == ({"align_acc": 1.0}, [0.0, 0.0])
     assert asked[0][1:] == ([2, 8, 64, 16], [2, 64, 256], [0.0, 0.0])  # windows of 2.56 s, as in training
     assert not torch.equal(asked[0][0], asked[1][0])
     with pytest.raises(Unavailable, match="compact has no alignment classifier"):
@@ -250,8 +250,8 @@ def test_the_cavp_score_is_that_of_two_encoders_that_belong_together(tmp_path):
     model = CAVPScore(str(tmp_path / "parts"), "tiny")
     times = torch.eye(16)[torch.arange(64) // 8 % 8 + 8 * (torch.arange(64) // 64)][None]
     model.audio_encoder.forward = lambda mel: times
-    whole, moments, rolled = model(times, np.zeros(round(2.56 * 16_000), np.float32), 5, 0)
-    assert whole == pytest.approx(1.0) and moments == pytest.approx(1.0) and (rolled < 0.1).all() and len(rolled) == 5
+    scores, rolled = model(times, np.zeros(round(2.56 * 16_000), np.float32), 5, 0)
+    assert scores == pytest.approx({"cavp": 1.0, "cavp_moments": 1.0}) and (rolled < 0.1).all() and len(rolled) == 5
     build("video_encoder", "tiny").save_pretrained(tmp_path / "parts" / "video_encoder")
     with pytest.raises(Unavailable, match="was trained on since"):
         CAVPScore(str(tmp_path / "parts"), "tiny")

@@ -33,13 +33,13 @@ class AlignAcc:
         self.sample_rate = self.pipe.timeline.sample_rate
 
     @torch.no_grad()
-    def see(self, video: Path, duration_s: float) -> Tensor:
+    def encode_video(self, video: Path, duration_s: float) -> Tensor:
         """E_v of the video's first `duration_s` seconds: Tensor[T, C]."""
         return self.pipe.encode_video(read_for_model(video, self.pipe.timeline, 0.0, duration_s).frames).features[0]
 
     @torch.no_grad()
-    def __call__(self, seen: Tensor, waveform: np.ndarray, trials: int, seed: int) -> tuple[float, np.ndarray]:
-        """Whether a sound [S] at `sample_rate` is found in time, 1 or 0, and the same of `trials` rolls of it."""
+    def __call__(self, seen: Tensor, waveform: np.ndarray, trials: int, seed: int) -> tuple[dict, np.ndarray]:
+        """-> {"align_acc": 1 if a sound [S] at `sample_rate` is found in time, else 0}, the same of `trials` rolls."""
         timeline = self.pipe.timeline
         missing = -len(waveform) % timeline.samples_per_latent
         mel = log_mel(torch.from_numpy(np.pad(waveform, (0, missing)).astype(np.float32))[None], timeline)
@@ -49,7 +49,7 @@ class AlignAcc:
         own = self._judged(latents, seen)
         shifts = np.random.default_rng(seed).integers(max(steps // 4, 1), max(steps * 3 // 4, 2), trials)
         rolled = [self._judged(latents.roll(int(shift), 2), seen) for shift in shifts]
-        return own, np.array(rolled)
+        return {"align_acc": own}, np.array(rolled)
 
     def _judged(self, latents: Tensor, seen: Tensor) -> float:
         """The mean logit over windows as long as in training, above zero or not."""

@@ -42,15 +42,15 @@ class CAVPScore:
         self.sample_rate = self.timeline.sample_rate
 
     @torch.no_grad()
-    def see(self, video: Path, duration_s: float) -> Tensor:
+    def encode_video(self, video: Path, duration_s: float) -> Tensor:
         """Features of the video's first seconds at every latent frame: Tensor[1, T, D]."""
         frames = torch.from_numpy(read_for_model(video, self.timeline, 0.0, duration_s).frames)
         seen = self.video_encoder(frames.permute(3, 0, 1, 2)[None].float() / 255, normalize=False)
         return stretched(seen, self.timeline.latent_rate / self.timeline.fps)
 
     @torch.no_grad()
-    def __call__(self, seen: Tensor, waveform: np.ndarray, trials: int, seed: int) -> tuple[float, float, np.ndarray]:
-        """-> (cavp, cavp_moments, the latter of `trials` rolls) of a sound [S] at `sample_rate`."""
+    def __call__(self, seen: Tensor, waveform: np.ndarray, trials: int, seed: int) -> tuple[dict, np.ndarray]:
+        """-> {"cavp", "cavp_moments"} of a sound [S] at `sample_rate`, and cavp_moments of `trials` rolls."""
         size = self.timeline.samples_per_latent
         whole = np.pad(waveform, (0, -len(waveform) % size)).astype(np.float32)
         heard = self.audio_encoder(log_mel(torch.from_numpy(whole)[None], self.timeline))
@@ -60,4 +60,4 @@ class CAVPScore:
         moments = [functional.normalize(at_moments(x, count)[0], dim=-1) for x in (seen, heard)]
         shifts = np.random.default_rng(seed).integers(1, count, trials)
         rolled = [float((moments[0] * moments[1].roll(int(shift), 0)).sum(1).mean()) for shift in shifts]
-        return whole, float((moments[0] * moments[1]).sum(1).mean()), np.array(rolled)
+        return {"cavp": whole, "cavp_moments": float((moments[0] * moments[1]).sum(1).mean())}, np.array(rolled)

@@ -130,9 +130,9 @@ def _measure(pair: Pair, plan: Plan) -> Record:
     if plan.pam:
         _tried(record, "pam", lambda: _judge(record, "pam", sounds))
     if plan.align and pair.video:
-        _tried(record, "align", lambda: _align(record, pair.video, sounds, plan))
+        _tried(record, "align", lambda: _with_video(record, "align", pair.video, sounds, plan))
     if plan.cavp and pair.video:
-        _tried(record, "cavp", lambda: _cavp(record, pair.video, sounds, plan))
+        _tried(record, "cavp", lambda: _with_video(record, "cavp", pair.video, sounds, plan))
     return record
 
 
@@ -181,32 +181,19 @@ def _judge(record: Record, name: str, sounds: dict[str, tuple[np.ndarray, int]],
         record.scores[name + ending] = model(resample(waveform, rate, model.sample_rate), *caption)
 
 
-def _align(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:
-    """Align Acc of both sounds, and of the generated one rolled in time, which is its chance level."""
-    model = _models["align"]
+def _with_video(record: Record, name: str, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:
+    """Scores of both sounds by a network that also takes the video. The chance level is that of rolls in time."""
+    model = _models[name]
     waveform, rate = sounds["generated"]
-    seen = model.see(video, len(waveform) / rate)
+    features = model.encode_video(video, len(waveform) / rate)
     for side, ending in (("generated", ""), ("reference", "_reference")):
         waveform, rate = sounds[side]
         trials = 0 if ending else plan.trials
-        own, rolled = model(seen, resample(waveform, rate, model.sample_rate), trials, plan.seed)
-        record.scores[f"align_acc{ending}"] = own
+        scores, rolled = model(features, resample(waveform, rate, model.sample_rate), trials, plan.seed)
+        record.scores |= {f"{score}{ending}": value for score, value in scores.items()}
         if not ending:
-            record.inside["align_acc"], record.trials["align_acc"] = own, rolled.tolist()
-
-
-def _cavp(record: Record, video: Path, sounds: dict[str, tuple[np.ndarray, int]], plan: Plan) -> None:
-    """CAVP scores of both sounds; the generated one's moments beside those of its rolls."""
-    model = _models["cavp"]
-    waveform, rate = sounds["generated"]
-    seen = model.see(video, len(waveform) / rate)
-    for side, ending in (("generated", ""), ("reference", "_reference")):
-        waveform, rate = sounds[side]
-        trials = 0 if ending else plan.trials
-        whole, moments, rolled = model(seen, resample(waveform, rate, model.sample_rate), trials, plan.seed)
-        record.scores |= {f"cavp{ending}": whole, f"cavp_moments{ending}": moments}
-        if not ending:
-            record.inside["cavp_moments"], record.trials["cavp_moments"] = moments, rolled.tolist()
+            *_, timed = scores
+            record.inside[timed], record.trials[timed] = scores[timed], rolled.tolist()
 
 
 def _caption_control(record: Record, cls: str) -> None:

@@ -107,7 +107,9 @@ def _run_film(engine: Engine, task: Task, overwrite: bool, progress: Callable[[T
         for item in film(engine, task.clip, task.settings, task.out_dir):
             if isinstance(item, Progress):
                 progress(task, item)
-        return Outcome(task, keep_record(task, item))
+            else:
+                made = item
+        return Outcome(task, keep_record(task, made))
 
     return _attempt(task, attempt)
 

@@ -112,7 +112,16 @@ def film(
     }
 
 
-def _make(engine, clip, settings, parts: Sequence[Part], number: int, used_s: float, kept: Path, cancelled) -> Iterator:
+def _make(
+    engine: Engine,
+    clip: Path,
+    settings: Settings,
+    parts: Sequence[Part],
+    number: int,
+    used_s: float,
+    kept: Path,
+    cancelled: Callable[[], bool],
+) -> Iterator[Progress]:
     """One part, with what is cross-faded on both sides, as a file that appears whole."""
     first, last = _reach(parts, number, used_s)
     part, pipeline = parts[number], engine.pipeline(settings.model)
@@ -187,6 +196,7 @@ def _leveled(joined: np.memmap, rate: int, settings: Settings, target: Path) -> 
 def _loudness_lufs(joined: np.memmap, rate: int) -> float:
     """Integrated loudness (ITU-R BS.1770) of what is too long for memory, by ffmpeg."""
     joined.flush()
+    assert joined.filename is not None
     with open(joined.filename, "rb") as file:
         source = ["-f", "f32le", "-ar", str(rate), "-ac", "1", "-i", f"file:/dev/fd/{file.fileno()}"]
         arguments = ["-loglevel", "info", *source, "-af", "ebur128=framelog=quiet", "-f", "null", "-"]

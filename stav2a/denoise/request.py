@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .conditions import Conditions
 
 
-OF_ONE = ("guidance_scale", "strength")  # defaults that may differ between requests of one pass
+PER_REQUEST = ("guidance_scale", "onset_threshold", "strength")  # defaults that may differ within a pass
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Request:
 class Prepared:
     """A request whose clip and caption are encoded.
 
-    own: the defaults of the checkpoint with the dials of the request in their place
+    sampling: the defaults of the checkpoint, overridden by the dials of the request
     prompt: the caption that was used; seconds: by stage
     strength: below 1 denoising starts from `recording`; at 0 nothing is denoised, and `conditions` is None
     """
 
     index: int
     request: Request
-    own: Mapping
+    sampling: Mapping
     video: VideoFeatures
     prompt: str
     conditions: Conditions | None
@@ -75,7 +75,7 @@ class Prepared:
     @property
     def passes_of_network(self) -> int:
         """Sampling steps that run: fewer than `steps` from a recording, none at strength 0."""
-        return steps_from(self.own["steps"], self.strength)
+        return steps_from(self.sampling["steps"], self.strength)
 
     @cached_property
     def generators(self) -> list[torch.Generator]:
@@ -93,13 +93,13 @@ class Prepared:
         return {
             "prompt": self.prompt,
             "negative_prompt": dials.negative_prompt,
-            "num_inference_steps": self.own["steps"],
+            "num_inference_steps": self.sampling["steps"],
             "controlnet_conditioning_scale": dials.control_scale,
             "seed": dials.seed,
             "takes": dials.takes,
-            "guidance_scale": self.own["guidance_scale"],
-            "video_guidance_scale": self.own["video_guidance_scale"],
-            "sampler": self.own["sampler"],
+            "guidance_scale": self.sampling["guidance_scale"],
+            "video_guidance_scale": self.sampling["video_guidance_scale"],
+            "sampler": self.sampling["sampler"],
             "strength": self.strength,
         }
 
@@ -111,14 +111,14 @@ class Prepared:
         """
         dials = self.request.dials
         assert self.conditions is not None, "at strength 0 nothing is denoised"
-        own = tuple(sorted((name, value) for name, value in self.own.items() if name not in OF_ONE))
+        shared = tuple(sorted((name, value) for name, value in self.sampling.items() if name not in PER_REQUEST))
         return (
             self.strength,
             self.video.local_features.shape[1],
             dials.control_scale,
             tuple(sorted(dials.own.items())),
-            own,
-            self.conditions.shape_key(with_text=not self.own["mask_control"]),
+            shared,
+            self.conditions.shape_key(with_text=not self.sampling["mask_control"]),
         )
 
 

@@ -39,14 +39,14 @@ class Conditioning(Parts):
 
     @torch.no_grad()
     def conditions(
-        self, video: VideoFeatures, text_tokens: Conditions, dials: Dials, own: Mapping | None = None
+        self, video: VideoFeatures, text_tokens: Conditions, dials: Dials, sampling: Mapping | None = None
     ) -> Conditions:
         """All that steers the denoising, a batch of one, padded to a length that the U-Net can halve.
 
-        own: sampling defaults with the switches of an ablation, by default the checkpoint's.
+        sampling: its switches are rows of the paper's Table III; by default the checkpoint's defaults.
         """
-        own = own or self.defaults
-        switches = (own["use_control"], own["use_onsets"], own["use_global_tokens"])
+        sampling = sampling or self.defaults
+        switches = (sampling["use_control"], sampling["use_onsets"], sampling["use_global_tokens"])
         steering = Steering(dials.onsets_s, dials.layout, *switches)
         made = self.conditioner.conditions(video, text_tokens, self.padded_length(video), steering)
         if video.motion is None:  # no picture: the null video of training

@@ -43,14 +43,14 @@ class Denoising(Conditioning, Recordings):
         yield from denoise(
             self.unet,
             self.controlnet,
-            make_sampler(first.own["sampler"], self.scheduler),
+            make_sampler(first.sampling["sampler"], self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
             concatenated([item.conditions.repeat(item.takes) for item in group if item.conditions is not None]),
             self.guidance(group),
-            first.own["steps"],
+            first.sampling["steps"],
             self.defaults.get("window_steps") or timeline.latent_frames,
             generators,
-            first.own["timestep_power"],
+            first.sampling["timestep_power"],
             on_step,
             start,
             first.strength,
@@ -59,14 +59,14 @@ class Denoising(Conditioning, Recordings):
     def guidance(self, group: Sequence[Prepared]) -> Guidance:
         """The guidance of a pass. Each request has its own text scale."""
         first, dials = group[0], group[0].request.dials
-        scales = tuple(item.own["guidance_scale"] for item in group for _ in range(item.takes))
+        scales = tuple(item.sampling["guidance_scale"] for item in group for _ in range(item.takes))
         made = Guidance(
             text=scales[0] if len(set(scales)) == 1 else scales,
-            video=first.own["video_guidance_scale"],
+            video=first.sampling["video_guidance_scale"],
             control=dials.control_scale,
-            mask_control=first.own["mask_control"],
-            guided_share=first.own["guided_share"],
-            rescale=first.own["guidance_rescale"],
+            mask_control=first.sampling["mask_control"],
+            guided_share=first.sampling["guided_share"],
+            rescale=first.sampling["guidance_rescale"],
         )
         return self.conditioner.guidance(made, self.scheduler, dials.own)
 

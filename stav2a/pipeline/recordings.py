@@ -33,7 +33,7 @@ CODE_HALO = 8  # latent frames of context on either side of a chunk
 class Recordings(Parts):
     """Places recordings at the onsets of a clip and encodes them."""
 
-    def strength(self, request: Request, own: Mapping) -> float:
+    def strength(self, request: Request, sampling: Mapping) -> float:
         """The strength of image-to-image pipelines: the request's, else the checkpoint's own.
 
         With a reference sound it is at most REFERENCE_STRENGTH, since at 1 the reference has no effect. Without a
@@ -44,8 +44,8 @@ class Recordings(Parts):
         if request.dials.strength is not None:
             return request.dials.strength
         if request.reference is not None:
-            return min(own["strength"], REFERENCE_STRENGTH)
-        return own["strength"] if request.dials.prompt.strip() else 1.0
+            return min(sampling["strength"], REFERENCE_STRENGTH)
+        return sampling["strength"] if request.dials.prompt.strip() else 1.0
 
     def place_recordings(
         self, video: VideoFeatures, prompt: str, dials: Dials, reference: np.ndarray | None = None

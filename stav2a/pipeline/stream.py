@@ -49,27 +49,27 @@ class Streaming(VideoEncoding, Denoising):
         """Encode each clip and each caption once. Yields progress, returns the requests ready for denoising."""
         features, texts, prepared = {}, {}, []
         for index, request in enumerate(requests):
-            watch, own = Stopwatch(), request.dials.over({**self.defaults, **request.defaults})
+            watch, sampling = Stopwatch(), request.dials.over({**self.defaults, **request.defaults})
             yield Progress("video", index, len(requests))
             with watch.stage("video"):
                 if request.clip_key not in features:
                     features[request.clip_key] = self.encode_request(request)
-                video = self.with_threshold(features[request.clip_key], own["onset_threshold"])
+                video = self.with_threshold(features[request.clip_key], sampling["onset_threshold"])
             yield Progress("text", index, len(requests))
             with watch.stage("text"):
                 captions = self.caption(video, request.dials.prompt), request.dials.negative_prompt
-                strength, conditions = self.strength(request, own), None
+                strength, conditions = self.strength(request, sampling), None
                 if strength > 0:
                     if captions not in texts:
                         texts[captions] = self.encode_prompt(*captions)
-                    conditions = self.conditions(video, texts[captions], request.dials, own)
+                    conditions = self.conditions(video, texts[captions], request.dials, sampling)
             recording = None
             if strength < 1:
                 yield Progress("recordings", index, len(requests))
                 with watch.stage("recordings"):
                     recording = self.place_recordings(video, captions[0], request.dials, request.reference)
             encoded = (video, captions[0], conditions, watch.seconds, strength, recording)
-            prepared.append(Prepared(index, request, own, *encoded))
+            prepared.append(Prepared(index, request, sampling, *encoded))
         return prepared
 
     def _placed(self, item: Prepared, recording: np.ndarray) -> STAV2AOutput:

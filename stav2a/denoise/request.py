@@ -54,7 +54,7 @@ class Prepared:
     """A request whose clip and caption are encoded.
 
     sampling: the defaults of the checkpoint, overridden by the dials of the request
-    prompt: the caption that was used; seconds: by stage
+    prompt, negative_prompt: the captions that were used; seconds: by stage
     strength: below 1 denoising starts from `recording`; at 0 nothing is denoised, and `conditions` is None
     """
 
@@ -63,6 +63,7 @@ class Prepared:
     sampling: Mapping
     video: VideoFeatures
     prompt: str
+    negative_prompt: str
     conditions: Conditions | None
     seconds: dict[str, float] = field(default_factory=dict)
     strength: float = 1.0
@@ -92,7 +93,7 @@ class Prepared:
         dials = self.request.dials
         return {
             "prompt": self.prompt,
-            "negative_prompt": dials.negative_prompt,
+            "negative_prompt": self.negative_prompt,
             "num_inference_steps": self.sampling["steps"],
             "controlnet_conditioning_scale": dials.control_scale,
             "seed": dials.seed,

@@ -19,7 +19,7 @@ ORIGINAL_AUDIO = {
     "mix": "Mix it in",
     "reference": "Replace it, and compare with it",
 }
-LOUDNESS_LUFS = -18.0  # default of the new sound, about that of real clips (docs/describer.md)
+LOUDNESS_LUFS = -17.0  # default of the new sound, about that of real clips (docs/describer.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
 STEMS = "stems"
 TRACKS = "tracks"

@@ -24,6 +24,7 @@ DEFAULTS = {
     "timestep_power": 1.0,  # above 1 the steps crowd towards the end, where texture is decided
     "strength": 1.0,  # from a recording, 0, to noise alone, 1 (`stav2a.dials.Dials`)
     "prompt_prefix": "",
+    "eventless_negative_prompt": "",  # of clips with neither a caption nor an onset
     "use_control": True,  # the ControlNet, the onset curve, the global tokens: rows of the paper's Table III
     "use_onsets": True,
     "use_global_tokens": True,  # a model trained without them (row of Table III) is sampled without them

@@ -37,6 +37,17 @@ class Conditioning(Parts):
         """The caption that the system uses for a prompt. TA-V2A retrieves one for an empty prompt."""
         return self.conditioner.caption(prompt, video, self.embed)
 
+    def captions(self, video: VideoFeatures, dials: Dials, sampling: Mapping) -> tuple[str, str]:
+        """The caption and the negative caption of a clip.
+
+        Without a caption, a picture in which no onset is seen often gets silence, as silent clips of the training do.
+        The checkpoint's `eventless_negative_prompt` leads guidance away from that.
+        """
+        prompt = self.caption(video, dials.prompt)
+        onsets_s = video.onset.onsets_s if dials.onsets_s is None else dials.onsets_s
+        eventless = not prompt and video.motion is not None and not len(onsets_s)
+        return prompt, dials.negative_prompt or (sampling["eventless_negative_prompt"] if eventless else "")
+
     @torch.no_grad()
     def conditions(
         self, video: VideoFeatures, text_tokens: Conditions, dials: Dials, sampling: Mapping | None = None

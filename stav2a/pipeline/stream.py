@@ -57,7 +57,7 @@ class Streaming(VideoEncoding, Denoising):
                 video = self.with_threshold(features[request.clip_key], sampling["onset_threshold"])
             yield Progress("text", index, len(requests))
             with watch.stage("text"):
-                captions = self.caption(video, request.dials.prompt), request.dials.negative_prompt
+                captions = self.captions(video, request.dials, sampling)
                 strength, conditions = self.strength(request, sampling), None
                 if strength > 0:
                     if captions not in texts:
@@ -68,7 +68,7 @@ class Streaming(VideoEncoding, Denoising):
                 yield Progress("recordings", index, len(requests))
                 with watch.stage("recordings"):
                     recording = self.place_recordings(video, captions[0], request.dials, request.reference)
-            encoded = (video, captions[0], conditions, watch.seconds, strength, recording)
+            encoded = (video, *captions, conditions, watch.seconds, strength, recording)
             prepared.append(Prepared(index, request, sampling, *encoded))
         return prepared
 

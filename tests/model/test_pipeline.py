@@ -201,3 +201,28 @@ def test_the_conditioner_is_built_once_and_follows_a_replaced_part(frames):
 def test_lists_of_another_length_than_the_clips_are_refused(pipe, frames):
     with pytest.raises(ValueError, match="2 clips and 3 values of prompt"):
         pipe([frames, frames], ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("change", "used"),
+    [
+        ({}, "silence"),
+        ({"prompt": "a dog barks"}, ""),
+        ({"negative_prompt": "music"}, "music"),
+        ({"onsets_s": [0.5]}, ""),
+    ],
+    ids=["nothing", "caption", "negative caption", "onsets"],
+)
+def test_a_picture_without_caption_or_onset_is_kept_from_silence(pipe, frames, change, used):
+    """The negative caption of a clip in whose picture no onset is seen."""
+    plain = {"onset_threshold": 1.0}
+    own = {**plain, "eventless_negative_prompt": "silence"}
+    items = pipe.stream([Request(frames, Dials(**change), defaults) for defaults in (own, plain)])
+    kept, left = (item for item in items if isinstance(item, STAV2AOutput))
+    assert kept.settings["negative_prompt"] == used
+    assert np.array_equal(kept.waveforms, left.waveforms) == (used != "silence")
+
+
+def test_no_picture_and_no_caption_is_silence(pipe):
+    items = pipe.stream([Request(None, Dials(), {"eventless_negative_prompt": "silence"}, duration_s=1.0)])
+    assert next(item for item in items if isinstance(item, STAV2AOutput)).settings["negative_prompt"] == ""

@@ -75,7 +75,7 @@ class Dial:
         if self.low is not None:
             facts.append(f"{self.low:.10g} to {self.high:.10g}{' ' if self.unit else ''}{self.unit}")
         if self.choices:
-            facts.append(", ".join(map(str, self.choices)))
+            facts.append(f"{', '.join(map(str, self.choices))} {self.unit}".strip())
         if self.none and self.default is not None:
             facts[-1] += f", or {self.none}"
         default = self.none if self.default is None else f"{self.default:g}" if self.low is not None else self.default

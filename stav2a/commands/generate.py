@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from stav2a import systems
-from stav2a.commands.captions import captions_of
 from stav2a.dials import Dial
 from stav2a.generation.batch import Outcome, Task, run_batch
+from stav2a.generation.captions import captions_of
 from stav2a.generation.processes import Processes
 from stav2a.generation.settings import OFF, TABLE, Settings, check_onsets
 from stav2a.media.clip_files import collect, folder_names, number, shown

@@ -21,7 +21,7 @@ from stav2a.generation.result import Result
 from stav2a.generation.settings import Settings
 from stav2a.generation.write import write
 from stav2a.media import Cancelled, InputError, probe
-from stav2a.media.limits import disk_trouble
+from stav2a.media.limits import DEFAULT_LIMITS, Limits, disk_trouble
 from stav2a.output import Progress, STAV2AOutput
 
 log = logging.getLogger(__name__)
@@ -54,25 +54,31 @@ def run_batch(
     overwrite: bool = False,
     batch_size: int = 1,
     progress: Callable[[Task, Progress], None] = lambda task, item: None,
+    limits: Limits | None = None,
 ) -> Iterator[Outcome]:
     """Yield an outcome for every task, in the order of completion. Closing the generator stops the work.
 
     Up to `batch_size` clips of one length and the same dials share a pass of the model. Long clips and those whose
-    captions have times come last, part after part (`film`).
+    captions have times come last, part after part (`film`). limits: of every clip, in place of those of one pass.
     """
     films = [task for task in tasks if is_film(task.clip, task.settings)]
     tasks = [task for task in tasks if task not in films]
-    yield from _run_clips(engine, tasks, overwrite, batch_size, progress)
+    yield from _run_clips(engine, tasks, overwrite, batch_size, progress, limits or DEFAULT_LIMITS)
     for task in films:
-        yield _run_film(engine, task, overwrite, progress)
+        yield _run_film(engine, task, overwrite, progress, limits)
 
 
 def _run_clips(
-    engine: Engine, tasks: list[Task], overwrite: bool, batch_size: int, progress: Callable[[Task, Progress], None]
+    engine: Engine,
+    tasks: list[Task],
+    overwrite: bool,
+    batch_size: int,
+    progress: Callable[[Task, Progress], None],
+    limits: Limits,
 ) -> Iterator[Outcome]:
     stop = threading.Event()
     ready: queue.Queue = queue.Queue(max(AHEAD, batch_size))
-    reader = threading.Thread(target=_read_all, args=(engine, tasks, overwrite, ready, stop), daemon=True)
+    reader = threading.Thread(target=_read_all, args=(engine, tasks, overwrite, ready, stop, limits), daemon=True)
     writing: list[Future] = []
     reader.start()
     try:
@@ -83,7 +89,7 @@ def _run_clips(
                         if isinstance(made, Outcome):
                             yield made
                         else:
-                            writing.append(writer.submit(_write, engine, task, source, made, stop.is_set))
+                            writing.append(writer.submit(_write, engine, task, source, made, stop.is_set, limits))
                         while writing and (len(writing) > AHEAD * batch_size or writing[0].done()):
                             yield writing.pop(0).result()
                 while writing:
@@ -99,11 +105,15 @@ def _run_clips(
         reader.join()
 
 
-def _run_film(engine: Engine, task: Task, overwrite: bool, progress: Callable[[Task, Progress], None]) -> Outcome:
+def _run_film(
+    engine: Engine, task: Task, overwrite: bool, progress: Callable[[Task, Progress], None], limits: Limits | None
+) -> Outcome:
     if not overwrite and (record := finished(task)) is not None:
         return Outcome(task, record, skipped=True)
 
     def attempt() -> Outcome:
+        if limits is not None:
+            probe(task.clip, limits)
         for item in film(engine, task.clip, task.settings, task.out_dir):
             if isinstance(item, Progress):
                 progress(task, item)
@@ -114,7 +124,9 @@ def _run_film(engine: Engine, task: Task, overwrite: bool, progress: Callable[[T
     return _attempt(task, attempt)
 
 
-def _read_all(engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Queue, stop: threading.Event) -> None:
+def _read_all(
+    engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Queue, stop: threading.Event, limits: Limits
+) -> None:
     try:
         for task in tasks:
             if stop.is_set():
@@ -123,17 +135,17 @@ def _read_all(engine: Engine, tasks: list[Task], overwrite: bool, ready: queue.Q
             if record is not None:
                 ready.put(Outcome(task, record, skipped=True))
                 continue
-            source = _attempt(task, lambda: _read(engine, task, stop.is_set))  # noqa: B023
+            source = _attempt(task, lambda: _read(engine, task, stop.is_set, limits))  # noqa: B023
             ready.put(source if isinstance(source, Outcome) else (task, source))
     finally:
         ready.put(None)
 
 
-def _read(engine: Engine, task: Task, cancelled: Callable[[], bool]) -> ClipInput:
+def _read(engine: Engine, task: Task, cancelled: Callable[[], bool], limits: Limits) -> ClipInput:
     settings = task.settings.validated()
     if not engine.has(settings.model):
-        probe(task.clip, cancelled=cancelled)  # an unusable file is refused before a model is loaded for it
-    return read(task.clip, settings, engine.pipeline(settings.model), cancelled)
+        probe(task.clip, limits, cancelled)  # an unusable file is refused before a model is loaded for it
+    return read(task.clip, settings, engine.pipeline(settings.model), cancelled, limits)
 
 
 def _groups(items: Iterator[Outcome | tuple[Task, ClipInput]], batch_size: int) -> Iterator[list]:
@@ -182,11 +194,11 @@ def _outputs(engine: Engine, group: list, batch_size: int, progress: Callable) -
 
 
 def _write(
-    engine: Engine, task: Task, source: ClipInput, output: STAV2AOutput, cancelled: Callable[[], bool]
+    engine: Engine, task: Task, source: ClipInput, output: STAV2AOutput, cancelled: Callable[[], bool], limits: Limits
 ) -> Outcome:
     def attempt() -> Outcome:
         timeline = engine.pipeline(task.settings.model).timeline
-        *_, result = write(source, output, timeline, task.out_dir, cancelled)
+        *_, result = write(source, output, timeline, task.out_dir, cancelled, limits)
         assert isinstance(result, Result)
         return Outcome(task, keep_record(task, result.to_json()))
 

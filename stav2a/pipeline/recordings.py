@@ -13,7 +13,7 @@ from stav2a.condition import text
 from stav2a.condition.chunks import in_chunks
 from stav2a.recordings.compose import Score, most_likely_onset, strengths_of
 from stav2a.recordings.perform import perform
-from stav2a.recordings.reference import reference_voice
+from stav2a.recordings.reference import REFERENCE_STRENGTH, reference_voice
 from stav2a.recordings.shelf import shipped
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from stav2a.output import Recorded, VideoFeatures
 
 START_PEAK = 0.6  # of recordings that denoising starts from, like the sounds of training
-REFERENCE_STRENGTH = 0.7
 CODE_HALO = 8  # latent frames of context on either side of a chunk
 
 

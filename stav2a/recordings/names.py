@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from stav2a.condition.eyes.sounding import soundings
 from stav2a.condition.phrases import PHRASES
 
 INSTEAD = {
@@ -60,6 +59,8 @@ NAMES = {
 
 def names_of(classes: Collection[str]) -> dict[str, str]:
     """{sentence: class} of what these classes are called."""
+    from stav2a.condition.eyes.sounding import soundings  # brings torch, without which the page is made
+
     told = [(sentence, cls) for cls, phrases in PHRASES.items() for sentence in sentences(phrases)]
     told += [(seen.caption, seen.cls) for seen in soundings()]
     told += [(name, cls) for cls, names in NAMES.items() for name in names]

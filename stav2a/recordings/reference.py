@@ -9,6 +9,7 @@ from stav2a.recordings.attacks import attacks
 from stav2a.recordings.place import EDGE_S, Hit
 from stav2a.recordings.voice import CUT_S, PRE_S, TEXTURE_LEVEL, Voice, at_level, faded, rms
 
+REFERENCE_STRENGTH = 0.7  # where a reference is given and no strength
 SILENT_DB = -70.0  # RMS of the loudest 50 ms below which there is nothing to hear
 FLOOR_DB = 40.0  # what lies so far below the peak at both ends is cut off
 BLOCK_S = 0.05

@@ -47,7 +47,7 @@ class Take:
     """One take of a run: files, and the onsets detected in its audio."""
 
     seed: int
-    video: str
+    video: str | None  # None: of a sound without a clip
     audio: str
     onsets_s: list[float]
     figure: dict  # {"wide": path, "narrow": path, "alt": str, "duration_s": float}
@@ -85,6 +85,8 @@ class Run:
     caption_source: str = "given"  # or who found the caption in the settings
     caption_note: str = ""
     seen: list[dict] = field(default_factory=list)  # captions by the built-in describer, with their confidence
+    reference: str | None = None  # the file of a person's own sound; `settings` hold its name alone
+    exports: list[str] = field(default_factory=list)  # marker files
 
     def __hash__(self) -> int:
         """The framework hashes what a `gr.State` holds to see whether it has changed; dicts have no hash."""
@@ -164,20 +166,23 @@ def _rows(layout) -> list[list[float]] | None:
     return None if layout is None else [[round(float(value), 4) for value in row] for row in layout]
 
 
-def record(result: Result, folder: Path, clip_name: str) -> Run:
+def record(result: Result, folder: Path, clip_name: str = "") -> Run:
     """Draw the figures of `result` into `folder`, and write and return its record."""
     from stav2a.generation.figure import tracks
     from stav2a.media.audio import write_wav
     from stav2a.ui.widgets.player import write_mel
 
     settings = json.loads(result.settings.to_json())
+    reference = settings["reference"]
+    if reference is not None:  # no path of this machine is shown
+        settings["reference"] = Path(reference).name
     original = None
     if result.original_waveform is not None:
         original = str(write_wav(folder / "original.wav", result.original_waveform, result.sample_rate))
     takes = [
         Take(
             seed=int(take.seed),
-            video=str(take.video),
+            video=None if take.video is None else str(take.video),
             audio=str(take.audio),
             onsets_s=_numbers(take.onsets_s),
             figure=draw(tracks(result, k), folder, f"figure_{k + 1}"),
@@ -213,13 +218,17 @@ def record(result: Result, folder: Path, clip_name: str) -> Run:
         caption_source=result.caption_source,
         caption_note=result.caption_note,
         seen=[suggestion.to_json() for suggestion in result.seen],
+        reference=reference,
+        exports=sorted(map(str, folder.glob("*_onsets.*"))),
     )
     write_whole(folder / "run.json", json.dumps(asdict(run)))
     return run
 
 
-def clip_hash(path: Path) -> str:
-    """Equal for equal files, whatever their names."""
+def clip_hash(path: Path | None) -> str:
+    """Equal for equal files, whatever their names; empty where there is no clip."""
+    if path is None:
+        return ""
     state = Path(path).stat()
     return _hash(str(path), state.st_size, state.st_mtime_ns)
 
@@ -237,7 +246,7 @@ def label(settings: dict, seed: int) -> str:
     """A short name of a run for lists: caption, guidance, steps, seed."""
     prompt = (settings.get("prompt") or "no caption").strip()
     prompt = prompt if len(prompt) <= 40 else prompt[:39] + "…"
-    return f"{prompt} · w {settings.get('guidance_scale')} · {settings.get('steps')} steps · seed {seed}"
+    return f"{prompt} · guidance {settings.get('guidance_scale')} · {settings.get('steps')} steps · seed {seed}"
 
 
 def _numbers(values) -> list[float]:

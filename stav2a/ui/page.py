@@ -15,15 +15,16 @@ import gradio as gr
 from stav2a.listening.hub import Sync
 from stav2a.media.limits import Limits
 from stav2a.ui import endpoints
+from stav2a.ui.batch import tab as batch
 from stav2a.ui.compare import endpoint as compare_endpoint
 from stav2a.ui.compare import tab as compare
 from stav2a.ui.compare.blind_tests import ratings_path
 from stav2a.ui.explore import tab as explore
 from stav2a.ui.generate import tab as generate
 from stav2a.ui.history import History
-from stav2a.ui.jobs import Jobs
+from stav2a.ui.line.jobs import Jobs
 from stav2a.ui.serve.machine import temporary_folder
-from stav2a.ui.shared import WATCHING, Shared
+from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.upload import Page
 
 if TYPE_CHECKING:
@@ -70,30 +71,38 @@ def create_demo(
         gr.HTML(f'{HEAD}<p class="banner" role="note">{escape(" ".join(notices(engine)))}</p>', padding=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
-                tab = generate.build(shared)
-            shared = replace(shared, tabs=tabs, form=tab, ratings=ratings or ratings_path(), sync=sync)
+                tab = generate.build(replace(shared, tabs=tabs))
+            shared = replace(shared, tabs=tabs, form=tab.form, ratings=ratings or ratings_path(), sync=sync)
             with gr.Tab("Compare", id="compare"):
                 after = compare.build(shared)
             with gr.Tab("Explore", id="explore"):
                 grid = explore.build(shared)
+            with gr.Tab("Batch", id="batch", visible=not zero_gpu()):  # a shared GPU lends minutes, not hours
+                many = batch.build(shared)
         after.sent(grid.sent)
-        after.sent(tab.connect_strip(tabs))
+        after.sent(tab.sent)
         endpoints.build(shared)
         compare_endpoint.build(shared)
 
-        def enter(known: str) -> dict:
+        def enter(known: str, request: gr.Request) -> dict:
             """Know the visitor; only then may runs begin, which are kept under that name."""
+            shared.jobs.opened(request.session_hash or "")
             own, awake = history.visit(known), gr.update(interactive=True)
             return {token: own, visit: own, **dict.fromkeys(buttons, awake)}
 
-        buttons = [tab.generate, tab.find, after.make, grid.fill]
+        def leave(request: gr.Request) -> None:
+            shared.jobs.closed(request.session_hash or "")
+
+        demo.unload(leave)
+        buttons = [tab.form.generate, tab.form.find, after.make, grid.fill, many.start]
         outputs = [token, visit, *buttons]
-        entered = demo.load(enter, token, outputs, queue=False, api_visibility="private", show_progress="hidden")
-        form = [tab.source, tab.info, *tab.fields.values()]
-        filled = entered.then(tab.refill, visit, form, queue=False, api_visibility="private", show_progress="hidden")
-        filled.then(tab.restore, visit, tab.shown, **WATCHING)
+        entered = demo.load(enter, token, outputs, **QUICK)
+        form = tab.form.inputs(tab.form.info)
+        filled = entered.then(tab.runs.refill, visit, form, **QUICK)
+        filled.then(tab.runs.restore, visit, tab.runs.views, **WATCHING)
         after.entered(filled)
         grid.entered(filled)
+        many.entered(filled)
     demo.stav2a = shared
     return demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
 

@@ -14,11 +14,9 @@ import gradio as gr
 from stav2a.generation.settings import MAX_PROMPT, Settings
 from stav2a.media.limits import Limits
 from stav2a.ui.generate import controls
-from stav2a.ui.jobs import explain
-from stav2a.ui.shared import WATCHING, Shared
+from stav2a.ui.line.jobs import explain
+from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.upload import Video, look, need, summary
-
-QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 
 
 @dataclass
@@ -80,9 +78,9 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
 
 
 def more_settings(
-    shared: Shared, recipe: Recipe, prefix: str, leave_out: Collection[str] = (), length_s: float | None = None
-) -> None:
-    """Everything else of `Settings` that shapes the sound, with Generate's defaults; adds to `recipe.fields`."""
+    shared: Shared, prefix: str, leave_out: Collection[str] = (), length_s: float | None = None
+) -> dict[str, gr.components.Component]:
+    """Everything else of `Settings` that shapes the sound, by name, with Generate's defaults."""
     own = shared.engine.defaults(shared.engine.default_model)
     made: dict[str, gr.components.Component] = {}
     negative = gr.Textbox(
@@ -111,8 +109,8 @@ def more_settings(
             "length_s", length_s, f"{prefix}-", label="Length (s), at most", info=None, min_width=110,
             placeholder="to the end",
         )  # fmt: skip
-    recipe.fields |= made
     controls.follow_model(shared, made)
+    return made
 
 
 def on_reload(

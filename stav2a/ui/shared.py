@@ -4,7 +4,7 @@
 `gr.State`. A tab that makes a run appends to `runs`; a tab that shows runs listens to `runs.change`. A tab
 that sends sounds to Compare puts their ids (see `entries.py`) into `picked` and selects it in `tabs`.
 Work for the model is a job, whoever asks: jobs stand in one line (see `jobs.py`), those that watch them in none.
-Events of the page are given `**WATCHING`, the endpoints `**PROGRAM`.
+Events of the page are given `**WATCHING`, those that answer at once `**QUICK`, the endpoints `**PROGRAM`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import gradio as gr
 from stav2a.listening.hub import Sync
 from stav2a.media.limits import Limits
 from stav2a.ui.history import History
-from stav2a.ui.jobs import Jobs
+from stav2a.ui.line.jobs import Jobs
 from stav2a.ui.shares import Allowance
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
-    from stav2a.ui.generate.tab import Tab
+    from stav2a.ui.generate.form import Form
 
 PROGRAM = {"concurrency_limit": None}
 WATCHING = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Shared:
     runs: gr.State
     picked: gr.State
     tabs: gr.Tabs | None = None
-    form: Tab | None = None  # Generate's components: clip and caption are the same in all tabs
+    form: Form | None = None  # Generate's components: clip and caption are the same in all tabs
     listens: Allowance = field(default_factory=lambda: Allowance(60, 600))  # of a visit: each writes files of sound
     sync: Sync | None = None  # keeps a copy of the answers elsewhere
     ratings: Path | None = None  # SQLite file of the blind tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
+import numpy as np
 from gradio.data_classes import FileData
 from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
@@ -20,6 +22,7 @@ from stav2a.media.probe import ClipInfo, probe
 
 NO_ADDRESS = "Only uploaded files are accepted, not addresses."
 PROBES = threading.BoundedSemaphore(2)
+PREVIEWS = threading.BoundedSemaphore(1)
 PROBE_S = 20.0  # an upload of the largest size is listed in a few
 
 
@@ -45,6 +48,19 @@ class Video(gr.Video):
 
     def get_block_name(self) -> str:
         return "video"
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        return None if payload is None else payload.path
+
+    def postprocess(self, value: Any) -> FileData | None:
+        return None if value is None else FileData(path=str(value), orig_name=Path(value).name)
+
+
+class Sound(gr.Audio):
+    """A `gr.Audio` that hands files on as they are, like `Video`."""
+
+    def get_block_name(self) -> str:
+        return "audio"
 
     def preprocess(self, payload: FileData | None) -> str | None:
         return None if payload is None else payload.path
@@ -93,6 +109,30 @@ def look(path: Path, limits: Limits) -> ClipInfo:
 @lru_cache(256)
 def _look(path: Path, size: int, changed_ns: int, limits: Limits) -> ClipInfo:
     return probe(path, limits)
+
+
+def suggested(path: Path, limits: Limits) -> list[str]:
+    """Captions that the built-in describer is sure of; none of a file that it cannot read."""
+    from stav2a.generation.describe import suggest
+
+    with PROBES:
+        return suggest(path, replace(limits, timeout_s=min(limits.timeout_s, PROBE_S)))
+
+
+def playable(path: Path, limits: Limits) -> Path | None:
+    """A copy of a clip that browsers play, silent and at most as long as the page takes; None where they play it
+    itself."""
+    from stav2a.media import mux
+    from stav2a.media.mux import can_copy
+    from stav2a.ui.widgets.player import public_folder
+
+    info = look(path, replace(limits, duration_s=math.inf))
+    if can_copy(info):
+        return None
+    length_s = limits.duration_s if info.duration_s > limits.duration_s else None
+    with PREVIEWS:
+        silence = np.zeros(1, np.float32)
+        return mux(path, silence, 16_000, public_folder() / "preview.mp4", duration_s=length_s, limits=limits)
 
 
 def summary(info: ClipInfo) -> str:

@@ -20,7 +20,7 @@ from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
 from stav2a.output import Progress
 from stav2a.ui.history import History, Run, record
-from stav2a.ui.jobs import NO_MEMORY
+from stav2a.ui.line.jobs import NO_MEMORY
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
@@ -33,7 +33,9 @@ MOST_GPU_S = 300
 Work = Callable[[Callable[[], bool]], Iterator]  # whether to stop -> progress, and the outcome last
 
 
-def generation(engine: Engine, history: History, visit: str, clip: Path, settings: Settings, limits: Limits) -> Work:
+def generation(
+    engine: Engine, history: History, visit: str, clip: Path | None, settings: Settings, limits: Limits
+) -> Work:
     """Generate into a new folder of the visit; the folder goes when the run fails or is cancelled."""
 
     def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Run]:
@@ -46,7 +48,7 @@ def generation(engine: Engine, history: History, visit: str, clip: Path, setting
                         yield item
                     else:
                         yield Progress("record")
-                        run = record(item, folder, clip.name)
+                        run = record(item, folder, "" if clip is None else clip.name)
                         yield run
         finally:
             if run is None:
@@ -91,7 +93,7 @@ class Refused:
     sentence: str
 
 
-def gpu_seconds(here: Here, clip: Path, settings: Settings, *_) -> int:
+def gpu_seconds(here: Here, clip: Path | None, settings: Settings, *_) -> int:
     """How long a shared GPU is asked for: steps × takes × windows of the clip, with room for loading."""
     windows = _windows(clip, settings)
     steps = settings.steps or here.engine.defaults(settings.model)["steps"]
@@ -106,14 +108,14 @@ def gpu_seconds_of_variants(here: Here, clip: Path, variants: list[Variant], *_)
     return min(sum(gpu_seconds(here, clip, variant.settings) for variant in variants), MOST_GPU_S)
 
 
-def _windows(clip: Path, settings: Settings) -> float:
+def _windows(clip: Path | None, settings: Settings) -> float:
     length_s = settings.length_s
-    if length_s is None:
+    if length_s is None and clip is not None:
         try:
             length_s = probe(clip).duration_s - settings.start_s
         except InputError:
             length_s = 0.0  # the run itself will say why the clip cannot be used
-    return max(1.0, length_s / WINDOW_STEP_S)
+    return max(1.0, (length_s or 0.0) / WINDOW_STEP_S)
 
 
 def on_gpu(work: Callable[..., Iterator], seconds: Callable[..., int]) -> Callable[..., Iterator]:

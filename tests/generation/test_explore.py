@@ -18,7 +18,7 @@ from stav2a.ui.compare import fresh as compare_fresh
 from stav2a.ui.explore.curves import curves_html
 from stav2a.ui.explore.grid import grid_value, measures_of, mel_distance
 from stav2a.ui.history import History
-from stav2a.ui.jobs import Jobs
+from stav2a.ui.line.jobs import Jobs
 from stav2a.ui.page import LIMITS
 
 # ---- variants: every axis changes the sound, and nothing else does

@@ -14,10 +14,11 @@ from stav2a.denoise.sample import windows
 from stav2a.generation.engine import Engine
 from stav2a.media import probe
 from stav2a.timeline import TINY
-from stav2a.ui import status, work
+from stav2a.ui import work
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History
-from stav2a.ui.jobs import Job
+from stav2a.ui.line import status
+from stav2a.ui.line.jobs import Job
 from stav2a.ui.page import LIMITS
 
 LENGTH_S = 60.0

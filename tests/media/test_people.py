@@ -12,8 +12,8 @@ import pytest
 from clips import make
 from PIL import Image
 
-from stav2a.commands.captions import captions_of
 from stav2a.data.listing import list_sources
+from stav2a.generation.captions import captions_of
 from stav2a.generation.engine import Engine
 from stav2a.media import ffmpeg, mux
 from stav2a.media.clip_files import collect

@@ -16,7 +16,8 @@ from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.onsets import detect_onsets
 from stav2a.output import Progress, STAV2AOutput
 from stav2a.pipeline import STAV2APipeline
-from stav2a.pipeline.recordings import REFERENCE_STRENGTH, START_PEAK
+from stav2a.pipeline.recordings import START_PEAK
+from stav2a.recordings.reference import REFERENCE_STRENGTH
 from stav2a.recordings.shelf import SHELF
 
 pytestmark = pytest.mark.skipif(not (SHELF / "index.csv").is_file(), reason="the shelf is not here")

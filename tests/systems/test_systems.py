@@ -101,7 +101,7 @@ def test_its_dial_is_a_flag_a_control_and_a_parameter(fifth, capsys):
     from stav2a.media.limits import InputError
     from stav2a.models.defaults import model_dials
     from stav2a.ui.generate import controls
-    from stav2a.ui.widgets.parameters import parameter
+    from stav2a.ui.widgets.parameters import schema
 
     with pytest.raises(SystemExit):
         main(["generate", "--help"])
@@ -109,7 +109,7 @@ def test_its_dial_is_a_flag_a_control_and_a_parameter(fifth, capsys):
     assert "--guidance-rescale X How far the loudness" in told and "Of mean-frame." in told
     slider = controls.component("guidance_rescale", 0.5)
     assert (slider.minimum, slider.maximum, slider.label) == (0, 1, "Guidance rescale")
-    assert parameter("guidance_rescale").api_info()["type"] == "number"
+    assert schema(controls.declared()["guidance_rescale"]) == {"type": "number"}
     asked = Settings.of({"model": fifth, "guidance_rescale": 0.7})
     assert asked.own == {"guidance_rescale": 0.7} and Settings.from_json(asked.to_json()) == asked
     with pytest.raises(InputError, match="guidance rescale is 2; it must lie between 0 and 1"):

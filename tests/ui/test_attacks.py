@@ -20,7 +20,7 @@ from stav2a.media.limits import InputError
 from stav2a.output import Progress
 from stav2a.ui import upload
 from stav2a.ui.history import History
-from stav2a.ui.jobs import Jobs
+from stav2a.ui.line.jobs import Jobs
 from stav2a.ui.own_folder import MARKER
 from stav2a.ui.page import LIMITS, create_demo
 from stav2a.ui.serve.gate import Gate, Shares

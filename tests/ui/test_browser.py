@@ -13,6 +13,7 @@ from listening import patiently
 from page_server import make_clip, served
 
 from stav2a.generation.engine import Engine
+from stav2a.generation.figure import NARROW_PX, time_extent
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
@@ -409,11 +410,11 @@ def test_onsets_are_added_moved_and_deleted_by_touch(visit, clip, tmp_path):
     page.wait_for_function("document.querySelectorAll('.oe-mark').length === 1")
     page.locator(".oe-svg").scroll_into_view_if_needed()
     page.wait_for_timeout(300)  # a page that still scrolls moves under the finger
-    box = page.locator(".oe-svg").bounding_box()
+    box, (left, right) = page.locator(".oe-svg").bounding_box(), time_extent(NARROW_PX)
     touch = page.context.new_cdp_session(page)
 
     def at(seconds: float) -> dict:
-        return {"x": box["x"] + 10 + (box["width"] - 20) * seconds / 2.0, "y": box["y"] + 90}
+        return {"x": box["x"] + box["width"] * (left + (right - left) * seconds / 2.0), "y": box["y"] + 90}
 
     def finger(kind: str, *points: dict) -> None:
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})

@@ -55,6 +55,45 @@ def test_nonsense_gets_a_sentence(client, clip, change, says):
     assert "Traceback" not in str(refusal.value)
 
 
+def test_every_sample_value_is_one_that_works(client, clip):
+    """What "Use via API" shows, sent as it is; the clip apart, whose name is the caller's."""
+    from stav2a.generation.settings import Settings
+
+    for name, told in client.view_api(return_format="dict", print_info=False)["named_endpoints"].items():
+        samples = {each["parameter_name"]: each["example_input"] for each in told["parameters"]}
+        assert samples.pop("video")["path"] == "clip.mp4" and not samples.get("reference", {}).get("url"), name
+        dials = {key: value for key, value in samples.items() if key not in ("axis", "values", "reference")}
+        assert Settings.of({key: value for key, value in dials.items() if value is not None})
+        for each in told["parameters"]:
+            assert each["type"].get("description") or each["parameter_name"] == "video", each["parameter_name"]
+            if isinstance(each["example_input"], int):
+                assert each["type"]["type"] in ("integer", "number")
+    files, _ = client.predict(
+        video=handle_file(clip), **{**samples, "model": "tiny", "steps": 2, "length_s": 0.8, "onsets_s": [0.2]}, api_name="/compare"
+    )
+    assert len(files) == 3
+
+
+def test_a_caption_alone_makes_a_sound(client):
+    clip, audio, facts, files = client.predict(
+        prompt="a dog barks", length_s=1.0, model="tiny", steps=2, api_name="/generate"
+    )
+    assert clip is None and soundfile.info(audio).duration == pytest.approx(1.0, abs=0.01) and len(files) == 1
+    assert facts["duration_s"] == 1.0
+    with pytest.raises(Exception, match="clip, or a caption"):
+        client.predict(model="tiny", api_name="/generate")
+
+
+def test_a_sound_of_ones_own_is_followed(client, clip, tmp_path):
+    knock = tmp_path / "knock.wav"
+    noise = np.random.default_rng(0).standard_normal(8000) * np.exp(-np.arange(8000) / 800)
+    soundfile.write(knock, 0.3 * noise, 16_000)
+    given = {"video": handle_file(clip), "model": "tiny", "steps": 2, "onsets_s": [0.2, 0.6], "strength": 0.0}
+    _, audio, facts, _ = client.predict(**given, reference=handle_file(knock), api_name="/generate")
+    assert facts["settings"]["reference"] == "knock.wav", "no path of the server is told"
+    assert np.abs(soundfile.read(audio)[0]).max() > 0.01
+
+
 def test_nothing_but_the_endpoint_is_public(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(named) == {"/generate", "/predict_onsets", "/compare"}

@@ -69,7 +69,7 @@ def test_a_place_in_the_line_is_shown_and_can_be_left(demo, clip, button):
             lines.append(told(update))
             if "1 run before yours" in lines[-1]:
                 (stop,) = events(demo, "stop", button.replace("fill", "cancel").replace("make", "cancel"))
-                stop.fn("v")
+                stop.fn("v", window("first"))
         return lines
 
     lines = asyncio.run(run())

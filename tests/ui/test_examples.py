@@ -49,7 +49,7 @@ def test_choosing_one_shows_its_result_and_runs_no_model(folder, monkeypatch, tm
     shown = {component.elem_id: value for component, value in choose(chosen).items() if component.elem_id}
     assert shown["source-video"].endswith("2-ball/clip.mp4")
     assert shown["prompt"] == "a ball bounces"
-    assert shown["result-video"].endswith("clip_sound.mp4")
+    assert shown["result-video"]["value"].endswith("clip_sound.mp4")
     assert "0.8 s" in shown["clip-info"]
     assert not engine.has("tiny"), "a model was loaded"
     for forged in (None, {}, {"index": 2}, {"index": -1}, {"index": "0"}, [0]):

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from stav2a.generation.engine import Engine
-from stav2a.ui.generate import tab
+from stav2a.ui.generate import edits, runs
 from stav2a.ui.page import create_demo
 
 MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
@@ -31,6 +31,10 @@ MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
     "gain": (-3, {"original_gain_db": -3.0}),
     "level": (False, {"loudness_lufs": None}),
     "lufs": (-14, {"loudness_lufs": -14.0}),
+    "reference": ("knock.wav", {"reference": "knock.wav"}),
+    "export": (["midi", "stems"], {"exports": ("midi", "stems")}),
+    "audio-format": ("flac", {"audio_format": "flac"}),
+    "audio-rate": (48_000, {"audio_rate": 48_000}),
 }
 ELSEWHERE = {"source-video", "negative-guidance", "alignment-guidance"}  # the scales: TA-V2A's, below
 
@@ -50,8 +54,8 @@ def asked(demo, monkeypatch):
         seen.append(settings)
         return lambda cancelled: iter(())
 
-    monkeypatch.setattr(tab, "generation", generation)
-    monkeypatch.setattr(tab, "clip_hash", lambda path: "hash")
+    monkeypatch.setattr(runs, "generation", generation)
+    monkeypatch.setattr(edits, "clip_hash", lambda path: "" if path is None else "hash")
     blocks = demo.blocks.values()
 
     def event(button: str):
@@ -82,7 +86,8 @@ def test_every_control_is_covered(asked):
 def test_a_control_sets_its_own_setting_and_no_other(asked, control):
     press, _ = asked
     value, expected = MOVED[control]
-    before, after = press(), press(**{control: value})
+    beside = {"strength": 0.7} if control == "reference" else {}  # at 1 nothing of it would be heard
+    before, after = press(**beside), press(**{**beside, control: value})
     assert {name: value for name, value in after.items() if value != before[name]} == expected
 
 
@@ -104,6 +109,15 @@ def test_the_seed_stays_and_edits_are_followed(asked):
     assert press(editor={**of_clip, "onsets_s": [0.4]})["onsets_s"] is None, "nothing was edited"
     assert press(editor={**of_clip, "clip": "another 0"})["onsets_s"] is None
     assert press(editor=of_clip, start=0.5)["onsets_s"] is None, "another part"
+
+
+def test_without_a_clip_the_caption_alone_is_asked_for(asked):
+    press, _ = asked
+    alone = press(**{"source-video": None, "prompt": "a dog barks", "start": 3})
+    assert (alone["start_s"], alone["length_s"], alone["prompt"]) == (0.0, 5.0, "a dog barks")
+    assert press(**{"source-video": None, "prompt": "a dog barks", "length": 2})["length_s"] == 2.0
+    with pytest.raises(AssertionError, match="upload a clip first, or write a caption"):
+        press(**{"source-video": None})
 
 
 def test_the_dice_give_another_seed(demo):

@@ -17,10 +17,10 @@ from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings, check_dials
 from stav2a.media.limits import InputError
 from stav2a.models.defaults import model_dials
-from stav2a.ui import status
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History
-from stav2a.ui.jobs import Jobs
+from stav2a.ui.line import status
+from stav2a.ui.line.jobs import Jobs
 from stav2a.ui.page import create_demo, notices
 
 

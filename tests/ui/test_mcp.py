@@ -66,6 +66,11 @@ def test_tools_and_their_descriptions(page):
         described = tool.inputSchema["properties"]
         assert "video" in described and "model" in described
         assert all(field.get("description") for field in described.values()), f"{name}: an argument has no description"
+        assert "tiny" in described["model"]["enum"]
+        if name != "predict_onsets":
+            assert described["seed"]["type"] == described["steps"]["type"] == "integer"
+            assert "ddim" in described["sampler"]["enum"]
+        assert "60 s" in described["length_s"]["description"], "the page's own limit"
 
 
 def test_onsets_of_an_uploaded_clip(page):

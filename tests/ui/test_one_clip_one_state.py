@@ -11,7 +11,7 @@ from stav2a.media.limits import InputError
 from stav2a.output import Progress
 from stav2a.ui.differences import differences
 from stav2a.ui.generate import edits
-from stav2a.ui.pace import Countdown, Pace
+from stav2a.ui.line.pace import Countdown, Pace
 from stav2a.ui.widgets.onset_editor import editor_value
 from stav2a.ui.widgets.result_strip import asked, strip_value
 
@@ -22,7 +22,8 @@ def editor(onsets_s=None, clip=KEY):
     return editor_value(4.0, [0.0] * 100, [0.4, 1.2], onsets_s, clip=clip)
 
 
-def test_a_part_has_a_key_of_its_own():
+def test_a_part_has_a_key_of_its_own(monkeypatch):
+    monkeypatch.setattr(edits, "clip_hash", str)
     parts = [Settings(start_s=start, length_s=length) for start in (0, 1) for length in (None, 2)]
     keys = {edits.settings_key("abc", part) for part in parts}
     assert len(keys | {edits.settings_key("other", Settings())}) == 5
@@ -64,6 +65,10 @@ def test_results_are_told_apart_by_what_differs():
     ]  # fmt: skip
     assert differences([one, one]) == ["take 1", "take 2"]
     assert differences([one]) == ["the first result"]
+    assert differences([one, {**one, "parts": "text only"}]) == ["all parts", "text only"]
+    assert differences([{"alignment_guidance_scale": 50.0}, {"alignment_guidance_scale": 20.0}]) == [
+        "alignment guidance scale 50", "alignment guidance scale 20"
+    ]  # fmt: skip
     long = differences([one, {**one, "prompt": "x" * 500}])[1]
     assert len(long) < 50 and long.endswith("…”")
 

@@ -22,10 +22,11 @@ from page_server import make_clip, served
 from stav2a.__main__ import main
 from stav2a.generation.engine import Engine
 from stav2a.media.limits import InputError
-from stav2a.ui import status, work
+from stav2a.ui import work
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History, Run
-from stav2a.ui.jobs import NO_MEMORY, OUR_FAULT, Job, Jobs, explain, watch
+from stav2a.ui.line import status
+from stav2a.ui.line.jobs import NO_MEMORY, OUR_FAULT, Job, Jobs, explain, watch
 from stav2a.ui.page import LIMITS
 from stav2a.ui.serve.command import launch_options
 from stav2a.ui.widgets.onset_editor import editor_value, onsets_of
@@ -317,15 +318,41 @@ def test_cancel_stops_within_a_step_and_only_this_visit():
     theirs.join(2)
 
 
-def test_a_second_run_of_a_visit_replaces_the_first():
+def test_a_second_run_of_a_window_replaces_the_first():
     jobs = Jobs()
-    first = jobs.start("mine", endless, "generate")
-    second = jobs.start("mine", endless, "generate")
+    first = jobs.start("mine", endless, "generate", page="window")
+    second = jobs.start("mine", endless, "generate", page="window")
     first.join(2)
-    assert first.cancelled
+    assert first.cancelled and first.replaced
     assert not second.done
     second.cancel()
     second.join(2)
+
+
+def test_two_windows_of_a_visitor_share_the_line():
+    jobs = Jobs()
+    first, second = (jobs.start("mine", endless, "generate", page=page) for page in "ab")
+    assert (first.ahead, second.ahead) == (0, 1) and not first.cancelled
+    assert jobs.cancel("mine", "b")
+    assert second.done and not first.done, "a window stops its own run alone"
+    third = jobs.start("mine", endless, "generate", page="c")
+    jobs.start("mine", endless, "generate", page="d")
+    with pytest.raises(InputError, match="3 runs of yours"):
+        jobs.start("mine", endless, "generate", page="e")
+    assert jobs.cancel("mine") and third.done
+    first.join(2)
+    assert first.done
+
+
+def test_a_window_that_is_open_keeps_its_run():
+    jobs = Jobs()
+    jobs.opened("a")
+    job = jobs.start("mine", endless, "generate", page="a")
+    assert jobs.orphan("mine") is None, "another window leaves it alone"
+    jobs.closed("a")
+    assert jobs.orphan("mine") is job, "a reloaded one takes it over"
+    jobs.cancel("mine")
+    job.join(2)
 
 
 def test_a_cancelled_run_leaves_no_files(engine, tmp_path, clip):

@@ -25,7 +25,7 @@ from stav2a.ui import page, work
 from stav2a.ui.compare import entries
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History, Run
-from stav2a.ui.jobs import NO_MEMORY, OUR_FAULT, Jobs
+from stav2a.ui.line.jobs import NO_MEMORY, OUR_FAULT, Jobs
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"steps": 2, "seed": 7, "model": "tiny", "prompt": "a ball bounces"}

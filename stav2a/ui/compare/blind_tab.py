@@ -9,11 +9,10 @@ import gradio as gr
 
 from stav2a.listening.design import LOW_PASS, SHIFTED, Design
 from stav2a.media.limits import InputError
-from stav2a.ui import status
 from stav2a.ui.compare.blind_tests import BlindTests
 from stav2a.ui.compare.entries import Entry, every, pick
-from stav2a.ui.recipe import QUICK
-from stav2a.ui.shared import Shared
+from stav2a.ui.line import status
+from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
 
 SECRET = "stav2a-listener"  # encrypts nothing but a random id; fixed, so that it outlives the server
@@ -51,7 +50,7 @@ class Blind:
         }
 
 
-def build(shared: Shared, chosen: gr.Dropdown, open_part: gr.Column, player: gr.HTML) -> Blind:
+def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTML) -> Blind:
     tests = BlindTests(shared.history, shared.ratings, shared.sync)
     rater = gr.BrowserState("", storage_key="stav2a-listener", secret=SECRET)
     with gr.Row(visible=False, elem_id="blind-waiting", equal_height=True) as waiting:

@@ -7,12 +7,12 @@ import gradio as gr
 from stav2a.generation.variants import AXES, PARTS
 from stav2a.ui.compare import entries
 from stav2a.ui.compare.fresh import variants_of
-from stav2a.ui.endpoints import asked
-from stav2a.ui.jobs import outcome_of
+from stav2a.ui.endpoints import asked, parameters
+from stav2a.ui.line.jobs import outcome_of
 from stav2a.ui.shared import PROGRAM, Shared
 from stav2a.ui.shares import sender_of
 from stav2a.ui.upload import Video, need
-from stav2a.ui.widgets.parameters import endpoint, offered, parameter, texts
+from stav2a.ui.widgets.parameters import CLIP, described, endpoint, file_box
 
 LEFT_OUT = (
     "takes",
@@ -22,12 +22,16 @@ LEFT_OUT = (
     "loudness_lufs",
     "audio_format",
     "audio_rate",
+    "reference",
 )  # of written clips; sounds are compared
-DIALS = [name for name in offered() if name not in LEFT_OUT]
+VALUES = f"Two to four values of the axis with commas between them, such as 1, 3, 6; of parts: {', '.join(PARTS)}."
 
 
 def build(shared: Shared) -> None:
     """Register `/compare` on the open Blocks."""
+    known = parameters(shared)
+    dials = [name for name in known.offered() if name not in LEFT_OUT]
+    which = f"What differs, one of {', '.join(AXES)}."
 
     async def compare(values: dict, request: gr.Request) -> tuple[list, list]:
         clip, axis, of_axis = need(values.pop("video")), values.pop("axis"), str(values.pop("values"))
@@ -51,20 +55,20 @@ def build(shared: Shared) -> None:
         compare,
         "Generate two to four sounds for a video clip that differ along one axis only, from the same noise.",
         {
-            "video": "The clip, an uploaded file.",
-            "axis": f"One of {', '.join(AXES)}.",
-            "values": "Two to four values of the axis with commas between them, for example 1, 3, 6; of parts: "
-            f"{', '.join(PARTS)}.",
-            **texts(DIALS),
+            "video": CLIP,
+            "axis": which,
+            "values": VALUES,
+            **known.texts(dials),
         },
         "The sounds as WAV files in the order of the axis, and the name, onsets and measures of each.",
     )
+    axes = {"type": "string", "enum": list(AXES)}
     with gr.Group(visible=False):
         inputs = [
-            Video(label="video"),
-            gr.Textbox("guidance_scale", label="axis"),
-            gr.Textbox("1, 3, 6", label="values"),
-            *(parameter(name, shared.engine.default_model if name == "model" else None) for name in DIALS),
+            file_box(Video(label="video"), CLIP, "clip.mp4"),
+            described(gr.Textbox("guidance_scale", label="axis"), axes, which, "guidance_scale"),
+            described(gr.Textbox("1, 3, 6", label="values"), {"type": "string"}, VALUES, "1, 3, 6"),
+            *map(known.box, dials),
         ]
         outputs = [gr.File(label="sounds", file_count="multiple"), gr.JSON(label="facts")]
         gr.Button().click(comparing, inputs, outputs, api_name="compare", **PROGRAM)

@@ -25,6 +25,7 @@ from stav2a.generation.variants import Variant
 from stav2a.media.limits import InputError, Limits
 from stav2a.output import Progress
 from stav2a.ui import work
+from stav2a.ui.differences import summary
 from stav2a.ui.history import History, Run, clip_hash
 from stav2a.ui.own_folder import began, write_whole
 
@@ -35,7 +36,10 @@ FEWEST, MOST = 2, 4  # sounds side by side
 
 @dataclass(frozen=True)
 class Entry:
-    """One sound. `clip` is equal where entries belong to the same part of the same clip."""
+    """One sound. `clip` is equal where entries belong to the same part of the same clip.
+
+    `name` goes into ratings, so it holds no caption; lists name entries by how their `settings` differ.
+    """
 
     id: str
     name: str
@@ -49,17 +53,10 @@ class Entry:
     original_onsets_s: list[float] | None = None
     measures: dict = field(default_factory=dict)
     listed: bool = True  # offered by Compare; cells of a grid are once they were sent there
+    settings: dict = field(default_factory=dict)
+    clip_name: str = ""
+    thumb: str | None = None  # picture of its mel-spectrogram
     files: dict = field(default_factory=dict)  # levelled sound and mel, where they are on disk already
-
-
-def dials(settings: dict) -> str:
-    """Settings in a few words, without the caption: it may be personal and goes into no rating."""
-    parts = [f"w {settings.get('guidance_scale'):g}" if settings.get("guidance_scale") is not None else None]
-    parts += [f"{settings['steps']} steps" if settings.get("steps") else None, settings.get("sampler")]
-    parts += [f"seed {settings.get('seed')}"]
-    if settings.get("control_scale", 1) != 1:
-        parts.append(f"control {settings['control_scale']:g}")
-    return " · ".join(part for part in parts if part)
 
 
 def of_runs(runs: list[Run]) -> list[Entry]:
@@ -68,12 +65,13 @@ def of_runs(runs: list[Run]) -> list[Entry]:
     for run in runs:
         for k, take in enumerate(run.takes):
             caption = (run.settings.get("prompt") or "").strip()
-            own = dials({**run.settings, "seed": take.seed})
+            settings = {**run.settings, "seed": take.seed}
             entry = Entry(
-                id=f"{run.id}/take-{k + 1}", name=own, note=caption[:60] or "no caption",
+                id=f"{run.id}/take-{k + 1}", name=summary(settings), note=caption[:60] or "no caption",
                 clip=f"{run.clip_key}-{run.start_s:g}-{run.duration_s:.2f}", audio=take.audio,
                 duration_s=run.duration_s, onsets_s=take.onsets_s, video=take.video, original=run.original,
-                original_onsets_s=run.original_onsets_s, measures=take.measures,
+                original_onsets_s=run.original_onsets_s, measures=take.measures, settings=settings,
+                clip_name=Path(run.clip).name, thumb=run.thumb if run.thumb and not k else None,
             )  # fmt: skip
             found.append(entry)
     return found
@@ -95,7 +93,7 @@ def of_folder(folder: Path) -> dict[str, Entry]:
             id=f"{folder.name}/{path.stem}", name=data["name"], note=data["note"], clip=about["clip"],
             audio=f"{own}.wav", duration_s=about["duration_s"], onsets_s=data["onsets_s"],
             original_onsets_s=about["original_onsets_s"], measures=data["measures"], files=files,
-            listed=data["listed"], **paths,
+            listed=data["listed"], settings=data["settings"], clip_name=about["name"], thumb=f"{own}.png", **paths,
         )  # fmt: skip
     return found
 
@@ -191,10 +189,11 @@ def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
     write_stimulus(own.with_suffix(".listen.wav"), levelled.waveforms[0], item.sample_rate)
     write_mel(own.with_suffix(".png"), mel)
     np.save(own.with_suffix(".npy"), mel.astype(np.float16))
+    settings = item.variant.settings.to_dict() | ({"parts": item.variant.name} if item.variant.defaults else {})
     record = {
         "name": item.variant.name, "note": (item.variant.settings.prompt.strip() or "no caption")[:60],
         "onsets_s": item.onsets_s, "measures": measures, "own_db": round(-levelled.gains_db[0], 2),
-        "listed": listed,
+        "listed": listed, "settings": settings,
     }  # fmt: skip
     write_whole(own.with_suffix(".variant"), json.dumps(record))
     for old in _records(folder)[:-MOST_VARIANTS]:
@@ -219,7 +218,7 @@ def _write_clip(folder: Path, timeline, clip: Path, settings: Settings, limits: 
         onsets_s = [float(t) for t in detect_onsets(original, rate)]
     about = {
         "clip": f"{clip_hash(clip)}-{settings.start_s:g}-{duration_s:.2f}", "duration_s": duration_s,
-        "original": None if original is None else "original.wav", "original_onsets_s": onsets_s,
+        "original": None if original is None else "original.wav", "original_onsets_s": onsets_s, "name": clip.name,
     }  # fmt: skip
     write_whole(folder / "clip.json", json.dumps(about))
 

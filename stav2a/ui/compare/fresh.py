@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,14 @@ from stav2a.generation.settings import TABLE, Settings
 from stav2a.generation.variants import AXES as VARIANT_AXES
 from stav2a.generation.variants import PARTS, Variant, along, numbers
 from stav2a.media.limits import InputError
-from stav2a.ui import status
 from stav2a.ui.compare import entries
 from stav2a.ui.compare.entries import FEWEST, MOST
 from stav2a.ui.generate import controls
-from stav2a.ui.jobs import NEWER, Job, explain, watch
-from stav2a.ui.recipe import QUICK, Recipe, clip_and_caption, more_settings, on_reload
-from stav2a.ui.shared import WATCHING, Shared
+from stav2a.ui.line import status
+from stav2a.ui.line.following import Follower
+from stav2a.ui.line.jobs import Job, explain
+from stav2a.ui.recipe import Recipe, clip_and_caption, more_settings, on_reload
+from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.shares import sender_of
 
 AXES = [
@@ -69,14 +69,14 @@ def build(shared: Shared, box: gr.Accordion) -> Fresh:
         with gr.Column(scale=4, min_width=280):
             recipe = clip_and_caption(shared, "compare")
         with gr.Column(scale=5, min_width=280):
-            axis = gr.Dropdown(axes, value="guidance_scale", label="Axis", elem_id="compare-axis")
+            axis = gr.Dropdown(axes, value="guidance_scale", label="What differs", elem_id="compare-axis")
             values = gr.Textbox(
                 FIRST_VALUES["guidance_scale"], label="Values", elem_id="compare-values",
                 info="Two to four, with commas between them. All else stays equal, the noise too.",
             )  # fmt: skip
             options = gr.CheckboxGroup([], label="Values", visible=False, elem_id="compare-options")
             with gr.Accordion("Everything else", open=False):
-                more_settings(shared, recipe, "compare")
+                recipe.fields |= more_settings(shared, "compare")
             with gr.Row():
                 make = gr.Button(
                     "Make the set", variant="primary", elem_id="compare-make", scale=3, min_width=120, interactive=False
@@ -128,58 +128,42 @@ def variants_of(base: Settings, axis: str, text: str, options: Sequence[str]) ->
 
 def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Callable[[gr.events.Dependency], None]:
     """Connect the form; returns what to call with the event after which the visit is known."""
-    line, make, cancel, recipe = fresh.line, fresh.make, fresh.cancel, fresh.recipe
-    views = [*outputs, line, make, cancel]
+    recipe = fresh.recipe
+    follower = Follower(shared.jobs, [fresh.make], fresh.cancel, fresh.line, "compare")
 
-    def free(sentence: str) -> dict:
-        return {make: gr.update(interactive=True), cancel: gr.update(interactive=False), line: sentence}
-
-    def outcome(job: Job, visit: str) -> dict:
+    def ended(job: Job, visit: str) -> dict:
         """However the job has ended: what is finished is shown."""
         asked, variants = job.about, job.about.variants
         folder = entries.folder_of(shared.history, visit, asked.clip, asked.base)
         there = entries.of_folder(folder) if folder else {}
         done = [there[name].id for variant in variants if (name := entries.variant_hash(variant)) in there]
         if job.error is not None:
-            return free(status.error(job.error))
+            return follower.free(status.error(job.error))
         words = f"{len(done)} of {len(variants)} sounds are ready."
-        said = free(status.note(words if len(done) == len(variants) else f"Stopped. {words}"))
+        said = follower.free(status.note(words if len(done) == len(variants) else f"Stopped. {words}"))
         if len(done) < FEWEST:
             return said
         return {**said, **shown(visit, done), fresh.box: gr.update(open=len(done) < len(variants))}
 
-    async def follow(job: Job, visit: str, page: str) -> AsyncIterator[dict]:
-        yield {make: gr.update(interactive=False), cancel: gr.update(interactive=True)}
-        last = None
-        async for _ in watch(job):
-            if not job.done and (now := status.running(job)) != last:
-                yield {line: now}
-                last = now
-        newer = shared.jobs.replaced(_key(visit), job)
-        if newer is None:
-            yield await asyncio.to_thread(outcome, job, visit)
-        elif newer.page != page:  # else this page shows the newer run already
-            yield free(status.note(NEWER))
-
     async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
-        page = request.session_hash or ""
         try:
             clip, base, (axis, text, options, visit) = recipe.read(given)
             variants = variants_of(base, axis, text, options)
             work = entries.rendering(shared.engine, shared.history, visit, clip, variants, shared.limits)
             asked = Asked(clip, base, variants, axis, text, list(options or ()))
-            job = shared.jobs.start(_key(visit), work, "compare", page, asked, sender_of(request))
+            page, key = request.session_hash or "", follower.key(visit)
+            job = shared.jobs.start(key, work, "compare", page, asked, sender_of(request))
         except Exception as error:
-            yield free(status.error(explain(error)))
+            yield follower.free(status.error(explain(error)))
             return
-        async for update in follow(job, visit, page):
+        async for update in follower.follow(job, lambda: ended(job, visit)):
             yield update
 
     def refill(visit: str) -> dict:
         """After a reload: the form as it was. See `Recipe.filled` why this is an event of its own."""
-        job = shared.jobs.get(_key(visit))
+        job = shared.jobs.get(follower.key(visit))
         if job is None:
-            return {line: gr.skip()}
+            return {fresh.line: gr.skip()}
         asked: Asked = job.about
         values, options = entry_of(asked.axis, usable(shared), asked.text, asked.options)
         known = {fresh.axis: asked.axis, fresh.values: values, fresh.options: options}
@@ -187,26 +171,15 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
 
     async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: on with a set that is still being made."""
-        job = shared.jobs.get(_key(visit))
-        if job is None or job.done:
-            yield {line: gr.skip()}
+        if (job := await follower.orphan(visit, request.session_hash or "")) is None:
+            yield {fresh.line: gr.skip()}
             return
-        job.page = request.session_hash or ""
-        async for update in follow(job, visit, job.page):
+        async for update in follower.follow(job, lambda: ended(job, visit)):
             yield {fresh.box: gr.update(open=True), **update}
 
-    def stop(visit: str) -> dict:
-        """The started event sees the job end and shows what is finished."""
-        stopped = shared.jobs.cancel(_key(visit))
-        return {line: status.note("Stopping …")} if stopped else free(status.note("There is nothing to stop."))
-
+    views = [*outputs, *follower.views]
     inputs = recipe.inputs(fresh.axis, fresh.values, fresh.options, shared.visit)
-    make.click(start, inputs, views, **WATCHING)
-    cancel.click(stop, shared.visit, [line, make, cancel], **QUICK)
-    form = [line, *recipe.inputs(fresh.axis, fresh.values, fresh.options)]
-
+    fresh.make.click(start, inputs, views, **WATCHING)
+    fresh.cancel.click(follower.stop, shared.visit, follower.views, **QUICK)
+    form = [fresh.line, *recipe.inputs(fresh.axis, fresh.values, fresh.options)]
     return on_reload(shared.visit, refill, form, resume, views)
-
-
-def _key(visit: str) -> str:
-    return f"{visit}/compare"

@@ -8,12 +8,11 @@ from __future__ import annotations
 import gradio as gr
 
 from stav2a.listening.export import to_csv
-from stav2a.ui import status
 from stav2a.ui.compare.blind_tab import Blind
 from stav2a.ui.compare.blind_tests import STUDY
 from stav2a.ui.compare.results import results_html, reveal_html
-from stav2a.ui.recipe import QUICK
-from stav2a.ui.shared import Shared
+from stav2a.ui.line import status
+from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.widgets.player import public_folder
 
 

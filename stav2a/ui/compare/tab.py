@@ -6,20 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import gradio as gr
+import numpy as np
 import soundfile
 
 from stav2a.media.limits import InputError
-from stav2a.ui import status
 from stav2a.ui.compare import blind_tab as compare_blind
 from stav2a.ui.compare import entries
 from stav2a.ui.compare import fresh as compare_fresh
 from stav2a.ui.compare import results_tab as compare_results
-from stav2a.ui.compare.entries import FEWEST, MOST, Entry, pick
-from stav2a.ui.recipe import QUICK
-from stav2a.ui.shared import Shared
+from stav2a.ui.compare.entries import FEWEST, Entry, pick
+from stav2a.ui.differences import differences
+from stav2a.ui.line import status
+from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.widgets.player import Player, Sound, player_value
+from stav2a.ui.widgets.result_picker import picker_value, result_picker, ticked
 
-HINT = "Choose two to four results of one clip. There are none yet? Make some under Generate, or a fresh set here."
+HINT = "Choose two to four results of one clip. There are none yet? Make some under Generate, or a set below."
 
 
 class After(NamedTuple):
@@ -32,27 +34,26 @@ class After(NamedTuple):
 
 
 def build(shared: Shared) -> After:
+    chosen = gr.State([])  # ids
     with gr.Column(elem_id="compare-open") as open_part:
-        chosen = gr.Dropdown(
-            [], value=[], multiselect=True, max_choices=MOST, label="Results of this visit", elem_id="compare-chosen",
-            info="Two to four results of one clip; the clip’s own sound comes along as the reference.",
-        )  # fmt: skip
+        with gr.Accordion("Results of this visit", open=True, elem_id="compare-results"):
+            picker = result_picker(elem_id="compare-chosen")
         note = gr.HTML(status.note(HINT), elem_id="compare-status", padding=False)
         player = Player(elem_id="compare-player", padding=False)
-        with gr.Accordion("A fresh set along one axis", open=True, elem_id="compare-fresh") as box:
+        with gr.Accordion("Make a set that differs in one setting", open=True, elem_id="compare-fresh") as box:
             fresh = compare_fresh.build(shared, box)
     blind = compare_blind.build(shared, chosen, open_part, player)
     compare_results.build(shared, blind)
     remembered = gr.BrowserState([], storage_key="stav2a-compared")  # what is shown, for the page after a reload
 
-    def choices(visit: str) -> list[tuple[str, str]]:
+    def offered(visit: str, ids: Sequence[str]) -> dict:
         listed = [entry for entry in entries.every(shared.history, visit).values() if entry.listed]
-        return [(f"{entry.name} · {entry.note}", entry.id) for entry in reversed(listed)]
+        return {picker: picker_value(listed, ids)}
 
     def shown(visit: str, ids: Sequence[str], sentence: str = "") -> dict:
         """The page with these results in the player, or with a sentence that says why not."""
         ids = list(ids or [])
-        update = {chosen: gr.update(choices=choices(visit), value=ids), remembered: ids, **blind.offer([])}
+        update = {**offered(visit, ids), chosen: ids, remembered: ids, **blind.offer([])}
         try:
             picked = pick(entries.every(shared.history, visit), ids)
             shared.listens.spend(visit)
@@ -67,7 +68,7 @@ def build(shared: Shared) -> After:
         """New results are offered. Where nothing is chosen, what was shown before a reload, as long as all of it is
         kept, else the newest two of one clip, are shown."""
         if ids:
-            return {chosen: gr.update(choices=choices(visit))}
+            return offered(visit, ids)
         known = entries.every(shared.history, visit)
         before = [each for each in before if isinstance(each, str)] if isinstance(before, list) else []
         if len(before) >= FEWEST and known.keys() >= set(before):
@@ -76,8 +77,12 @@ def build(shared: Shared) -> After:
         same = [entry.id for entry in listed if entry.clip == listed[-1].clip]
         return shown(visit, same[-FEWEST:] if len(same) >= FEWEST else [])
 
-    outputs = [chosen, note, player, box, remembered, *blind.offered]
-    chosen.input(lambda ids, visit: shown(visit, ids), [chosen, shared.visit], outputs, **QUICK)
+    outputs = [picker, chosen, note, player, box, remembered, *blind.offered]
+
+    def picked(visit: str, evt: gr.EventData) -> dict:
+        return shown(visit, ticked(evt._data))
+
+    picker.submit(picked, shared.visit, outputs, **QUICK)
     shared.runs.change(latest, [shared.visit, chosen, remembered], outputs, **QUICK)
     resume = compare_fresh.connect(shared, fresh, shown, outputs)
     gr.on(
@@ -103,13 +108,25 @@ def listen(picked: Sequence[Entry]) -> dict:
     """The player's value: the entries in the order chosen, the clip's own sound last."""
     from stav2a.generation.figure import mel_of
 
+    rate = soundfile.info(picked[0].audio).samplerate
+
     def sound(name: str, path: str, onsets_s: list[float] | None, note: str = "") -> Sound:
-        waveform, rate = soundfile.read(path, dtype="float32")
+        waveform = _read(path, rate)
         return Sound(name, waveform, note, mel_of(waveform, rate), onsets_s)
 
     own = next((entry for entry in picked if entry.original), None)
     reference = own and sound("Original", own.original, own.original_onsets_s or [], "the clip’s own sound")
-    rate = soundfile.info(picked[0].audio).samplerate
-    sounds = [sound(entry.name, entry.audio, entry.onsets_s, entry.note) for entry in picked]
+    names = differences([entry.settings for entry in picked])
+    sounds = [sound(name, entry.audio, entry.onsets_s, entry.note) for name, entry in zip(names, picked, strict=True)]
     video = next((entry.video for entry in picked if entry.video), None)
     return player_value(sounds, rate, video, reference)
+
+
+def _read(path: str, rate: int) -> np.ndarray:
+    """float32 [S] at `rate`: results may have been written at different ones."""
+    waveform, own = soundfile.read(path, dtype="float32")
+    if own == rate:
+        return waveform
+    import soxr
+
+    return soxr.resample(waveform, own, rate)

@@ -11,13 +11,14 @@ import gradio as gr
 
 from stav2a.generation.settings import Settings
 from stav2a.generation.variants import grid, numbers
-from stav2a.ui import status
 from stav2a.ui.compare import entries
 from stav2a.ui.explore.curves import curves_html
 from stav2a.ui.explore.grid import ExploreGrid, grid_value
-from stav2a.ui.jobs import NEWER, Job, explain, watch
-from stav2a.ui.recipe import QUICK, clip_and_caption, more_settings, on_reload
-from stav2a.ui.shared import WATCHING, Shared
+from stav2a.ui.line import status
+from stav2a.ui.line.following import Follower
+from stav2a.ui.line.jobs import Job, explain
+from stav2a.ui.recipe import clip_and_caption, more_settings, on_reload
+from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.shares import sender_of
 
 COLUMNS, ROWS = 6, 4  # the most
@@ -49,7 +50,7 @@ def build(shared: Shared) -> Explore:
                     "5, 10, 25", label="Steps", info=f"1 to 200, up to {ROWS}.", elem_id="explore-steps", min_width=140
                 )
             with gr.Accordion("Everything else", open=False):
-                more_settings(shared, recipe, "explore", leave_out=("guidance_scale", "steps"), length_s=LENGTH_S)
+                recipe.fields |= more_settings(shared, "explore", ("guidance_scale", "steps"), LENGTH_S)
             with gr.Row():
                 fill = gr.Button(
                     "Fill the grid", variant="primary", elem_id="explore-fill", scale=3, min_width=120,
@@ -63,58 +64,53 @@ def build(shared: Shared) -> Explore:
     curves = gr.HTML("", elem_id="explore-curves", padding=False, apply_default_css=False)
     plan = gr.State(None)  # (clip, base settings, guidance scales, steps) of the grid that is shown
 
-    def free(sentence: str) -> dict:
-        return {fill: gr.update(interactive=True), cancel: gr.update(interactive=False), line: sentence}
+    follower = Follower(shared.jobs, [fill], cancel, line, "explore", busy={curves: ""})
 
-    def drawn(visit: str, asked: tuple, with_curves: bool) -> tuple[dict, int]:
-        """(the grid as far as it is on disk, how many cells that are)."""
+    def drawn(visit: str, asked: tuple, cells: dict) -> dict:
+        """The grid as far as it is on disk."""
         _, _, scales, counts = asked
-        cells = finished(shared, visit, *asked)
-        value = grid_value(_key(asked), scales, counts, cells)
-        return {board: value, **({curves: curves_html(scales, counts, cells)} if with_curves else {})}, len(cells)
+        return {board: grid_value(_key(asked), scales, counts, cells)}
 
-    async def follow(job: Job, visit: str, page: str) -> AsyncIterator[dict]:
-        """Cells as they come, the progress between them, and the curves at the end or when stopped."""
-        asked = job.about
-        total, seen, last = len(asked[2]) * len(asked[3]), -1, None
-        yield {plan: asked, fill: gr.update(interactive=False), cancel: gr.update(interactive=True), curves: ""}
-        async for _ in watch(job):
-            if job.done:
-                break
-            if (count := await asyncio.to_thread(lambda: len(finished(shared, visit, *asked)))) != seen:
-                seen = count
-                yield (await asyncio.to_thread(drawn, visit, asked, False))[0]
-            if (now := status.running(job)) != last:
-                yield {line: now}
-                last = now
-        if newer := shared.jobs.replaced(_job(visit), job):
-            if newer.page != page:  # else this page shows the newer run already
-                yield free(status.note(NEWER))
-            return
-        update, count = await asyncio.to_thread(drawn, visit, asked, True)
-        if job.error is not None:
-            said = status.error(job.error)
-        else:
-            words = f"{count} of {total} cells. Click one to hear it."
-            said = status.note(words if count == total else f"Stopped with {words}")
-        yield {**update, **free(said)}
+    def ended(job: Job, visit: str) -> dict:
+        """The grid with its curves, whole or as far as it was filled when stopped."""
+        _, _, scales, counts = asked = job.about
+        cells, total = finished(shared, visit, *asked), len(scales) * len(counts)
+        words = f"{len(cells)} of {total} cells. Click one to hear it."
+        said = status.note(words if len(cells) == total else f"Stopped with {words}")
+        said = said if job.error is None else status.error(job.error)
+        return {**drawn(visit, asked, cells), curves: curves_html(scales, counts, cells), **follower.free(said)}
+
+    async def follow(job: Job, visit: str) -> AsyncIterator[dict]:
+        """Cells as they come, and the progress between them."""
+        seen = -1
+
+        def more() -> dict | None:
+            nonlocal seen
+            cells = finished(shared, visit, *job.about)
+            if len(cells) == seen:
+                return None
+            seen = len(cells)
+            return drawn(visit, job.about, cells)
+
+        yield {plan: job.about}
+        async for update in follower.follow(job, lambda: ended(job, visit), more):
+            yield update
 
     async def start(request: gr.Request, *given) -> AsyncIterator[dict]:
-        page = request.session_hash or ""
         try:
             clip, base, (scales, counts, visit) = recipe.read(given)
             asked = clip, base, numbers(scales, "guidance_scale", COLUMNS), numbers(counts, "steps", ROWS)
-            work = filling(shared, visit, *asked)
-            job = shared.jobs.start(_job(visit), work, "explore", page, asked, sender_of(request))
+            work, page = filling(shared, visit, *asked), request.session_hash or ""
+            job = shared.jobs.start(follower.key(visit), work, "explore", page, asked, sender_of(request))
         except Exception as error:
-            yield free(status.error(explain(error)))
+            yield follower.free(status.error(explain(error)))
             return
-        async for update in follow(job, visit, page):
+        async for update in follow(job, visit):
             yield update
 
     def refill(visit: str) -> dict:
         """After a reload: the form as it was. See `Recipe.filled` why this is an event of its own."""
-        job = shared.jobs.get(_job(visit))
+        job = shared.jobs.get(follower.key(visit))
         if job is None:
             return {line: gr.skip()}
         clip, base, scales, counts = job.about
@@ -123,18 +119,15 @@ def build(shared: Shared) -> Explore:
 
     async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: the last grid, as far as it is filled, and on with it."""
-        job = shared.jobs.get(_job(visit))
+        job = await follower.orphan(visit, request.session_hash or "") or shared.jobs.get(follower.key(visit))
         if job is None:
             yield {line: gr.skip()}
             return
-        job.page = request.session_hash or ""
-        async for update in follow(job, visit, job.page):
+        if job.done:
+            yield {plan: job.about, **await asyncio.to_thread(ended, job, visit)}
+            return
+        async for update in follow(job, visit):
             yield update
-
-    def stop(visit: str) -> dict:
-        """The started event sees the job end and shows what is finished."""
-        stopped = shared.jobs.cancel(_job(visit))
-        return {line: status.note("Stopping …")} if stopped else free(status.note("There is nothing to stop."))
 
     def send(visit: str, asked: tuple | None, evt: gr.EventData) -> tuple:
         """Marked cells become results that Compare offers, and are shown there."""
@@ -148,10 +141,10 @@ def build(shared: Shared) -> Explore:
             entries.relabel(shared.history.folder(visit) / folder, stem, listed=True)
         return known, gr.Tabs(selected="compare"), gr.skip()
 
-    views = [board, curves, line, fill, cancel, plan]
+    views = [board, curves, *follower.views, plan]
     inputs = recipe.inputs(guidance, steps, shared.visit)
     fill.click(start, inputs, views, **WATCHING)
-    cancel.click(stop, shared.visit, [line, fill, cancel], **QUICK)
+    cancel.click(follower.stop, shared.visit, follower.views, **QUICK)
     sent = board.submit(send, [shared.visit, plan], [shared.picked, shared.tabs, line], **QUICK)
     form = [line, *recipe.inputs(guidance, steps)]
 
@@ -176,10 +169,6 @@ def finished(
     for place, variant in enumerate(grid(base, scales, counts)):
         places[entries.variant_hash(variant)] = divmod(place, len(scales))
     return {places[name]: entry for name, entry in there.items() if name in places}
-
-
-def _job(visit: str) -> str:
-    return f"{visit}/explore"
 
 
 def _key(asked: tuple) -> str:

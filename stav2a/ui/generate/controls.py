@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -12,23 +12,16 @@ from stav2a import systems
 from stav2a.dials import Dial
 from stav2a.generation.settings import BUILT_IN, DESCRIBERS, TABLE, Settings
 from stav2a.media.limits import InputError
+from stav2a.ui.shared import QUICK, Shared
+from stav2a.ui.upload import Sound
 
-if TYPE_CHECKING:
-    from stav2a.ui.shared import Shared
-
-SUGGESTIONS = [
-    "a hammer strikes metal",
-    "footsteps on a hard floor",
-    "hands play a drum",
-    "a ball bounces on wood",
-    "a dog barks",
-    "glass breaks",
-    "water splashes",
-    "birds chirp outdoors",
-]
 ELEMENTS = {"takes": "takes-count", "original_gain_db": "gain", "loudness_lufs": "lufs"}  # where the flag is another
 LONG_RANGE = 1000  # numbers beyond it are typed, not slid
-QUIET = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+NOTE = "It sounds at the onsets, or goes on where it is steady. Its first 30 s are read."
+EXPORTED = {
+    "audacity": "Audacity labels", "reaper": "Reaper markers", "midi": "MIDI notes", "edl": "EDL (DaVinci Resolve)",
+    "stems": "each hit as a sound file (in the zip)",
+}  # fmt: skip
 
 
 def declared() -> dict[str, Dial]:
@@ -95,16 +88,54 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
         seed = component("seed", scale=3, info=still)
         dice = gr.Button("Roll", elem_id="dice", size="md", scale=0, min_width=72)
     takes = component("takes", info="Variants of one run, from seeds one apart.")
-    dice.click(lambda: secrets.randbelow(TABLE["seed"].high), None, seed, **QUIET)
+    dice.click(lambda: secrets.randbelow(TABLE["seed"].high), None, seed, **QUICK)
     return {"model": name, "sampler": sampler, "seed": seed, "takes": takes}
 
 
 def control(shared: Shared) -> dict[str, gr.components.Component]:
     """The dials that not every model has; those of the chosen model are shown."""
-    name = shared.engine.default_model
-    own, has = shared.engine.defaults(name), shared.engine.dials(name)
     dials = [name for name, dial in declared().items() if not dial.everywhere and dial.kind in ("number", "whole")]
-    return {dial: component(dial, _own(dial, own, has), visible=dial in has) for dial in dials}
+    return {dial: _of_model(shared, dial) for dial in dials if dial != "strength"}
+
+
+def by_example(shared: Shared) -> dict[str, gr.components.Component]:
+    """A sound to be like, and how much of it is kept."""
+    has = shared.engine.dials(shared.engine.default_model)
+    reference = Sound(
+        label="A sound of your own", sources=["upload", "microphone"], type="filepath", elem_id="reference",
+        visible="reference" in has,
+    )  # fmt: skip
+    gr.Markdown(NOTE, elem_classes="note")
+    strength = _of_model(shared, "strength")
+
+    def given(sound, strength):
+        """At 1 nothing would be heard of it."""
+        from stav2a.recordings.reference import REFERENCE_STRENGTH
+
+        return REFERENCE_STRENGTH if sound is not None and strength == 1 else gr.skip()
+
+    reference.change(given, [reference, strength], strength, **QUICK)
+    return {"reference": reference, "strength": strength}
+
+
+def files() -> dict[str, gr.components.Component]:
+    """Markers, single hits, and the kind of sound file."""
+    exports = gr.CheckboxGroup(
+        [(label, kind) for kind, label in EXPORTED.items()], value=[], label="Markers at the onsets, and single hits",
+        elem_id="export",
+    )  # fmt: skip
+    with gr.Row():
+        audio_format = component("audio_format", info=None, min_width=140)
+        rates = [("of the model", 0), *((f"{rate / 1000:g} kHz", rate) for rate in TABLE["audio_rate"].choices)]
+        audio_rate = gr.Dropdown(rates, value=0, label="Audio rate", elem_id="audio-rate", min_width=140)
+    return {"exports": exports, "audio_format": audio_format, "audio_rate": audio_rate}
+
+
+def _of_model(shared: Shared, name: str) -> gr.components.Component:
+    """A dial that not every model has, as the default model has it; hidden where it has it not."""
+    model = shared.engine.default_model
+    own, has = shared.engine.defaults(model), shared.engine.dials(model)
+    return component(name, _own(name, own, has), visible=name in has)
 
 
 def _own(dial: str, defaults: Mapping, has: Mapping[str, Dial]) -> Any:
@@ -129,7 +160,7 @@ def follow_model(shared: Shared, fields: dict[str, gr.components.Component]) -> 
 
     of_model = ("steps", "guidance_scale", "sampler")
     followed = [dial for dial in fields if dial in of_model or (dial in known and not known[dial].everywhere)]
-    fields["model"].input(chosen, fields["model"], [fields["model"], *(fields[dial] for dial in followed)], **QUIET)
+    fields["model"].input(chosen, fields["model"], [fields["model"], *(fields[dial] for dial in followed)], **QUICK)
 
 
 def sound() -> dict[str, gr.components.Component]:
@@ -138,8 +169,8 @@ def sound() -> dict[str, gr.components.Component]:
     gain = component("original_gain_db", visible=False)
     level = gr.Checkbox(True, label="Set the loudness", elem_id="level")
     lufs = component("loudness_lufs")
-    original.change(lambda mode: gr.update(visible=mode == "mix"), original, gain, **QUIET)
-    level.change(lambda on: gr.update(visible=bool(on)), level, lufs, **QUIET)
+    original.change(lambda mode: gr.update(visible=mode == "mix"), original, gain, **QUICK)
+    level.change(lambda on: gr.update(visible=bool(on)), level, lufs, **QUICK)
     return {"original_audio": original, "original_gain_db": gain, "level": level, "loudness_lufs": lufs}
 
 
@@ -158,18 +189,18 @@ def settings_of(
         values = {name: value for name, value in values.items() if known[name].everywhere or name in has}
     values["length_s"] = values.get("length_s") or None
     values["start_s"] = values.get("start_s") or 0.0
+    values["audio_rate"] = values.get("audio_rate") or None
     if values.get("describe", BUILT_IN) not in DESCRIBERS:  # no repository that a stranger names is fetched
         raise InputError(f"The describer must be one of {', '.join(DESCRIBERS)}.")
-    if values.get("reference") is not None:  # a path of this machine
-        raise InputError("A reference sound cannot be given here.")
     return Settings.of({**values, "onsets_s": onsets_s})
 
 
 def values_of(settings: dict) -> dict:
     """The page's values that `settings_of` turns into these settings, as far as they are given."""
-    given = {name: value for name, value in settings.items() if value is not None or name == "length_s"}
-    values = {name: value for name, value in given.items() if name not in ("onsets_s", "layout", "exports")}
-    return {**values, "level": settings.get("loudness_lufs") is not None}
+    given = {name: value for name, value in settings.items() if value is not None or name in ("length_s", "reference")}
+    values = {name: value for name, value in given.items() if name not in ("onsets_s", "layout")}
+    files = {"audio_rate": settings.get("audio_rate") or 0, "exports": list(settings.get("exports") or ())}
+    return {**values, **files, "level": settings.get("loudness_lufs") is not None}
 
 
 def models(engine) -> list[tuple[str, str | None]]:

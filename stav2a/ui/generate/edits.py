@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from stav2a.generation.settings import Settings
 from stav2a.media.limits import InputError
-from stav2a.ui.history import Run
+from stav2a.ui.history import Run, clip_hash
 from stav2a.ui.widgets.onset_editor import onsets_of
 
 FOREIGN = "The onsets in the editor belong to another clip or part: press “Find onsets” for this one first."
@@ -51,5 +53,6 @@ def told(run: Run) -> str:
     )
 
 
-def settings_key(clip_key: str, settings: Settings) -> str:
-    return part_key(clip_key, settings.start_s, settings.length_s)
+def settings_key(clip: Path | None, settings: Settings) -> str:
+    """`part_key` of a clip's file, or of none."""
+    return part_key(clip_hash(clip), settings.start_s, settings.length_s)

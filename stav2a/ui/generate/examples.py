@@ -9,21 +9,20 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from stav2a.assets import ASSETS
 from stav2a.media.probe import probe
+from stav2a.ui.generate.form import Form
+from stav2a.ui.generate.result_panel import show_run
 from stav2a.ui.history import Run, Take, record
+from stav2a.ui.line import status
+from stav2a.ui.shared import QUICK
 from stav2a.ui.upload import summary
 from stav2a.ui.widgets.player import file_data
-
-if TYPE_CHECKING:
-    from stav2a.ui.generate.tab import Tab
 
 HERE = Path(__file__).parent
 FOLDER = ASSETS / "examples"
@@ -57,21 +56,24 @@ def shelf(runs: list[Run]) -> gr.HTML | None:
     )
 
 
-def connect(row: gr.HTML, tab: Tab, runs: list[Run], show: Callable[[Run], dict]) -> None:
-    """Choosing an example fills the inputs and shows its result."""
+def build(form: Form) -> None:
+    """The row of examples; choosing one fills the inputs and shows its result."""
+    runs = load()
+    row = shelf(runs)
+    if row is None:
+        return
 
     def choose(evt: gr.EventData) -> dict:
         index = evt._data.get("index") if isinstance(evt._data, dict) else None
         if not isinstance(index, int) or not 0 <= index < len(runs):
             raise gr.Error("There is no such example.", print_exception=False)
         run = runs[index]
-        filled = {tab.source: run.clip, tab.fields["prompt"]: run.settings.get("prompt", "")}
-        return {**filled, tab.info: summary(probe(Path(run.clip))), **show(run)}
+        filled = {form.source: run.clip, form.fields["prompt"]: run.settings.get("prompt", "")}
+        hidden = gr.update(visible=False)
+        around = {form.seen: hidden, form.preview: hidden, form.status: status.idle(), form.strip: None}
+        return {**filled, **around, form.info: summary(probe(Path(run.clip))), **show_run(form, run)}
 
-    row.submit(
-        choose, None, [tab.source, tab.info, *tab.shown],
-        queue=False, api_visibility="private", show_progress="hidden",
-    )  # fmt: skip
+    row.submit(choose, None, [form.source, form.info, form.seen, form.preview, form.status, *form.result], **QUICK)
 
 
 def write(name: str, clip: Path, settings, engine, folder: Path = FOLDER) -> Run:

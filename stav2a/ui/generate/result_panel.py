@@ -3,103 +3,140 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from stav2a.ui import status
+from stav2a.ui.generate import controls
 from stav2a.ui.generate.edits import key_of
+from stav2a.ui.generate.form import Form
 from stav2a.ui.history import Run
+from stav2a.ui.line import status
+from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.upload import Video
 from stav2a.ui.widgets.figure_view import figure_value, figure_view
 from stav2a.ui.widgets.layout_editor import layout_editor, layout_value
 from stav2a.ui.widgets.onset_editor import editor_value, onset_editor
-from stav2a.ui.widgets.result_strip import result_strip
-
-if TYPE_CHECKING:
-    from stav2a.ui.generate.tab import Tab
+from stav2a.ui.widgets.result_strip import asked, result_strip, strip_value
 
 
-def build(tab: Tab) -> None:
-    """Add the components to `tab`, inside an open column."""
-    tab.current = gr.State(None)  # the `Run` that is shown
-    tab.video = Video(
+def build(form: Form) -> None:
+    """Add the components to `form`, inside an open column."""
+    form.current = gr.State(None)
+    form.video = Video(
         label="Clip with sound",
         interactive=False,
         elem_id="result-video",
         buttons=["download"],
         autoplay=False,
     )
-    tab.strip = result_strip(elem_id="result-strip")
-    tab.takes = gr.Radio([], label="Take", visible=False, elem_id="takes")
-    tab.editor = onset_editor(elem_id="onset-editor")
-    tab.regenerate = gr.Button("Regenerate with these onsets", elem_id="regenerate", interactive=False)
-    with gr.Column(visible=False, elem_id="layout-box") as tab.layout_box:
-        tab.layout = layout_editor(elem_id="layout-editor")
-        tab.paint = gr.Button("Generate with this layout", elem_id="paint")
-    tab.figure = figure_view("result-video", elem_id="figure")
+    form.strip = result_strip(elem_id="result-strip")
+    form.takes = gr.Radio([], label="Take", visible=False, elem_id="takes")
+    form.editor = onset_editor(elem_id="onset-editor")
+    form.regenerate = gr.Button("Regenerate with these onsets", elem_id="regenerate", interactive=False)
+    with gr.Column(visible=False, elem_id="layout-box") as form.layout_box:
+        form.layout = layout_editor(elem_id="layout-editor")
+        form.paint = gr.Button("Generate with this layout", elem_id="paint")
+    form.figure = figure_view("result-video", elem_id="figure")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=260):
-            tab.audio = gr.Audio(
-                label="Audio alone (WAV)", interactive=False, elem_id="result-audio", buttons=["download"],
-                visible=False,
+            form.audio = gr.Audio(
+                label="Audio alone", interactive=False, elem_id="result-audio", buttons=["download"], visible=False,
             )  # fmt: skip
-            tab.bundle = gr.DownloadButton("Download everything (zip)", visible=False, elem_id="bundle", size="md")
+            form.bundle = gr.DownloadButton("Download everything (zip)", visible=False, elem_id="bundle", size="md")
+            form.files = gr.File(
+                label="For other programs", file_count="multiple", interactive=False, visible=False, elem_id="exports"
+            )
         with gr.Column(min_width=260):
-            tab.measures = gr.HTML("", elem_id="measures", padding=False)
-    with gr.Accordion("Settings of this run", open=False, visible=False) as tab.settings_box:
-        tab.settings = gr.Code(language="json", interactive=False, show_label=False, elem_id="settings")
+            form.measures = gr.HTML("", elem_id="measures", padding=False)
+    with gr.Accordion("Settings of this run", open=False, visible=False) as form.settings_box:
+        form.settings = gr.Code(language="json", interactive=False, show_label=False, elem_id="settings")
 
 
-def cleared(tab: Tab) -> dict:
+def cleared(form: Form) -> dict:
     """Nothing of a clip that is not there any more; its results stay in the list of results and in Compare."""
     hidden = gr.update(visible=False)
+    gone = gr.update(value=None, visible=False)
     return {
-        tab.current: None,
-        tab.strip: None,
-        tab.video: None,
-        tab.takes: hidden,
-        tab.editor: None,
-        tab.figure: None,
-        tab.audio: gr.update(value=None, visible=False),
-        tab.bundle: gr.update(value=None, visible=False),
-        tab.measures: "",
-        tab.settings_box: hidden,
-        tab.layout_box: hidden,
-        tab.layout: None,
+        form.current: None,
+        form.strip: None,
+        form.video: gr.update(value=None, visible=True),
+        form.takes: hidden,
+        form.editor: None,
+        form.regenerate: gr.update(interactive=False),
+        form.figure: None,
+        form.audio: gone,
+        form.bundle: gone,
+        form.files: gone,
+        form.measures: "",
+        form.settings_box: hidden,
+        form.layout_box: hidden,
+        form.layout: None,
     }
 
 
-def show_take(tab: Tab, run: Run, k: int) -> dict:
+def show_take(form: Form, run: Run, k: int) -> dict:
     """One take of a run: video, sound, figure and measures."""
     take = run.takes[k]
     return {
-        tab.video: take.video,
-        tab.audio: gr.update(value=take.audio, visible=True),
-        tab.figure: figure_value(take.figure),
-        tab.measures: (status.note(run.caption_note) if run.caption_note else "")
+        form.video: gr.update(value=take.video, visible=take.video is not None),
+        form.audio: gr.update(value=take.audio, visible=True),
+        form.figure: figure_value(take.figure),
+        form.measures: (status.note(run.caption_note) if run.caption_note else "")
         + status.measures_table(take.measures, run.rtf, run.seconds),
     }
 
 
-def show_run(tab: Tab, run: Run) -> dict:
+def show_run(form: Form, run: Run) -> dict:
     """A finished run with its first take, its onsets in the editor and its settings."""
     # a caption that was found or reworded is there to be edited
     changed = run.caption_source != "given"
-    found = {tab.fields["prompt"]: run.settings["prompt"]} if changed and run.settings["prompt"] else {}
+    found = {form.fields["prompt"]: run.settings["prompt"]} if changed and run.settings["prompt"] else {}
     names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
     return {
         **found,
-        **show_take(tab, run, 0),
-        tab.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
-        tab.editor: editor_value(
+        **show_take(form, run, 0),
+        form.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
+        form.editor: editor_value(
             run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s, key_of(run)
         ),
-        tab.layout_box: gr.update(visible=run.layout is not None),
-        tab.layout: None if run.layout is None else layout_value(run.layout, run.duration_s, run.predicted_layout),
-        tab.bundle: gr.update(value=run.bundle, visible=run.bundle is not None),
-        tab.settings_box: gr.update(visible=True),
-        tab.settings: json.dumps(run.settings, indent=1, ensure_ascii=False),
-        tab.fields["seed"]: run.seed,
-        tab.current: run,
+        form.regenerate: gr.update(interactive=True),
+        form.layout_box: gr.update(visible=run.layout is not None),
+        form.layout: None if run.layout is None else layout_value(run.layout, run.duration_s, run.predicted_layout),
+        form.bundle: gr.update(value=run.bundle, visible=run.bundle is not None),
+        form.files: gr.update(value=run.exports or None, visible=bool(run.exports)),
+        form.settings_box: gr.update(visible=True),
+        form.settings: json.dumps(run.settings, indent=1, ensure_ascii=False),
+        form.fields["seed"]: run.seed,
+        form.current: run,
     }
+
+
+def connect(form: Form, shared: Shared) -> gr.events.Dependency:
+    """Takes, and the strip of results; returns the event that may have put ids into `shared.picked`."""
+
+    def choose(k, run: Run | None) -> dict:
+        if run is None or not isinstance(k, int) or not 0 <= k < len(run.takes):
+            return {form.takes: gr.skip()}
+        return show_take(form, run, k)
+
+    def from_strip(visit: str, current: Run | None, evt: gr.EventData) -> dict:
+        """Hear a result of the strip, bring its settings back, or send it with the shown one to Compare."""
+        runs = shared.history.runs(visit)
+        found = asked(evt._data, runs)
+        if found is None:
+            return {form.status: status.error("This result is not kept any more.")}
+        run, action = found
+        if action == "restore":
+            values = controls.values_of({**run.settings, "reference": run.reference})
+            filled = {form.fields[name]: value for name, value in values.items() if name in form.fields}
+            return {**filled, form.status: status.note("Its settings are back in the form.")}
+        if action == "compare" and current is not None:
+            ids = [f"{each.id}/take-1" for each in (current, run)]
+            return {shared.picked: ids, shared.tabs: gr.Tabs(selected="compare")}
+        shown = {**show_run(form, run), form.strip: strip_value(runs, run)}
+        return {**shown, form.status: status.note(f"Seed {run.seed}, made before.")}
+
+    form.takes.input(choose, [form.takes, form.current], form.result, **QUICK)
+    fields = [each for each in form.fields.values() if each not in form.result]
+    outputs = [form.status, *form.result, *fields, shared.picked, shared.tabs]
+    return form.strip.submit(from_strip, [shared.visit, form.current], outputs, **QUICK)

@@ -20,7 +20,7 @@ from stav2a.listening.store import RatingError
 from stav2a.media.limits import InputError, Limits
 from stav2a.ui.compare.blind_tests import ratings_path
 from stav2a.ui.generate import examples
-from stav2a.ui.jobs import Jobs
+from stav2a.ui.line.jobs import Jobs
 from stav2a.ui.page import LIMITS, create_demo, zero_gpu
 from stav2a.ui.serve import machine
 from stav2a.ui.serve.gate import Gate

@@ -4,68 +4,108 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from stav2a.dials import Dial
 from stav2a.generation.settings import DESCRIBERS
+from stav2a.media.limits import Limits
 from stav2a.ui.generate.controls import declared
-from stav2a.ui.jobs import explain
+from stav2a.ui.line.jobs import explain
+from stav2a.ui.upload import Sound, Video
 
-# what a stranger may choose where the command line takes any name
-CLOSED = {"describe": DESCRIBERS}
-
-
-def parameter(name: str, default: Any = None) -> gr.components.Component:
-    """The input of an endpoint; null stands for what the declaration says None does."""
-    dial = declared()[name]
-    value = dial.default if default is None else default
-    if dial.kind in ("times", "layout"):
-        box = gr.JSON(None, label=name)
-    elif dial.kind in ("number", "whole"):
-        box = gr.Number(value, label=name)
-    else:
-        box = gr.Textbox(value, label=name)
-    described = {**schema(name, dial), "description": text(name, dial)}
-    box.api_info = lambda: described  # the component's own knows no integers, choices and lists
-    return box
+CLIP = "The clip, an uploaded file."
+SAMPLES = {  # values that work, where the default says nothing
+    "prompt": "a hammer strikes metal", "negative_prompt": "speech", "guidance_scale": 4.0, "steps": 6,
+    "sampler": "dpm++2m", "seed": 7, "onsets_s": [0.5, 1.2], "length_s": 4.0,
+}  # fmt: skip
 
 
-def schema(name: str, dial: Dial) -> dict:
+class Parameters:
+    """The dials of the endpoints of one page.
+
+    models: the names that may be chosen; limits: what the page takes of a clip
+    """
+
+    def __init__(self, models: Iterable[str], default_model: str, limits: Limits):
+        self.models, self.default_model, self.limits = tuple(models), default_model, limits
+
+    def offered(self) -> list[str]:
+        """The dials of the API: all but what is only written beside a clip."""
+        return [name for name, dial in declared().items() if dial.kind != "names"]
+
+    def dial(self, name: str) -> Dial:
+        """The declaration as it holds here: a stranger chooses among fewer models and describers, and shorter parts."""
+        dial = declared()[name]
+        if name == "model":
+            about = "Which model makes the sound."
+            return replace(dial, help=about, default=self.default_model, choices={each: each for each in self.models})
+        if name == "describe":
+            about = "Who captions a clip without a caption."
+            return replace(dial, help=about, choices={each: each for each in DESCRIBERS})
+        if name == "length_s":
+            return replace(dial, high=self.limits.duration_s)
+        return dial
+
+    def text(self, name: str) -> str:
+        return self.dial(name).text()
+
+    def texts(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: self.text(name) for name in names}
+
+    def box(self, name: str) -> gr.components.Component:
+        """The input of an endpoint; null stands for what the declaration says None does."""
+        dial = self.dial(name)
+        if dial.kind == "file":
+            return file_box(Sound(label=name, type="filepath"), self.text(name), "hammer.wav")
+        if dial.kind in ("times", "layout"):
+            box = gr.JSON(None, label=name)
+        elif dial.kind in ("number", "whole"):
+            box = gr.Number(dial.default, label=name)
+        else:
+            box = gr.Textbox(dial.default, label=name)
+        return described(box, schema(dial), self.text(name), SAMPLES.get(name, dial.default))
+
+
+def schema(dial: Dial) -> dict:
     """JSON schema of a dial's values. Checking is left to `Settings`, which says in a sentence what it accepts."""
     numbers = {"type": "array", "items": {"type": "number"}}
     if dial.kind == "times":
         return numbers
     if dial.kind == "layout":
         return {"type": "array", "items": numbers}
-    if choices := CLOSED.get(name) or tuple(dial.choices):
-        return {"type": "string", "enum": list(choices)}
-    return {"type": {"whole": "integer", "number": "number"}.get(dial.kind, "string")}
+    kind = {"type": {"whole": "integer", "number": "number"}.get(dial.kind, "string")}
+    return {**kind, "enum": list(dial.choices)} if dial.choices else kind
 
 
-def offered() -> list[str]:
-    """The dials of the API: all but files of this machine, and what is only written beside a clip."""
-    return [name for name, dial in declared().items() if dial.kind not in ("file", "names")]
+def described(box: gr.components.Component, schema: dict, text: str, sample: Any) -> gr.components.Component:
+    """The box with what is told of it: the component's own knows no integers, choices and lists."""
+    told = {**schema, "description": text}
+    box.api_info = lambda: told
+    box.example_payload = box.example_value = lambda: sample
+    return box
 
 
-def text(name: str, dial: Dial) -> str:
-    if name in CLOSED:
-        return f"{dial.label}: {' or '.join(CLOSED[name])}."
-    return dial.text()
-
-
-def texts(names: Iterable[str]) -> dict[str, str]:
-    known = declared()
-    return {name: text(name, known[name]) for name in names}
+def file_box(box: Video | Sound, text: str, name: str) -> Video | Sound:
+    """An uploaded file. The component's own sample is an address, and no address is ever fetched here."""
+    told = {**box.api_info(), "description": text}
+    sample = {"path": name, "meta": {"_type": "gradio.FileData"}, "orig_name": name}
+    return described(box, told, text, sample)
 
 
 def endpoint(
-    work: Callable[[dict, gr.Request], Awaitable], about: str, arguments: dict[str, str], returns: str
+    work: Callable[[dict, gr.Request], Awaitable],
+    about: str,
+    arguments: dict[str, str],
+    returns: str,
+    optional: Iterable[str] = (),
 ) -> Callable[..., Awaitable]:
     """What the framework calls: `work` of the arguments by name and of the request.
 
     The framework describes an endpoint by names and docstring of its function. A failure becomes one sentence.
+    optional: arguments that are no dials and may be left out
     """
 
     async def called(*given) -> Any:
@@ -75,7 +115,8 @@ def endpoint(
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
 
-    called.__signature__ = inspect.Signature([*map(_argument, arguments), _argument("request", None)])
+    named = [_argument(name, None) if name in optional else _argument(name) for name in arguments]
+    called.__signature__ = inspect.Signature([*named, _argument("request", None)])
     called.__annotations__ = {"request": gr.Request}
     lines = "\n".join(f"    {name}: {what}" for name, what in arguments.items())
     called.__doc__ = f"{about}\n\nArgs:\n{lines}\n\nReturns:\n    {returns}\n"

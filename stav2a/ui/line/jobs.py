@@ -1,7 +1,8 @@
-"""Work that outlives the page that asked for it: one job a visit, run in a thread, watched by the page.
+"""Work that outlives the page that asked for it: a job runs in a thread, and the page watches it.
 
 A browser that reloads loses its connection and the framework drops that event. The work itself goes on here,
-and the reloaded page finds it by its visit. Starting a second job stops the first, so no visitor holds two.
+and the reloaded page finds it by its visit. Starting a second job in one window stops the first; another window of
+the same visitor has jobs of its own.
 
 Jobs stand in one line and one works at a time. The framework's own queue would hold a visitor's event back
 until its turn: the page could neither say how many are ahead nor let the visitor step out of the line.
@@ -23,12 +24,11 @@ from stav2a.generation.engine import free_memory, out_of_memory
 from stav2a.media.limits import FULL as FULL_DISK
 from stav2a.media.limits import Cancelled, InputError
 from stav2a.output import Progress
-from stav2a.ui.pace import Countdown, Pace
+from stav2a.ui.line.pace import Countdown, Pace
 from stav2a.ui.shares import NO_ROOM
 
 log = logging.getLogger(__name__)
 
-NEWER = "A newer run of yours, in another window, has taken the place of this one."
 NO_MEMORY = "There was not enough memory for this: use fewer takes or a shorter part of the clip."
 NO_WEIGHTS = "The weights of this model are not here and could not be fetched; choose another model."
 OUR_FAULT = "Something went wrong on this side and the run was stopped. It has been noted; please try again."
@@ -38,6 +38,7 @@ PLACES = "{} runs of yours are waiting or at work already; please wait for one o
 TOO_LONG = "The run took longer than {:g} minutes and was stopped: use fewer steps or takes or a shorter part."
 WAITING = 20  # most jobs that wait
 A_SENDER = 3  # of them of one address
+A_VISIT = 3  # of them of one visitor
 DEADLINE_S = 900.0  # of work, without the wait
 FORGET_S = 3600
 
@@ -59,7 +60,8 @@ class Job:
         self.kind = kind
         self.sender = sender
         self.deadline_s = deadline_s
-        self.page = page
+        self.page = page  # the window that follows it
+        self.replaced = False  # by a newer job of that window
         self.about = about  # what a page needs to show it again
         self.progress = None
         self.outcome = None
@@ -177,13 +179,14 @@ class Job:
 
 
 class Jobs:
-    """The last job of every visit, and the line of those that are not done; its first one works."""
+    """The jobs of every visit, and the line of those that are not done; its first one works."""
 
     def __init__(self, waiting: int = WAITING, a_sender: int = A_SENDER, deadline_s: float = DEADLINE_S):
         self.waiting, self.a_sender, self.deadline_s = waiting, a_sender, deadline_s
         self.pace = Pace()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, list[Job]] = {}  # of each visit, oldest first
         self._line: list[Job] = []
+        self._windows: set[str] = set()
         self._lock = threading.RLock()
 
     def start(
@@ -197,40 +200,57 @@ class Jobs:
     ) -> Job:
         """Put a job at the end of the line; `InputError` when that is full.
 
-        `page`: the window that asked. `sender`: the public address it asked from, which has so many places.
+        `page`: the window that asked, whose earlier job it replaces. `sender`: the public address it asked from, which
+        has so many places.
         """
         with self._lock:
             self._forget()
-            self.cancel(visit)
+            mine = self._jobs.setdefault(visit, [])
+            for job in mine:
+                if job.page == page and not job.done:
+                    job.replaced = True
+                    self._stop(job)
             if len(self._line) > self.waiting:
                 raise InputError(FULL.format(len(self._line) - 1))
-            own = sum(job.sender == sender and not job.cancelled for job in self._line)
-            if sender is not None and own >= self.a_sender:
+            own = sum(not (job.done or job.cancelled) for job in mine)
+            if sender is not None:
+                own = max(own, sum(job.sender == sender and not job.cancelled for job in self._line))
+            if own >= (A_VISIT if sender is None else min(self.a_sender, A_VISIT)):
                 raise InputError(PLACES.format(own))
-            job = self._jobs[visit] = Job(work, kind, self._line, page, about, sender, self.deadline_s, self.pace)
+            job = Job(work, kind, self._line, page, about, sender, self.deadline_s, self.pace)
+            self._jobs[visit] = [*(each for each in mine if not each.done or each is mine[-1]), job]
             self._line.append(job)
             self._next()
         return job
 
     def get(self, visit: str) -> Job | None:
-        return self._jobs.get(visit)
+        """The newest job of a visit."""
+        return next(reversed(self._jobs.get(visit, ())), None)
 
-    def replaced(self, visit: str, job: Job) -> Job | None:
-        """The newer job of this visit, where there is one."""
-        newer = self._jobs.get(visit)
-        return None if newer is job else newer
+    def orphan(self, visit: str) -> Job | None:
+        """The newest unfinished job of a visit whose window is gone: a reloaded page takes it over."""
+        jobs = reversed(self._jobs.get(visit, ()))
+        return next((job for job in jobs if not job.done and job.page not in self._windows), None)
 
-    def cancel(self, visit: str) -> bool:
-        """Stop the job of this visit, and no other; whether there was one to stop."""
+    def cancel(self, visit: str, page: str | None = None) -> bool:
+        """Stop the jobs of this visit (of one window, if given), and no other; whether there was one to stop."""
         with self._lock:
-            job = self._jobs.get(visit)
-            if job is None or job.done:
-                return False
-            job.cancel()
-            if not job.started:  # nothing of it is to be waited for
-                self._line.remove(job)
-                job.end()
-            return True
+            found = [job for job in self._jobs.get(visit, ()) if not job.done and page in (None, job.page)]
+            for job in found:
+                self._stop(job)
+        return bool(found)
+
+    def opened(self, page: str) -> None:
+        self._windows.add(page)
+
+    def closed(self, page: str) -> None:
+        self._windows.discard(page)
+
+    def _stop(self, job: Job) -> None:
+        job.cancel()
+        if not job.started:  # nothing of it is to be waited for
+            self._line.remove(job)
+            job.end()
 
     def _next(self) -> None:
         if self._line and not self._line[0].started:
@@ -243,8 +263,8 @@ class Jobs:
 
     def _forget(self) -> None:
         now = time.monotonic()
-        for name, job in list(self._jobs.items()):
-            if job.done and now - job.ended > FORGET_S:
+        for name, jobs in list(self._jobs.items()):
+            if all(job.done and now - job.ended > FORGET_S for job in jobs):
                 del self._jobs[name]
 
 

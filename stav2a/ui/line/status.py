@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from stav2a.ui.jobs import Job
+from stav2a.ui.line.jobs import Job
 
 STAGES = {
     "load": "Loading the model",
@@ -23,6 +23,7 @@ STAGES = {
     "measure": "Measuring",
     "figure": "Drawing the figure",
     "bundle": "Packing the bundle",
+    "batch": "Clips done",
     "record": "Drawing the figure for the page",
     "wait": "Waiting for the run before this one",
 }
@@ -66,7 +67,7 @@ def running(job: Job) -> str:
     when = "" if left is None or left < 1 else f"about {_seconds(left)} left"
     if progress.total <= 1:
         return _bar(name, when if share is not None else "", share)
-    steps = f"{name} · step {progress.step} of {progress.total}"
+    steps = f"{name}{' ·' if progress.stage == 'batch' else ' · step'} {progress.step} of {progress.total}"
     return _bar(steps, when, progress.step / progress.total if share is None else share)
 
 

@@ -1,0 +1,136 @@
+"""The left half of Generate: clip, caption and dials, what is known of an upload, and captions to choose from."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from dataclasses import replace
+
+import gradio as gr
+
+from stav2a.generation.settings import MAX_PROMPT
+from stav2a.media.limits import InputError, Limits
+from stav2a.media.still import LENGTH_S as ALONE_S
+from stav2a.ui.generate import controls, result_panel
+from stav2a.ui.generate.form import Form
+from stav2a.ui.line import status
+from stav2a.ui.line.jobs import explain
+from stav2a.ui.shared import QUICK, WATCHING, Shared
+from stav2a.ui.upload import Video, look, need, playable, suggested, summary
+
+log = logging.getLogger(__name__)
+
+SUGGESTIONS = [
+    "a hammer strikes metal",
+    "footsteps on a hard floor",
+    "hands play a drum",
+    "a ball bounces on wood",
+    "a dog barks",
+    "glass breaks",
+    "water splashes",
+    "birds chirp outdoors",
+]
+
+
+def build(shared: Shared) -> Form:
+    limits = shared.limits
+    source = Video(label="Video", sources=["upload", "webcam"], elem_id="source-video")
+    preview = Video(label="Preview in a format that browsers play", interactive=False, visible=False, elem_id="preview")
+    info = gr.Markdown(limits_sentence(limits), elem_classes="note", elem_id="clip-info")
+    form = Form(source, info)
+    form.preview = preview
+    prompt = gr.Textbox(
+        label="Caption", placeholder="What should be heard? Leave empty to let the picture decide.",
+        max_length=MAX_PROMPT, lines=1, max_lines=3, elem_id="prompt",
+    )  # fmt: skip
+    dials = controls.main(shared)
+    with gr.Row():
+        # both wait for the visit to be known, which takes the page a moment
+        asleep = {"interactive": False, "min_width": 110}
+        form.generate = gr.Button("Generate", variant="primary", elem_id="generate", scale=3, **asleep)
+        form.find = gr.Button("Find onsets", elem_id="find", scale=2, **asleep)
+        form.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel", scale=1, min_width=80, interactive=False)
+    form.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
+    form.seen = gr.Dataset(
+        label="Seen in the clip: press to use it as the caption", components=[gr.Textbox(visible=False)],
+        samples=[[""]], visible=False, elem_id="seen",
+    )  # fmt: skip
+    tries = gr.Dataset(
+        label="Captions to try", components=[gr.Textbox(visible=False)], samples=[[text] for text in SUGGESTIONS],
+        elem_id="suggestions",
+    )  # fmt: skip
+    for row in (form.seen, tries):
+        row.click(lambda sample: sample[0], row, prompt, **QUICK)
+    with gr.Column(min_width=0, elem_id="more"):  # on a phone it comes after the result
+        negative = gr.Textbox(
+            label="Negative caption", placeholder="What should not be heard, for example: speech, music",
+            max_length=MAX_PROMPT, lines=1, elem_id="negative",
+        )  # fmt: skip
+        form.fields = {"prompt": prompt, "negative_prompt": negative, **dials}
+        with gr.Accordion("Part of the clip", open=False):
+            form.fields |= controls.part(shared)
+        with gr.Accordion("Model, sampling and seed", open=False):
+            form.fields |= controls.model(shared)
+        with gr.Accordion("Timing and picture", open=False):
+            form.fields |= controls.control(shared)
+        with gr.Accordion("A sound of your own, and recordings", open=False):
+            form.fields |= controls.by_example(shared)
+        with gr.Accordion("Original audio and loudness", open=False):
+            form.fields |= controls.sound()
+        with gr.Accordion("Files for other programs", open=False):
+            form.fields |= controls.files()
+    controls.follow_model(shared, form.fields)
+    return form
+
+
+def limits_sentence(limits: Limits) -> str:
+    return (
+        f"Up to {limits.file_mb:g} MB and {limits.duration_s:g} s at once; any common video format. "
+        f"Without a video, the caption alone makes {ALONE_S:g} s of sound."
+    )
+
+
+def connect(form: Form, shared: Shared) -> None:
+    """What happens when a clip is uploaded or taken away."""
+    part = [form.fields["start_s"], form.fields["length_s"]]
+    looked = [form.info, form.status, form.preview, form.seen, *part, *form.result]
+    hidden = gr.update(visible=False)
+
+    def told(clip) -> dict:
+        """Say what the upload holds before anything is generated; what was shown of another clip goes."""
+        cleared = {**result_panel.cleared(form), form.preview: hidden, form.seen: hidden}
+        cleared |= dict(zip(part, (0, None), strict=True))
+        if clip is None:
+            return {**cleared, form.info: limits_sentence(shared.limits), form.status: status.idle()}
+        try:
+            info = look(need(clip), replace(shared.limits, duration_s=math.inf))
+        except Exception as error:
+            return {**cleared, form.info: "", form.status: status.error(explain(error))}
+        said, most = status.idle(), shared.limits.duration_s
+        if info.duration_s > most:  # the first part is taken; the fields say which
+            cleared[part[1]] = most
+            said = status.note(
+                f"The clip lasts {info.duration_s:.0f} s and this page takes {most:g} s at once: the first {most:g} s "
+                "are chosen. “Part of the clip” takes another part."
+            )
+        return {**cleared, form.info: summary(info), form.status: said}
+
+    async def looked_at(clip) -> dict:
+        """What the upload shows, told by the describer, and a copy that browsers play where they cannot play it."""
+        if clip is None:
+            return {form.seen: hidden, form.preview: hidden}
+        try:
+            seen, copy = await asyncio.gather(
+                asyncio.to_thread(suggested, need(clip), shared.limits),
+                asyncio.to_thread(playable, need(clip), shared.limits),
+            )
+        except InputError:
+            return {form.seen: hidden, form.preview: hidden}  # `told` has said why
+        return {
+            form.seen: gr.update(visible=bool(seen), samples=[[text] for text in seen or [""]]),
+            form.preview: gr.update(visible=copy is not None, value=None if copy is None else str(copy)),
+        }
+
+    for event in (form.source.upload, form.source.clear, form.source.stop_recording):
+        event(told, form.source, looked, **WATCHING).then(looked_at, form.source, [form.seen, form.preview], **WATCHING)

@@ -1,0 +1,62 @@
+"""A list of results to tick, clip by clip: a picture of each clip and each sound, named by what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import gradio as gr
+
+from stav2a.ui.compare.entries import MOST, Entry
+from stav2a.ui.differences import differences
+from stav2a.ui.widgets.player import file_data
+
+HERE = Path(__file__).parent
+
+
+def result_picker(**kwargs) -> gr.HTML:
+    """Shows what `picker_value` returns; its event `submit` carries {"ids": [...]}, those that are ticked."""
+    return gr.HTML(
+        value=None,
+        html_template='<div class="rp"></div>',
+        css_template=(HERE / "result_picker.css").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "result_picker.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        padding=False,
+        **kwargs,
+    )
+
+
+def picker_value(entries: Sequence[Entry], chosen: Collection[str]) -> dict:
+    """entries: oldest first; the clip of the newest one comes first, and its newest sound."""
+    clips: dict[str, list[Entry]] = {}
+    for entry in reversed(entries):
+        clips.setdefault(entry.clip, []).append(entry)
+    groups = []
+    for own in clips.values():
+        video = next((entry.video for entry in own if entry.video), None)
+        words = differences([entry.settings for entry in own])
+        name = next((entry.clip_name for entry in own if entry.clip_name), "")
+        groups.append(
+            {
+                "name": name or ("clip" if video else "without a clip"),
+                "duration_s": own[0].duration_s,
+                "video": file_data(video) if video else None,
+                "items": [
+                    {
+                        "id": entry.id,
+                        "text": text,
+                        "thumb": file_data(entry.thumb) if entry.thumb else None,
+                        "chosen": entry.id in chosen,
+                    }
+                    for entry, text in zip(own, words, strict=True)
+                ],
+            }
+        )
+    return {"groups": groups, "most": MOST}
+
+
+def ticked(data: object) -> list[str]:
+    """Ids in what the browser sent, which anyone could forge."""
+    ids = data.get("ids") if isinstance(data, dict) else None
+    return [each for each in ids if isinstance(each, str)][: MOST + 1] if isinstance(ids, list) else []

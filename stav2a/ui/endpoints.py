@@ -57,13 +57,14 @@ def build(shared: Shared) -> None:
         {"video": f"{CLIP} Without one, the caption alone gives length_s seconds of sound.", **known.texts(dials)},
         "The clip with sound and the audio alone of the first take, the facts of the run, and the clips and audios of "
         "all takes in their order.",
-        optional=("video",),
+        {"video": None, "model": known.default_model},
     )
     predicting = endpoint(
         predict_onsets,
         "Find the onsets of a video clip, the moments when things sound, from its pictures alone.",
         {"video": CLIP, **known.texts(part)},
         "Onset times in seconds, and the onset probability of every latent frame of the clip.",
+        {"model": known.default_model},
     )
     with gr.Group(visible=False):
         boxes = {name: known.box(name) for name in dials}
@@ -83,7 +84,7 @@ def build(shared: Shared) -> None:
 def asked(shared: Shared, values: dict) -> Settings:
     """Settings of an endpoint's values; a dial that the model lacks is refused only where it was turned."""
     known = declared()
-    has = shared.engine.dials(values["model"])
+    has = shared.engine.dials(shared.need_model(values["model"]))
     values = {name: value for name, value in values.items() if name in has or value != known[name].default}
     onsets = values.pop("onsets_s", None)
     onsets = onsets_of({"onsets_s": onsets}) if onsets else None

@@ -219,7 +219,7 @@ def record(result: Result, folder: Path, clip_name: str = "") -> Run:
         caption_note=result.caption_note,
         seen=[suggestion.to_json() for suggestion in result.seen],
         reference=reference,
-        exports=sorted(map(str, folder.glob("*_onsets.*"))),
+        exports=sorted(str(path) for pattern in ("*_onsets.*", "*.mkv") for path in folder.glob(pattern)),
     )
     write_whole(folder / "run.json", json.dumps(asdict(run)))
     return run

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from stav2a.listening.hub import Sync
-from stav2a.media.limits import Limits
+from stav2a.media.limits import InputError, Limits
 from stav2a.ui.history import History
 from stav2a.ui.line.jobs import Jobs
 from stav2a.ui.shares import Allowance
@@ -44,3 +44,11 @@ class Shared:
     listens: Allowance = field(default_factory=lambda: Allowance(60, 600))  # of a visit: each writes files of sound
     sync: Sync | None = None  # keeps a copy of the answers elsewhere
     ratings: Path | None = None  # SQLite file of the blind tests
+
+    def need_model(self, name: str) -> str:
+        """The name of a model that is here; `InputError` without an administrator's command where it is not."""
+        known = self.engine.models()
+        if known.get(name) is not None:
+            here = ", ".join(each for each, why in known.items() if why is None)
+            raise InputError(f"The model {name} is not on this server; there are {here}.")
+        return name

@@ -33,7 +33,7 @@ def theme() -> gr.themes.Base:
         block_shadow="none",
         block_label_background_fill="*background_fill_primary",
         block_label_background_fill_dark="*neutral_800",
-        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
         block_label_border_width="0px",
         block_label_text_weight="600",

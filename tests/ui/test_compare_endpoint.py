@@ -69,7 +69,9 @@ def test_every_sample_value_is_one_that_works(client, clip):
             if isinstance(each["example_input"], int):
                 assert each["type"]["type"] in ("integer", "number")
     files, _ = client.predict(
-        video=handle_file(clip), **{**samples, "model": "tiny", "steps": 2, "length_s": 0.8, "onsets_s": [0.2]}, api_name="/compare"
+        video=handle_file(clip),
+        **{**samples, "model": "tiny", "steps": 2, "length_s": 0.8, "onsets_s": [0.2]},
+        api_name="/compare",
     )
     assert len(files) == 3
 

@@ -184,7 +184,7 @@ def test_marked_cells_are_compared(visitor):
 def test_a_fresh_set_along_an_axis(visitor):
     tab(visitor, "Compare")
     if not visitor.is_visible("#compare-make"):  # folded once there are results
-        visitor.get_by_role("button", name="A fresh set along one axis").click()
+        visitor.get_by_role("button", name="Make a set that differs in one setting").click()
     visitor.fill("#compare-values textarea, #compare-values input", "2, 9")
     visitor.click("#compare-make")
     patiently(visitor, f"{COMPARE}.value?.sounds[0].name === 'guidance 2'")
@@ -224,8 +224,7 @@ def test_blind_the_page_holds_no_name_until_the_answer_is_given(visitor, site):
 def test_back_to_the_names_a_reload_and_deletion(visitor, site):
     visitor.click("#blind-done")
     visitor.wait_for_selector("#compare-player .lp-sound >> nth=2")
-    visitor.click("#compare-chosen input")
-    visitor.click("#compare-chosen [role=option][aria-selected=false] >> nth=-1")  # the oldest result
+    visitor.locator("#compare-chosen input:not(:checked)").last.check()  # the oldest result
     visitor.wait_for_function(f"{COMPARE}.value?.sounds.length === 4")
     names = f"{COMPARE}.value.sounds.map((sound) => sound.name + sound.note)"
     before = visitor.evaluate(names)

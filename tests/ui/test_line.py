@@ -112,7 +112,7 @@ def test_the_page_opens_with_the_models_own_defaults(checkpoint, tmp_path):
 def test_choosing_a_model_brings_its_defaults(checkpoint, tmp_path):
     demo = create_demo(Engine(checkpoint), root=tmp_path / "runs", ratings=tmp_path / "r.sqlite")
     events = [fn.fn for fn in demo.fns.values() if fn.name == "chosen"]
-    assert len(events) == 3, "in every tab that has a model to choose"
+    assert len(events) == 4, "in every tab that has a model to choose"
 
     def brought(event, name: str) -> dict:
         return {block.elem_id: value for block, value in event(name).items()}
@@ -146,7 +146,7 @@ def test_a_missing_model_is_said_and_the_page_opens(monkeypatch, tmp_path):
     assert "assets/compact is missing" in notices(engine)[0]
     demo = create_demo(engine, root=tmp_path / "runs", ratings=tmp_path / "r.sqlite")
     assert component(demo, "model").value == "compact"
-    assert "not installed" in component(demo, "model").info
+    assert "Not on this server: compact" in component(demo, "model").info
 
 
 # ---- many requests

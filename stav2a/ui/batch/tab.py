@@ -94,7 +94,7 @@ def build(shared: Shared) -> Batch:
         chosen, *values, visit = given
         try:
             settings = dict(zip(fields, values, strict=True))
-            settings = controls.settings_of(settings, has=shared.engine.dials(settings["model"]))
+            settings = controls.settings_of(settings, has=shared.engine.dials(shared.need_model(settings["model"])))
             plan = plan_of(chosen, settings)
             work, page = batching(shared.engine, shared.history, visit, plan, shared.limits), request.session_hash or ""
             job = shared.jobs.start(follower.key(visit), work, "batch", page, plan, sender_of(request))

@@ -61,6 +61,7 @@ def build(shared: Shared) -> None:
             **known.texts(dials),
         },
         "The sounds as WAV files in the order of the axis, and the name, onsets and measures of each.",
+        {"axis": "guidance_scale", "values": "1, 3, 6", "model": known.default_model},
     )
     axes = {"type": "string", "enum": list(AXES)}
     with gr.Group(visible=False):

@@ -47,8 +47,9 @@ def build(shared: Shared) -> Explore:
                     elem_id="explore-guidance", min_width=140,
                 )  # fmt: skip
                 steps = gr.Textbox(
-                    "5, 10, 25", label="Steps", info=f"1 to 200, up to {ROWS}.", elem_id="explore-steps", min_width=140
-                )
+                    rows_around(shared.engine.defaults(shared.engine.default_model)["steps"]), label="Steps",
+                    info=f"1 to 200, up to {ROWS}.", elem_id="explore-steps", min_width=140,
+                )  # fmt: skip
             with gr.Accordion("Everything else", open=False):
                 recipe.fields |= more_settings(shared, "explore", ("guidance_scale", "steps"), LENGTH_S)
             with gr.Row():
@@ -149,6 +150,11 @@ def build(shared: Shared) -> Explore:
     form = [line, *recipe.inputs(guidance, steps)]
 
     return Explore(fill, on_reload(shared.visit, refill, form, resume, views), sent)
+
+
+def rows_around(own: int) -> str:
+    """Half, as many and twice as many steps as the model's own."""
+    return ", ".join(map(str, sorted({max(1, own // 2), own, min(2 * own, 200)})))
 
 
 def filling(

@@ -20,7 +20,7 @@ LONG_RANGE = 1000  # numbers beyond it are typed, not slid
 NOTE = "It sounds at the onsets, or goes on where it is steady. Its first 30 s are read."
 EXPORTED = {
     "audacity": "Audacity labels", "reaper": "Reaper markers", "midi": "MIDI notes", "edl": "EDL (DaVinci Resolve)",
-    "stems": "each hit as a sound file (in the zip)",
+    "stems": "each hit as a sound file (in the zip)", "tracks": "a video (mkv) with all of the clip’s own tracks",
 }  # fmt: skip
 
 
@@ -76,11 +76,12 @@ def main(shared: Shared) -> dict[str, gr.components.Component]:
 
 def model(shared: Shared) -> dict[str, gr.components.Component]:
     choices = [name for name, why in models(shared.engine) if why is None]
-    missing = [f"{name}: {why}" for name, why in models(shared.engine) if why is not None]
+    missing = [name for name, why in models(shared.engine) if why is not None]
+    absent = [f"Not on this server: {', '.join(missing)}."] if missing else []
     default = shared.engine.default_model
     name = gr.Dropdown(
         choices or [default], value=default if default in choices else (choices or [default])[0],
-        label="Model", info=" ".join([systems.about(default), *missing]).strip() or None, elem_id="model",
+        label="Model", info=" ".join([systems.about(default), *absent]).strip() or None, elem_id="model",
     )  # fmt: skip
     sampler = component("sampler", shared.engine.defaults(default)["sampler"], info=None)
     with gr.Row(equal_height=False):
@@ -121,7 +122,7 @@ def by_example(shared: Shared) -> dict[str, gr.components.Component]:
 def files() -> dict[str, gr.components.Component]:
     """Markers, single hits, and the kind of sound file."""
     exports = gr.CheckboxGroup(
-        [(label, kind) for kind, label in EXPORTED.items()], value=[], label="Markers at the onsets, and single hits",
+        [(label, kind) for kind, label in EXPORTED.items()], value=[], label="Beside the clip and its sound",
         elem_id="export",
     )  # fmt: skip
     with gr.Row():

@@ -2,6 +2,18 @@
 // value: [{video: {url}, caption, seconds}]; captions become text, never HTML.
 const shelf = element.querySelector(".xs");
 
+// The press that chose an example allows its result to be heard as soon as it is there.
+function playResult() {
+  const started = (event) => {
+    const video = event.target;
+    if (!video.closest || !video.closest("#result-video")) return;
+    document.removeEventListener("loadeddata", started, true);
+    if (shelf.isConnected) video.play().catch(() => {}); // refused by the browser: the person presses play
+  };
+  document.removeEventListener("loadeddata", playResult.waiting, true);
+  document.addEventListener("loadeddata", playResult.waiting = started, true);
+}
+
 function card({video, caption, seconds}, index) {
   const picture = document.createElement("video"), text = document.createElement("span"), length = document.createElement("small");
   Object.assign(picture, {muted: true, playsInline: true, loop: true, preload: "metadata", src: `${video.url}#t=${seconds / 2}`, tabIndex: -1});
@@ -15,6 +27,7 @@ function card({video, caption, seconds}, index) {
   button.addEventListener("click", () => {
     shelf.querySelectorAll("button").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
     trigger("submit", {index});
+    playResult();
   });
   button.setAttribute("aria-pressed", "false");
   const still = matchMedia("(prefers-reduced-motion: reduce)");

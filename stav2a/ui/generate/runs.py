@@ -75,7 +75,7 @@ class Runs:
 
     def _asked(self, kind: str, clip, values: dict, editor, layout) -> tuple[Path | None, Settings]:
         """The clip and the settings of a press; edits are never lost to a press of Generate."""
-        settings = controls.settings_of(values, has=self.shared.engine.dials(values["model"]))
+        settings = controls.settings_of(values, has=self.shared.engine.dials(self.shared.need_model(values["model"])))
         path = need(clip) if clip or kind == "onsets" else None
         if path is None:
             if not settings.prompt.strip():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -100,12 +100,12 @@ def endpoint(
     about: str,
     arguments: dict[str, str],
     returns: str,
-    optional: Iterable[str] = (),
+    defaults: Mapping[str, Any] | None = None,
 ) -> Callable[..., Awaitable]:
     """What the framework calls: `work` of the arguments by name and of the request.
 
     The framework describes an endpoint by names and docstring of its function. A failure becomes one sentence.
-    optional: arguments that are no dials and may be left out
+    defaults: of arguments that may be left out, in place of those of their declarations
     """
 
     async def called(*given) -> Any:
@@ -115,8 +115,8 @@ def endpoint(
         except Exception as error:
             raise gr.Error(explain(error), print_exception=False) from None
 
-    named = [_argument(name, None) if name in optional else _argument(name) for name in arguments]
-    called.__signature__ = inspect.Signature([*named, _argument("request", None)])
+    known = {**{name: dial.default for name, dial in declared().items()}, **(defaults or {}), "request": None}
+    called.__signature__ = inspect.Signature([_argument(name, known) for name in (*arguments, "request")])
     called.__annotations__ = {"request": gr.Request}
     lines = "\n".join(f"    {name}: {what}" for name, what in arguments.items())
     called.__doc__ = f"{about}\n\nArgs:\n{lines}\n\nReturns:\n    {returns}\n"
@@ -124,8 +124,7 @@ def endpoint(
     return called
 
 
-def _argument(name: str, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+def _argument(name: str, defaults: Mapping[str, Any]) -> inspect.Parameter:
     """Only by a default in the signature does the framework take null for a value that may be left out."""
-    dial = declared().get(name)
-    default = default if dial is None else dial.default
+    default = defaults.get(name, inspect.Parameter.empty)
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)

@@ -8,7 +8,7 @@ import pytest
 from stav2a.metrics.bank_classifier import ASSETS, known_classes
 from stav2a.ui.generate import class_match as module
 from stav2a.ui.generate.class_match import asked_class, class_match
-from stav2a.ui.generate.controls import SUGGESTIONS
+from stav2a.ui.generate.inputs import SUGGESTIONS
 
 CLASSES = tuple(known_classes())
 

@@ -115,7 +115,7 @@ def test_a_sound_of_ones_own_and_files_for_other_programs(context, address, clip
     page.locator("#steps input[type=number]").fill("2")
     page.click("#generate")
     said(page, "Done in")
-    page.wait_for_selector("#exports >> text=_onsets.txt")
+    page.wait_for_selector("#exports >> text=_onsets")
     page.get_by_role("button", name="Settings of this run").click()
     page.wait_for_selector("#settings >> text=knock.wav")
 

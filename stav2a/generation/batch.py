@@ -21,6 +21,7 @@ from stav2a.generation.result import Result
 from stav2a.generation.settings import Settings
 from stav2a.generation.write import write
 from stav2a.media import Cancelled, InputError, probe
+from stav2a.media.frames import used_part
 from stav2a.media.limits import DEFAULT_LIMITS, Limits, disk_trouble
 from stav2a.output import Progress, STAV2AOutput
 
@@ -113,7 +114,7 @@ def _run_film(
 
     def attempt() -> Outcome:
         if limits is not None:
-            probe(task.clip, limits)
+            used_part(probe(task.clip, limits), task.settings.start_s, task.settings.length_s, limits)
         for item in film(engine, task.clip, task.settings, task.out_dir):
             if isinstance(item, Progress):
                 progress(task, item)

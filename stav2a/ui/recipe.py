@@ -106,7 +106,7 @@ def more_settings(
     with gr.Row():
         made["start_s"] = controls.component("start_s", None, f"{prefix}-", info=None, min_width=110)
         made["length_s"] = controls.component(
-            "length_s", length_s, f"{prefix}-", label="Length (s), at most", info=None, min_width=110,
+            "length_s", length_s, f"{prefix}-", label="Length (s); 0: to the end", info=None, min_width=110,
             placeholder="to the end",
         )  # fmt: skip
     controls.follow_model(shared, made)

@@ -41,10 +41,6 @@ def build(shared: Shared) -> Batch:
                 "", label="Caption of clips without one", placeholder="May stay empty: the picture decides then.",
                 max_length=MAX_PROMPT, lines=1, elem_id="batch-prompt",
             )  # fmt: skip
-        with gr.Column(scale=5, min_width=280):
-            fields: dict[str, gr.components.Component] = {"prompt": prompt}
-            with gr.Accordion("Settings of all clips", open=True):
-                fields |= more_settings(shared, "batch")
             with gr.Row():
                 start = gr.Button(
                     "Make all", variant="primary", elem_id="batch-make", scale=3, min_width=120, interactive=False
@@ -53,6 +49,10 @@ def build(shared: Shared) -> Batch:
                     "Cancel", variant="stop", elem_id="batch-cancel", interactive=False, scale=1, min_width=90
                 )
             line = gr.HTML(status.note(HINT), elem_id="batch-status", padding=False)
+        with gr.Column(scale=5, min_width=280):
+            fields: dict[str, gr.components.Component] = {"prompt": prompt}
+            with gr.Accordion("Settings of all clips", open=True):
+                fields |= more_settings(shared, "batch")
     listed = gr.HTML(
         value=None,
         html_template=TEMPLATE,

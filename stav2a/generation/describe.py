@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stav2a.condition.text import unfamiliar
 from stav2a.generation.settings import BUILT_IN, MAX_PROMPT, OFF, Settings
 from stav2a.media import read_frames
 from stav2a.media.limits import DEFAULT_LIMITS, Limits
@@ -33,6 +32,8 @@ class Caption:
 
 def noted(caption: Caption, tokenizer: Any) -> Caption:
     """The caption, with a sentence where the text encoder does not know its words."""
+    from stav2a.condition.text import unfamiliar  # brings torch, without which the page is made
+
     words = unfamiliar(tokenizer, caption.text)
     if not words:
         return caption

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from stav2a.generation.settings import TABLE, Settings, checked
 from stav2a.media.limits import InputError
 
-PARTS = {  # rows of the paper's Table III: what steers the sound, one part more in each
-    "text only": {"use_control": False, "use_onsets": False, "use_global_tokens": False},
-    "+ video control": {"use_control": True, "use_onsets": False, "use_global_tokens": False},
-    "+ onset curve": {"use_control": True, "use_onsets": True, "use_global_tokens": False},
-    "+ global tokens": {"use_control": True, "use_onsets": True, "use_global_tokens": True},
+PARTS = {  # rows of the paper's Table III, one part more in each; strength 1, as placed recordings would time them all
+    "text only": {"use_control": False, "use_onsets": False, "use_global_tokens": False, "strength": 1.0},
+    "+ video control": {"use_control": True, "use_onsets": False, "use_global_tokens": False, "strength": 1.0},
+    "+ onset curve": {"use_control": True, "use_onsets": True, "use_global_tokens": False, "strength": 1.0},
+    "+ global tokens": {"use_control": True, "use_onsets": True, "use_global_tokens": True, "strength": 1.0},
 }
 AXES = {  # field of Settings: how a value is named ("parts" are the switches above)
     "guidance_scale": "guidance {:g}",
@@ -35,7 +35,7 @@ class Variant:
 
     name: str
     settings: Settings
-    defaults: dict[str, bool] = field(default_factory=dict)
+    defaults: dict[str, float] = field(default_factory=dict)
 
 
 def along(axis: str, base: Settings, values: Sequence) -> list[Variant]:

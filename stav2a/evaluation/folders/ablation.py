@@ -31,12 +31,14 @@ from stav2a.evaluation.folders.evaluate import Evaluation, evaluate, plan_of, wr
 from stav2a.evaluation.folders.pairs import VIDEO_SUFFIXES, by_stem, find_pairs, read_captions
 from stav2a.evaluation.folders.summary import is_lower_better
 
-SWITCHES = {
-    "Text only": {"use_control": False, "use_onsets": False, "use_global_tokens": False},
-    "+Control": {"use_control": True, "use_onsets": False, "use_global_tokens": False},
-    "+Control +Onset": {"use_control": True, "use_onsets": True, "use_global_tokens": False},
-    "+Control +Onset +Global tokens": {"use_control": True, "use_onsets": True, "use_global_tokens": True},
-}
+SWITCHES = {  # strength 1: placed recordings would time every row
+    "Text only": {"use_control": False, "use_onsets": False, "use_global_tokens": False, "strength": 1.0},
+    "+Control": {"use_control": True, "use_onsets": False, "use_global_tokens": False, "strength": 1.0},
+    "+Control +Onset": {"use_control": True, "use_onsets": True, "use_global_tokens": False, "strength": 1.0},
+    "+Control +Onset +Global tokens": {
+        "use_control": True, "use_onsets": True, "use_global_tokens": True, "strength": 1.0,
+    },
+}  # fmt: skip
 GENERATION = ("num_inference_steps", "guidance_scale", "video_guidance_scale", "seed", *SWITCHES["+Control"])
 # the paper's order: quality, meaning, time; then the scores with a chance level
 COLUMNS = (

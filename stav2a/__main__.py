@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import signal
 import sys
@@ -65,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(module, args: argparse.Namespace) -> int:
     from stav2a.media.limits import InputError, disk_trouble
 
+    name_the_user()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: clean up as for Ctrl-C
     try:
         return module.run(args)
@@ -82,6 +84,14 @@ def run(module, args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+
+
+def name_the_user() -> None:
+    """Give a user whom the machine does not know a name: torch asks for one, and containers run as any number."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # the second from Python 3.13 on
+        os.environ["USER"] = f"user{os.getuid()}"
 
 
 if __name__ == "__main__":

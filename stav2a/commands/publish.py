@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.space!r} names no owner: write OWNER/NAME, with your account or organization first.")
     files = list(sent(ROOT))
     if Path("app.py") not in files:
-        raise InputError("A Space is made from a checkout of the repository, whose app.py is not installed by pip.")
+        raise InputError(
+            "Run this in a checkout of the repository: a Space needs its app.py, which pip does not install."
+        )
     size = sum((ROOT / file).stat().st_size for file in files)
     if args.dry_run:
         for top in dict.fromkeys(file.parts[0] for file in files):

@@ -152,6 +152,15 @@ def test_without_a_network_or_a_checkout_one_sentence_says_so(here, checkout, ca
     assert "checkout" in refusal(capsys, SPACE)
 
 
+def test_a_container_gets_what_a_space_gets():
+    """`Dockerfile` copies all that `.dockerignore` lets through."""
+    let_through = [line for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert let_through == [f"!{pattern.removesuffix('/*')}" for pattern in publish.SENT]
+    lines = (CHECKOUT / "Dockerfile").read_text().splitlines()
+    assert "COPY . ." in lines and "FROM python:3.12-slim" in lines
+    assert 'python_version: "3.12' in (CHECKOUT / "README.md").read_text(encoding="utf-8"), "the same as a Space's"
+
+
 # ---- the Space itself
 
 

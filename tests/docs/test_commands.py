@@ -30,7 +30,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 IN_ORDER = ("training.md", "systems.md")  # the second goes on from the parts that the first has made
 BLOCK = re.compile(r"^ *```[ \t]*(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 OPENERS = ("python ", ".venv/bin/python ", "accelerate ", "torchrun ", "cp ", "mkdir ", "rm ", "export ", "make ",
-           "git ", "hf ", "pip ", "OMP_NUM_THREADS=")  # fmt: skip
+           "git ", "hf ", "pip ", "docker ", "OMP_NUM_THREADS=")  # fmt: skip
 
 STAGES = "vae|vocoder|onset|t2a|v2a|vta-ldm|tiva-layout|tiva|cvalp|ta-v2a|alignment"
 SHORT = "steps=1 batch_size=2 crop_s=0.64 warmup=1 validation_batches=1 workers=0"
@@ -63,7 +63,7 @@ MARKED = (  # (what, why it does not run here, how it is checked instead)
     (r"train classifier", "tests/train/test_dry_run.py runs it dry", "parses"),
     (r"stav2a (serve|generate clip\.mp4 --out made|onsets)|app\.py", "tests/ui and tests/generation run it", "parses"),
     (r"python -m (pytest|stav2a\.)|tests/helpers|^OMP_NUM_THREADS", "a tool of its own", "exists"),
-    (r"^(make|git|hf|pip|export) |-m venv", "the shell, the network or the reader's own account", "nothing"),
+    (r"^(make|git|hf|pip|export|docker) |-m venv", "the shell, the network or the reader's own account", "nothing"),
 )  # fmt: skip
 
 

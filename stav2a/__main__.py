@@ -73,7 +73,7 @@ def run(module, args: argparse.Namespace) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    except OSError as error:
+    except Exception as error:
         if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as in `... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1

@@ -13,6 +13,6 @@ ASSETS = ROOT / "assets"
 
 
 def shipped(path: str | Path) -> Path:
-    """`path` if it exists, else the shipped file of that name, such as `configs/compact/v2a.yaml`."""
+    """`path` if it exists, else what ships under that name, such as `configs/compact/v2a.yaml`."""
     path = Path(path)
-    return ROOT / path if not path.exists() and (ROOT / path).is_file() else path
+    return ROOT / path if not path.exists() and (ROOT / path).exists() else path

@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from stav2a import presets
 from stav2a.condition import text
-from stav2a.models.weightless import mt5_large_encoder
 from stav2a.pipeline import STAV2APipeline
+from stav2a.weights.others import untrained_text_encoder
 
 
 def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STAV2APipeline:
@@ -26,7 +26,7 @@ def random_paper(device: str = "cpu", dtype: torch.dtype = torch.float32) -> STA
             for name in ("video_encoder", "local_features", "attentive_pool", "unet", "vae", "vocoder")
         }
         parts["controlnet"] = build_controlnet(parts["unet"], "paper")
-        parts["text_encoder"] = mt5_large_encoder()
+        parts["text_encoder"] = untrained_text_encoder("mt5")
     return STAV2APipeline(
         **{name: nn.Module.to(part, dtype).eval().requires_grad_(False) for name, part in parts.items()},
         tokenizer=AutoTokenizer.from_pretrained(text.minilm_source()),

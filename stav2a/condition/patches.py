@@ -26,26 +26,34 @@ def level_width(video_encoder: Any) -> int:
     return sum(level_widths(video_encoder.config.base_channels, video_encoder.config.expansion))
 
 
-@torch.no_grad()
-def multi_level(video_encoder: Any, frames: Tensor, grid: int) -> Tensor:
-    """uint8 Tensor[T_v, H, W, 3] -> Tensor[T_v, (1 + grid²) * channels]: the frame's features, then its patches'.
+def pixels_of(frames: Tensor, encoder: Any) -> Tensor:
+    """uint8 Tensor[T_v, H, W, 3] -> Tensor[1, 3, T_v, H, W] in [0, 1], where and as the encoder takes it."""
+    return frames.permute(3, 0, 1, 2)[None].to(encoder.device, encoder.dtype) / 255
 
-    `channels` is the sum of the levels'. Each level is scaled to unit mean square, for they differ in size.
+
+@torch.no_grad()
+def multi_level(video_encoder: Any, frames: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+    """uint8 Tensor[T_v, H, W, 3] -> the encoder's features Tensor[T_v, D], levels Tensor[T_v, (1 + grid²) * channels].
+
+    The levels' features of the whole frame come first, then its patches'. `channels` is the sum of the levels'. Each
+    level is scaled to unit mean square, for they differ in size.
     """
-    pixels = frames.permute(3, 0, 1, 2)[None].to(video_encoder.device, video_encoder.dtype) / 255
+    pixels = pixels_of(frames, video_encoder)
     hub = isinstance(video_encoder, HubVideoEncoder)
-    maps = video_encoder(pixels, maps=True) if hub else cavp_levels(video_encoder, pixels)
+    features, maps = video_encoder(pixels, maps=True) if hub else cavp_levels(video_encoder, pixels)
     whole = [frame[:, None] for frame, _ in maps]
     patches = [functional.adaptive_avg_pool2d(patch, grid).flatten(2).transpose(1, 2) for _, patch in maps]
     rows = []
     for levels in (whole, patches):
         scaled = [x / x.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-4) for x in levels]
         rows.append(torch.cat(scaled, -1).flatten(1))
-    return torch.cat(rows, 1)
+    return features[0], torch.cat(rows, 1)
 
 
-def cavp_levels(video_encoder: Any, pixels: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """A level's mean over the picture Tensor[T_v, C] and its map Tensor[T_v, C, h, w], of Tensor[1, 3, T_v, H, W]."""
+def cavp_levels(video_encoder: Any, pixels: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Tensor[1, 3, T_v, H, W] -> the features Tensor[1, T_v, D], and each level's mean over the picture
+    Tensor[T_v, C] with its map Tensor[T_v, C, h, w].
+    """
     seen: dict[str, Tensor] = {}
     trunk = video_encoder.video_encoder
     with ExitStack() as hooks:
@@ -55,5 +63,5 @@ def cavp_levels(video_encoder: Any, pixels: Tensor) -> list[tuple[Tensor, Tensor
                 seen[name] = output[0].transpose(0, 1)  # [T_v, C, H, W]
 
             hooks.callback(getattr(trunk, name).register_forward_hook(keep).remove)
-        video_encoder(pixels)
-    return [(seen[name].mean((2, 3)), seen[name]) for name in LEVELS]
+        features = video_encoder(pixels)
+    return features, [(seen[name].mean((2, 3)), seen[name]) for name in LEVELS]

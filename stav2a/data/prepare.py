@@ -24,7 +24,7 @@ from stav2a.media.frames import read_for_model
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
 from stav2a.media.sound_files import is_sound_file, read_sound_file, sound_duration_s
-from stav2a.metrics.clap_score import CLAP_REPO, ClapScore
+from stav2a.metrics.clap_score import ClapScore
 from stav2a.metrics.classifier import Unavailable
 from stav2a.metrics.flow import read_flow
 from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
@@ -252,7 +252,7 @@ def clap_of(settings: PrepareSettings) -> ClapScore | None:
     if not settings.least_clap:
         return None
     try:
-        return ClapScore(settings.clap_model or CLAP_REPO)
+        return ClapScore(settings.clap_model)
     except Unavailable as error:
         raise ValueError(str(error)) from error
 

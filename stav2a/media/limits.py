@@ -38,9 +38,15 @@ def refuse_address(path: object) -> None:
 
 
 def disk_trouble(error: BaseException) -> str | None:
-    """A sentence for a disk that is full or may not be written, or None for another error."""
+    """A sentence for a disk that is full or may not be written, or None for another error.
+
+    safetensors and torch raise errors of their own, which hold the system's as text.
+    """
     if not isinstance(error, OSError):
-        return None
+        if "PytorchStreamWriter failed writing" in str(error):
+            return "A file could not be written: the disk is full."
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        return disk_trouble(OSError(int(number[1]), "")) if number else None
     where = f" {error.filename}" if error.filename else ""
     if said := FULL.get(error.errno or 0):
         return f"A file{where} could not be written: {said}."

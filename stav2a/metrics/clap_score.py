@@ -1,77 +1,81 @@
-"""CLAP score (does the sound fit the caption?) and PAM (does it sound clean?), from pretrained CLAP networks.
+"""CLAP score (does the sound fit the caption?) and PAM's question (does it sound clean?), by LAION's CLAP.
 
-Both download their weights when they are first asked for; `Unavailable` says so in one sentence offline.
+It is downloaded when it is first asked for; `Unavailable` says so in one sentence offline.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
+from torch import Tensor
+from torch.nn import functional
 
-from stav2a.metrics.classifier import Unavailable, from_hub
+from stav2a.metrics.classifier import from_hub
 from stav2a.metrics.onsets import as_mono
 
 CLAP_REPO = "laion/clap-htsat-unfused"
 PAM_PROMPTS = ("the sound is clear and clean.", "the sound is noisy and with artifacts.")
-PAM_RATE = 44_100
-PAM_SEGMENT_S = 7.0  # length that MS-CLAP was trained on
 
 
 class ClapScore:
-    """Cosine similarity of a sound and a caption under LAION's CLAP, in [-1, 1]."""
+    """Cosine similarity of a sound and a caption, in [-1, 1].
+
+    source: repository of the hub or folder, in transformers' form.
+    """
 
     sample_rate = 48_000
 
-    def __init__(self, source: str = CLAP_REPO):
+    def __init__(self, source: str = ""):
         from transformers import ClapModel, ClapProcessor
 
+        source = source or CLAP_REPO
         self.processor = from_hub(ClapProcessor.from_pretrained, source)
         self.model = from_hub(ClapModel.from_pretrained, source).eval()
 
-    @torch.no_grad()
     def __call__(self, waveform: np.ndarray, caption: str) -> float:
-        """waveform: float [S] at 48 kHz."""
-        extractor, tokenizer = self.processor.feature_extractor, self.processor.tokenizer
-        heard = as_mono(waveform)[: extractor.nb_max_samples]  # of more it would take a random part
-        sound = extractor(heard, sampling_rate=self.sample_rate, return_tensors="pt")
-        text = tokenizer([caption], return_tensors="pt", truncation=True)
-        a = _embedding(self.model.get_audio_features(**sound))
-        b = _embedding(self.model.get_text_features(**text))
-        return float(torch.nn.functional.cosine_similarity(a, b)[0])
+        """waveform: float [S] at 48 kHz, of which the first 10 s are heard."""
+        return float(self.heard(as_mono(waveform)[: self.most_samples]) @ self.read([caption])[0])
+
+    @property
+    def most_samples(self) -> int:
+        """That the network hears at once; of more its extractor would take a random part."""
+        return self.processor.feature_extractor.nb_max_samples
+
+    @torch.no_grad()
+    def heard(self, waveform: np.ndarray) -> Tensor:
+        """The unit embedding of a sound, Tensor[D]."""
+        sound = self.processor.feature_extractor(waveform, sampling_rate=self.sample_rate, return_tensors="pt")
+        return functional.normalize(_embedding(self.model.get_audio_features(**sound)), dim=-1)[0]
+
+    @torch.no_grad()
+    def read(self, captions: Sequence[str]) -> Tensor:
+        """The unit embeddings of captions, Tensor[N, D]."""
+        text = self.processor.tokenizer(list(captions), return_tensors="pt", padding=True, truncation=True)
+        return functional.normalize(_embedding(self.model.get_text_features(**text)), dim=-1)
 
 
 class Pam:
-    """Share in [0, 1] that MS-CLAP gives to "clear and clean" against "noisy and with artifacts"."""
+    """Share in [0, 1] that CLAP gives to "clear and clean" against "noisy and with artifacts" (Deshmukh et al. 2024).
 
-    sample_rate = PAM_RATE
+    The published PAM asks MS-CLAP, whose package supports neither numpy 2 nor transformers 5. This asks LAION's CLAP:
+    its numbers are not those of papers.
+    """
 
-    def __init__(self) -> None:
-        try:
-            from msclap import CLAP
-        except ImportError as error:
-            raise Unavailable("PAM needs the package msclap: pip install msclap") from error
-        repo = "microsoft/msclap"
-        kept = try_to_load_from_cache(repo, "CLAP_weights_2023.pth")
-        self.clap = from_hub(
-            lambda _: CLAP(version="2023", use_cuda=False),
-            repo,
-            Path(kept) if isinstance(kept, str) else Path(repo),
-            constants.ENDPOINT,
-        )
-        self.prompts = self.clap.get_text_embeddings(list(PAM_PROMPTS))
+    sample_rate = ClapScore.sample_rate
 
-    @torch.no_grad()
+    def __init__(self, clap: ClapScore) -> None:
+        self.clap, self.prompts = clap, clap.read(PAM_PROMPTS)
+        self.scale = float(clap.model.logit_scale_a.detach().exp())
+
     def __call__(self, waveform: np.ndarray) -> float:
-        """waveform: float [S] at 44.1 kHz; mean over segments of 7 s, the last one repeated to full length."""
-        shares = []
-        for segment in segments(as_mono(waveform), round(PAM_SEGMENT_S * self.sample_rate)):
-            sound = self.clap.clap.audio_encoder(torch.from_numpy(segment)[None])[0]
-            shares.append(pam_share(self.clap.compute_similarity(sound, self.prompts)[0].numpy()))
-        return float(np.mean(shares))
+        """waveform: float [S] at 48 kHz; mean over segments of 10 s, the last one repeated to full length."""
+        parts = segments(as_mono(waveform), self.clap.most_samples)
+        return float(
+            np.mean([pam_share((self.scale * self.prompts @ self.clap.heard(part)).numpy()) for part in parts])
+        )
 
 
 def segments(waveform: np.ndarray, size: int) -> list[np.ndarray]:
@@ -88,6 +92,6 @@ def pam_share(similarities: np.ndarray) -> float:
     return float(1.0 / (1.0 + np.exp(bad - good)))
 
 
-def _embedding(features: Any) -> torch.Tensor:
+def _embedding(features: Any) -> Tensor:
     """transformers returns a tensor before version 5 and an output object since."""
-    return features if isinstance(features, torch.Tensor) else features.pooler_output
+    return features if isinstance(features, Tensor) else features.pooler_output

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -150,7 +151,8 @@ def _passt(source: str | None) -> Tagger:
 
     @torch.no_grad()
     def run(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs = model(torch.from_numpy(as_mono(waveform))[None]).numpy()  # 527 logits, then the embedding
+        with redirect_stdout(sys.stderr):  # it prints shapes at its first sound
+            outputs = model(torch.from_numpy(as_mono(waveform))[None]).numpy()  # 527 logits, then the embedding
         return outputs[:, 527:], _softmax(outputs[0, :527])
 
     return Tagger("passt", 32_000, run)
@@ -166,7 +168,11 @@ def _vggish(source: str | None) -> Tagger:
             "VGGish runs code of its own: clone github.com/harritaylor/torchvggish, look at it, and name the folder in "
             "STAV2A_VGGISH"
         )
-    model = from_hub(lambda name: torch.hub.load(name, "vggish", source="local"), folder, Path(folder)).eval()
+    if find_spec("resampy") is None:
+        raise Unavailable("VGGish needs the package resampy: pip install resampy")
+    kept = Path(torch.hub.get_dir(), "checkpoints", "vggish-10086976.pth")
+    load = partial(torch.hub.load, model="vggish", source="local")
+    model = from_hub(load, folder, kept, "https://github.com").eval()
     model.postprocess = False  # FAD takes the raw embeddings
 
     @torch.no_grad()

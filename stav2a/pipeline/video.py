@@ -108,7 +108,7 @@ class VideoEncoding(Parts):
         timeline = self.timeline
 
         def encode(rows: Tensor) -> Tensor:
-            return self.conditioner.encode_frames(frames[rows], cavp_features[rows], self.video_encoder)
+            return self.conditioner.encode_frames(frames[rows], self.video_encoder, cavp_features[rows])
 
         features = in_chunks(encode, torch.arange(len(frames)), timeline.video_frames, VIDEO_HALO, 1)
         if timeline.is_framewise:

@@ -16,7 +16,7 @@ from torch.nn import Module
 
 from stav2a import presets
 from stav2a.condition.in_time import fitted
-from stav2a.condition.patches import level_widths
+from stav2a.condition.patches import level_widths, pixels_of
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance
 from stav2a.systems import read_declaration
@@ -130,12 +130,13 @@ class System(ModelMixin, ConfigMixin):
         """Submodules that the diffusion stage does not train."""
         return cls.encoders
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: Module) -> Tensor:
-        """uint8 Tensor[T_v, H, W, 3], Tensor[T_v, D] -> the system's features, Tensor[T_v, C], one row per frame.
+    def encode_frames(self, frames: Tensor, video_encoder: Module, cavp_features: Tensor | None = None) -> Tensor:
+        """uint8 Tensor[T_v, H, W, 3] -> the system's features, Tensor[T_v, C], one row per frame.
 
+        cavp_features: Tensor[T_v, D], the video encoder's features of the frames if they are known already.
         Called on chunks of a clip with some frames of context, without gradients.
         """
-        return cavp_features
+        return video_encoder(pixels_of(frames, video_encoder))[0] if cavp_features is None else cavp_features
 
     def forward(self, features: Tensor, text: Conditions) -> Conditions:
         """Features Tensor[B, T, C] and captions -> the conditions of a batch."""

@@ -25,8 +25,8 @@ class T2A(System):
     def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> T2A:
         return cls()
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
-        return cavp_features[:, :0]
+    def encode_frames(self, frames: Tensor, video_encoder: nn.Module, cavp_features: Tensor | None = None) -> Tensor:
+        return frames.new_zeros((len(frames), 0), dtype=video_encoder.dtype, device=video_encoder.device)
 
     def forward(self, features: Tensor, text: Conditions) -> Conditions:
         return text

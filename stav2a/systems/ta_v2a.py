@@ -21,6 +21,7 @@ from stav2a.condition.aligner import Aligner
 from stav2a.condition.captions import caption_bank, standardised
 from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.cvalp import Mixing, TextHead
+from stav2a.condition.patches import pixels_of
 from stav2a.condition.pretrained import HubVideoEncoder
 from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
 from stav2a.denoise.conditions import Conditions
@@ -96,9 +97,8 @@ class TAV2A(System):
     def frozen(cls, options: dict) -> tuple[str, ...]:
         return ("video_encoder", "text_head", "aligner")
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
-        pixels = frames.permute(3, 0, 1, 2)[None].to(cavp_features) / 255
-        return self.video_encoder(pixels)[0]
+    def encode_frames(self, frames: Tensor, video_encoder: nn.Module, cavp_features: Tensor | None = None) -> Tensor:
+        return self.video_encoder(pixels_of(frames, self.video_encoder))[0]
 
     def forward(self, features: Tensor, text: Conditions) -> FrameConditions:
         return FrameConditions(

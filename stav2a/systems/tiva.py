@@ -95,11 +95,11 @@ class TiVA(System):
     def frozen(cls, options: dict) -> tuple[str, ...]:
         return () if options.get("joint", True) or options.get("layout") == "none" else ("predictor",)
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
+    def encode_frames(self, frames: Tensor, video_encoder: nn.Module, cavp_features: Tensor | None = None) -> Tensor:
         if self.predictor is None:
-            return cavp_features
-        levels = multi_level(video_encoder, frames, self.config.grid)
-        return torch.cat([cavp_features, levels.to(cavp_features)], -1)
+            return super().encode_frames(frames, video_encoder, cavp_features)
+        features, levels = multi_level(video_encoder, frames, self.config.grid)
+        return torch.cat([features if cavp_features is None else cavp_features, levels.to(features)], -1)
 
     def layout(self, features: Tensor) -> Tensor | None:
         """t_v: Tensor[B, M, C] in [0, 1]; None without a predictor."""

@@ -62,10 +62,9 @@ class VTALDM(System):
         widths = widths or Widths.of_size(model)
         return cls(widths.feature, widths.context, **switches, text_dim=widths.text)
 
-    def encode_frames(self, frames: Tensor, cavp_features: Tensor, video_encoder: nn.Module) -> Tensor:
-        if not self.config.flow:
-            return cavp_features
-        return torch.cat([cavp_features, flow_features(frames).to(cavp_features)], -1)
+    def encode_frames(self, frames: Tensor, video_encoder: nn.Module, cavp_features: Tensor | None = None) -> Tensor:
+        features = super().encode_frames(frames, video_encoder, cavp_features)
+        return torch.cat([features, flow_features(frames).to(features)], -1) if self.config.flow else features
 
     def forward(self, features: Tensor, text: Conditions) -> FrameConditions:
         seen = torch.ones(len(features), device=features.device, dtype=features.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass, field, fields, make_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +31,13 @@ OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, whic
 
 
 def make_stage(name: str, config):
-    """The stage of that name. Its options choose the source of clips (`clip_source.py`)."""
+    """The stage of that name. Its options choose the source of clips (`clip_source.py`).
+
+    New weights follow the setting `seed`.
+    """
+    import torch
+
+    torch.manual_seed(config.seed)
     if name in systems_trained():
         from stav2a.train.stages.systems import SystemStage
 
@@ -48,11 +55,11 @@ def systems_trained() -> list[str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "stage",
-        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "threshold", "average", "assemble"],
+        choices=[*STAGES, *systems_trained(), *OF_SYSTEMS, "threshold", "average", "assemble", "all"],
         help="what to train; threshold: choose that of onsets on prepared clips; average: mean weights of several "
-        "trainings; assemble: a checkpoint of trained parts",
+        "trainings; assemble: a checkpoint of trained parts; all: every stage, with --dry-run",
     )
-    parser.add_argument("--config", help="YAML file of settings")
+    parser.add_argument("--config", help="YAML file of settings; of all: a folder of them (default: those shipped)")
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -63,8 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from stav2a.train.runtime.config import TrainConfig
+    from stav2a.train.runtime.fit import check_parts
 
     try:
+        if args.stage == "all":
+            return run_all(args)
         config = TrainConfig.load(args.config, args.settings)
         if args.stage == "threshold":
             from stav2a.train.stages.onset_threshold import ThresholdOptions, calibrate
@@ -84,14 +94,15 @@ def run(args: argparse.Namespace) -> int:
         if config.stage not in ("", args.stage):
             raise ValueError(f"{args.config} holds settings of the stage {config.stage}, not of {args.stage}.")
         if args.dry_run:
+            from stav2a.train.dry.report import text
             from stav2a.train.dry.run import dry_run
-            from stav2a.train.dry.table import text
 
             report = dry_run(args.stage, config)
             processes = Processes()
             if processes.is_first:
                 print(text(report, processes.count))
             return 0
+        check_parts(args.stage, config)
         stage = make_stage(args.stage, config)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
@@ -99,6 +110,21 @@ def run(args: argparse.Namespace) -> int:
 
     train(stage, config)
     return 0
+
+
+def run_all(args: argparse.Namespace) -> int:
+    """Every configuration dry, a row of a table each; 1 where one of them fails."""
+    if not args.dry_run:
+        raise ValueError("`train all` is for --dry-run alone: stages are trained one by one.")
+    from stav2a.train.dry.every import HEAD, rows
+
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    print(HEAD, flush=True)
+    whole = True
+    for line, done in rows(args.config, args.settings):
+        print(line, flush=True)
+        whole &= done
+    return 0 if whole else 1
 
 
 @dataclass

@@ -39,19 +39,29 @@ def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[st
         kind = known_class(part, *entry)
         if not issubclass(kind, torch.nn.Module):
             continue  # tokenizer, scheduler
-        if any((folder / part).glob("*.index.json")):
-            continue  # in several files, which the libraries join
-        file = next((folder / part / n for n in WEIGHT_NAMES if (folder / part / n).is_file()), None)
-        if file is None:
-            raise WeightsError(f"{folder / part} has no weights ({' or '.join(WEIGHT_NAMES)}).")
-        given = read_shapes(file)
-        if part == "unet" and base.get("shared_unet"):
-            given |= read_shapes(folder.parent / "shared" / "unet" / file.name)
-        wanted = shapes_of(_empty(kind, folder / part).state_dict())
-        tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
-        check_keys({k: v for k, v in wanted.items() if k not in tied}, given, part, file)
-        rows.append((part, sum(math.prod(shape) for shape in given.values()), file.stat().st_size))
+        shared = folder.parent / "shared" / "unet" if part == "unet" and base.get("shared_unet") else None
+        if (row := check_part(folder / part, kind, shared)) is not None:
+            rows.append((part, *row))
     return rows
+
+
+def check_part(folder: Path, kind: type, besides: Path | None = None) -> tuple[int, int] | None:
+    """Compare a part's file with the configuration beside it; -> (parameters, bytes), None for one in several files.
+
+    besides: a folder whose file of the same name holds what this one leaves out.
+    """
+    if any(folder.glob("*.index.json")):
+        return None  # in several files, which the libraries join
+    file = next((folder / name for name in WEIGHT_NAMES if (folder / name).is_file()), None)
+    if file is None:
+        raise WeightsError(f"{folder} has no weights ({' or '.join(WEIGHT_NAMES)}).")
+    given = read_shapes(file)
+    if besides is not None:
+        given |= read_shapes(besides / file.name)
+    wanted = shapes_of(_empty(kind, folder).state_dict())
+    tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
+    check_keys({k: v for k, v in wanted.items() if k not in tied}, given, folder.name, file)
+    return sum(math.prod(shape) for shape in given.values()), file.stat().st_size
 
 
 def known_class(part: str, library: str, name: str) -> type:

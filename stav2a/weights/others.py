@@ -20,7 +20,7 @@ from .errors import WeightsError
 from .load import load_strict
 from .reach import load_from_hub
 from .read import read_state
-from .sources import TEXT
+from .sources import MT5_LARGE, TEXT
 
 KINDS = {  # model types of transformers -> the class of the text side alone
     "clip": "CLIPTextModel",
@@ -145,6 +145,32 @@ def _config(folder: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WeightsError(f"{path} is not JSON; delete it and fetch it again.") from error
+
+
+def text_config(name: str) -> Any:
+    """The configuration of the text encoder of that name: of `sources.TEXT`, `mt5`, or of a folder.
+
+    `WeightsError` where it is not known without the hub.
+    """
+    from transformers import AutoConfig
+
+    if name in (known := {"mt5": MT5_LARGE, **TEXT}):
+        config = AutoConfig.for_model(**known[name].architecture)
+    elif (Path(name) / "config.json").is_file():
+        config = AutoConfig.from_pretrained(name)
+    else:
+        raise WeightsError(f"The architecture of {name} is not known without the hub; known are {', '.join(TEXT)}.")
+    if config.model_type not in KINDS:
+        raise WeightsError(f"{name} is of the type {config.model_type}; text encoders are of {', '.join(KINDS)}.")
+    return getattr(config, "text_config", config)  # of CLIP, whose configuration holds both halves
+
+
+def untrained_text_encoder(name: str) -> Any:
+    """The text encoder that `text_config` describes, with random weights."""
+    import transformers
+
+    config = text_config(name)
+    return getattr(transformers, KINDS[config.model_type])(config).eval()
 
 
 def load_named(name: str) -> tuple[Any, Any]:

@@ -160,15 +160,26 @@ VISION = {
 
 @dataclass(frozen=True)
 class TextSource:
-    """A text encoder of the hub; width: of its tokens."""
+    """A text encoder of the hub with its architecture: what differs from transformers' defaults."""
 
     repo: str
     licence: str
-    width: int
+    architecture: dict
 
 
+def _clip_text(width: int) -> dict:
+    sizes = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // 64}
+    return {"model_type": "clip_text_model", "num_hidden_layers": 12, **sizes}
+
+
+def _t5_large(model_type: str, words: int) -> dict:
+    sizes = {"d_model": 1024, "d_kv": 64, "d_ff": 2816, "num_layers": 24, "num_heads": 16}
+    return {"model_type": model_type, "vocab_size": words, "feed_forward_proj": "gated-gelu", **sizes}
+
+
+MT5_LARGE = TextSource("google/mt5-large", "Apache-2.0", _t5_large("mt5", 250_112))  # the paper's (§III-A)
 TEXT = {
-    "clip": TextSource("openai/clip-vit-base-patch32", "MIT", 512),  # VTA-LDM, appendix D
-    "clip-l14": TextSource("openai/clip-vit-large-patch14", "MIT", 768),
-    "flan-t5": TextSource("google/flan-t5-large", "Apache-2.0", 1024),  # TA-V2A §III-B
+    "clip": TextSource("openai/clip-vit-base-patch32", "MIT", _clip_text(512)),  # VTA-LDM, appendix D
+    "clip-l14": TextSource("openai/clip-vit-large-patch14", "MIT", _clip_text(768)),
+    "flan-t5": TextSource("google/flan-t5-large", "Apache-2.0", _t5_large("t5", 32_128)),  # TA-V2A §III-B
 }

@@ -74,7 +74,8 @@ def test_every_family_gives_a_feature_a_frame_and_opens_again(folders, frames, t
     features = encoder(frames)
     assert features.shape == (2, 7, encoder.config.feature_dim)
     torch.testing.assert_close(features.norm(dim=-1), torch.ones(2, 7))
-    maps = encoder.level_maps(frames[:1])
+    beside, maps = encoder(frames[:1], maps=True)
+    torch.testing.assert_close(beside, features[:1])
     assert [(list(f.shape), list(p.shape)) for f, p in maps] == [
         ([7, encoder.trunk.width], [7, encoder.trunk.width, 2, 2])
     ] * 2

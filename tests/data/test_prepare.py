@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tiny_clap import write_clap
 
 from stav2a.data.listing import MediaSource, list_sources
 from stav2a.data.prepare import Maker, PrepareSettings, Rendered, prepare
@@ -199,27 +200,7 @@ def test_a_split_of_the_list_stays(tmp_path):
 
 def test_captions_that_do_not_fit_are_refused_by_clap(tmp_path, monkeypatch):
     """With transformers' own CLAP, tiny and random, from a folder."""
-    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, RobertaTokenizer
-
-    vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, **{chr(c): c - 93 for c in range(97, 123)}}
-    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = RobertaTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
-    text = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-        "vocab_size": 40,
-    }
-    audio = {"hidden_size": 32, "depths": [1, 1], "num_attention_heads": [2, 2], "patch_embeds_hidden_size": 16,
-             "window_size": 4, "spec_size": 64, "num_mel_bins": 16, "num_classes": 2, "projection_dim": 8}  # fmt: skip
-    torch.manual_seed(0)
-    ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=8)).save_pretrained(tmp_path / "clap")
-    ClapFeatureExtractor(
-        feature_size=16, fft_window_size=1024, hop_length=1920, truncation="rand_trunc"
-    ).save_pretrained(tmp_path / "clap")
-    tokenizer.save_pretrained(tmp_path / "clap")
+    write_clap(tmp_path / "clap")
     folder = wavs(tmp_path / "wavs", 4)
     (folder / "3.txt").unlink()  # without a caption there is nothing to compare
     shards = made(folder, tmp_path / "low", least_clap=-1.0, clap_model=str(tmp_path / "clap"))

@@ -136,9 +136,17 @@ def test_code_of_no_fixed_version_is_never_fetched_and_run(tmp_path, monkeypatch
             load_tagger("vggish", source)
     assert fetched == []
     (tmp_path / "hubconf.py").write_text("")
+    monkeypatch.setattr("stav2a.metrics.classifier.find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match="pip install resampy"):
+        load_tagger("vggish", str(tmp_path))
+    monkeypatch.setattr("stav2a.metrics.classifier.find_spec", lambda name: name)
+    monkeypatch.setattr("stav2a.weights.reach.reachable", lambda address: False)
+    with pytest.raises(Unavailable, match="could not be loaded"):  # the weights are on GitHub
+        load_tagger("vggish", str(tmp_path))
+    monkeypatch.setattr("stav2a.weights.reach.reachable", lambda address: True)
     with pytest.raises(AttributeError):  # what the stand-in returns is no network
         load_tagger("vggish", str(tmp_path))
-    assert fetched == [((str(tmp_path), "vggish"), {"source": "local"})]
+    assert fetched == [((str(tmp_path),), {"model": "vggish", "source": "local"})]
 
 
 def test_the_rank_of_the_own_sound_counts_those_that_are_nearer():

@@ -19,7 +19,7 @@ from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.data.foleyworld.cache import write_cache
 from stav2a.data.listing import MediaSource
 from stav2a.data.prepare import PrepareSettings, Rendered, prepare
-from stav2a.models.build import build
+from stav2a.models.build import build, open_video_encoder
 from stav2a.presets import VIDEO_ENCODER
 from stav2a.train.cli import STAGES, make_stage
 from stav2a.train.runtime.average import average
@@ -29,6 +29,7 @@ from stav2a.train.runtime.parts import trained
 from stav2a.train.stages.onset import first_stages, grown
 from stav2a.train.stages.vae import spectral_convergence
 from stav2a.train.stages.video import info_nce, unit
+from stav2a.weights import vision
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "tiny"
 
@@ -423,6 +424,18 @@ def test_the_video_stage_teaches_its_encoder_to_tell_moments(work, tmp_path):
     stage.export(tmp_path / "out")
     after = CAVPVideoEncoder.from_pretrained(tmp_path / "out" / "video_encoder").state_dict()
     assert any(not torch.equal(after[n], before[n]) for n in before)
+
+
+def test_the_video_stage_trains_a_pretrained_encoder_on(work, tmp_path):
+    """One of transformers, which `weights encoder` writes as the part `video_encoder`."""
+    encoder = vision.narrow("clip")
+    encoder.save_pretrained(tmp_path / "parts" / "video_encoder")
+    stage, _ = stage_of("video", work, tmp_path)
+    stage(default_collate([stage.sample("train", k) for k in range(2)]))["loss"].backward()
+    learnt = {n: p.grad for n, p in stage.video_encoder.named_parameters() if p.grad is not None and p.grad.any()}
+    assert "trunk.model.visual_projection.weight" in learnt
+    stage.export(tmp_path / "out")
+    assert open_video_encoder(tmp_path / "out" / "video_encoder").config.feature_dim == encoder.config.feature_dim
 
 
 def test_one_moment_is_no_contrast(work, tmp_path):

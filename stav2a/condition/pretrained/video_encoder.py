@@ -61,28 +61,27 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
 
     def forward(
         self, frames: Tensor, normalize: bool = True, maps: bool = False
-    ) -> Tensor | list[tuple[Tensor, Tensor]]:
+    ) -> Tensor | tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> Tensor[B, T_v, feature_dim].
 
-        `normalize=False` leaves out the unit norm; `maps=True` gives what `level_maps` gives instead.
+        `normalize=False` leaves out the unit norm. `maps=True`, of one clip (B = 1), gives beside the features those of
+        each of `levels`, of whole frames Tensor[T_v, D] and of patches Tensor[T_v, D, h, w].
         """
-        if maps:
-            return self.level_maps(frames)
-        pooled, states = self.states(frames, tuple(self.config.layers))
-        features = torch.cat([state[:, :, 0] for state in states], -1) if states else pooled
+        layers, levels = tuple(self.config.layers), tuple(self.config.levels)
+        if maps and not levels:
+            raise ValueError("This vision encoder has no levels: give options.encoder_levels, such as [4, 8, 11].")
+        pooled, states = self.states(frames, layers + levels if maps else layers)
+        features = torch.cat([state[:, :, 0] for state in states[: len(layers)]], -1) if layers else pooled
         if self.project is not None:
             features = self.project(features)
-        return functional.normalize(features, dim=-1) if normalize else features
+        features = functional.normalize(features, dim=-1) if normalize else features
+        return (features, [self.level_map(state[0]) for state in states[len(layers) :]]) if maps else features
 
-    def level_maps(self, frames: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Tensor[1, 3, T_v, H, W] -> a level's frame features Tensor[T_v, D] and patches Tensor[T_v, D, h, w]."""
-        if not self.config.levels:
-            raise ValueError("This vision encoder has no levels: give options.encoder_levels, such as [4, 8, 11].")
-        maps = []
-        for state in self.states(frames, tuple(self.config.levels))[1]:
-            side = round((state.shape[2] - 1) ** 0.5)
-            maps.append((state[0, :, 0], state[0, :, 1:].transpose(1, 2).unflatten(2, (side, side))))
-        return maps
+    @staticmethod
+    def level_map(state: Tensor) -> tuple[Tensor, Tensor]:
+        """Tensor[T_v, 1 + h * w, D] -> Tensor[T_v, D] of whole frames, Tensor[T_v, D, h, w] of patches."""
+        side = round((state.shape[1] - 1) ** 0.5)
+        return state[:, 0], state[:, 1:].transpose(1, 2).unflatten(2, (side, side))
 
     def states(self, frames: Tensor, layers: tuple[int, ...]) -> States:
         """Tensor[B, 3, T_v, H, W] -> pooled Tensor[B, T_v, E] and states Tensor[B, T_v, 1 + P, D] of each layer."""

@@ -86,7 +86,8 @@ def available_plan(plan: Plan) -> tuple[Plan, list[str]]:
         return True
 
     networks = tuple(name for name in plan.networks if works(networks=(name,)))
-    clap, pam = plan.clap and works(clap=True), plan.pam and works(pam=True)
+    judged = (plan.clap or plan.pam) and works(clap=True, clap_model=plan.clap_model)
+    clap, pam = plan.clap and judged, plan.pam and judged
     align = plan.align if plan.align and works(align=plan.align) else ""
     cavp = plan.cavp if plan.cavp and works(cavp=plan.cavp, cavp_model=plan.cavp_model) else ""
     return dataclasses.replace(plan, networks=networks, clap=clap, pam=pam, align=align, cavp=cavp), sentences
@@ -99,8 +100,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--captions", help="CSV, JSONL (file, caption, class) or JSON, for CLAP score and class")
     parser.add_argument("--out", help="folder of results and stored parts (default: GENERATED_evaluation)")
     parser.add_argument("--networks", nargs="*", default=["bank"], choices=list(LOADERS), help="for FD, KL and IS")
-    parser.add_argument("--clap", action="store_true", help="CLAP score; downloads its weights")
-    parser.add_argument("--pam", action="store_true", help="PAM; needs the package msclap and downloads its weights")
+    parser.add_argument("--clap", action="store_true", help="CLAP score of sound and caption, by LAION's CLAP")
+    parser.add_argument("--pam", action="store_true", help="PAM's question, whether a sound is clean, by the same")
+    parser.add_argument("--clap-model", default="", metavar="MODEL", help="CLAP's repository or folder")
     parser.add_argument(
         "--align", nargs="?", const="ta-v2a", default="", metavar="MODEL",
         help="Align Acc, by the classifier of this model (default: ta-v2a); needs --videos",
@@ -129,6 +131,7 @@ def plan_of(args: argparse.Namespace, cache: Path) -> Plan:
         tuple(args.networks),
         args.clap,
         args.pam,
+        args.clap_model,
         args.align,
         args.cavp,
         args.cavp_model,

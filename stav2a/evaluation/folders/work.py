@@ -24,6 +24,7 @@ class Plan:
     networks: tuple[str, ...] = ("bank",)
     clap: bool = False
     pam: bool = False
+    clap_model: str = ""  # repository or folder of both; empty: the usual one
     align: str = ""  # checkpoint with the classifier of Align Acc; empty: not asked
     cavp: str = ""  # folder of parts with CAVP's two encoders; empty: not asked
     cavp_model: str = "compact"  # the size whose rates they were trained at
@@ -62,10 +63,8 @@ def prepare(plan: Plan) -> None:
     if plan.clap or plan.pam:
         from stav2a.metrics.clap_score import ClapScore, Pam
 
-        if plan.clap:
-            _models["clap"] = ClapScore()
-        if plan.pam:
-            _models["pam"] = Pam()
+        _models["clap"] = clap = ClapScore(plan.clap_model)
+        _models["pam_laion"] = Pam(clap)
     if plan.align:
         from stav2a.evaluation.folders.align_acc import AlignAcc
 
@@ -128,7 +127,7 @@ def _measure(pair: Pair, plan: Plan) -> Record:
     if plan.clap and pair.caption:
         _tried(record, "clap", lambda: _judge(record, "clap", sounds, pair.caption))
     if plan.pam:
-        _tried(record, "pam", lambda: _judge(record, "pam", sounds))
+        _tried(record, "pam", lambda: _judge(record, "pam_laion", sounds))
     if plan.align and pair.video:
         _tried(record, "align", lambda: _with_video(record, "align", pair.video, sounds, plan))
     if plan.cavp and pair.video:

@@ -13,48 +13,28 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from stav2a import presets
 from stav2a.generation.processes import Processes
-from stav2a.media.limits import InputError
+from stav2a.media.limits import InputError, disk_trouble
 from stav2a.models.build import CLASSES
-from stav2a.train.cli import OF_SYSTEMS, make_stage, systems_trained
+from stav2a.train.cli import make_stage
 from stav2a.train.runtime.assemble_system import assemble_system
 from stav2a.train.runtime.checkpoint import latest
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.cost import Cost, step_cost
-from stav2a.train.runtime.loop import on_device, train
+from stav2a.train.runtime.fit import check_parts, found_parts
+from stav2a.train.runtime.loop import train
 from stav2a.train.runtime.parts import assemble
-from stav2a.weights import vision
 
 from . import stand_in
 from .calls import Calls
-
-SAMPLES = 2  # of the first batch, which is looked at
-FEW = {"heard_clips": 1, "audio_width": 4, "discriminator_channels": 4, "width": 4}  # options that only cost time
-CHECKS = ("shapes", "step", "validation", "resume", "export", "sample")
-
-
-@dataclass
-class Report:
-    """What a dry run found. shapes: of tensors by name; losses: of the two steps; done: of `CHECKS`."""
-
-    stage: str
-    config: TrainConfig
-    data: str
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    cost: Cost | None = None
-    losses: list[float] = field(default_factory=list)
-    measures: dict[str, float] = field(default_factory=dict)
-    done: list[str] = field(default_factory=list)
-    seconds: float = 0.0
+from .cost import full_cost
+from .narrow import narrowed, provide
+from .report import Report
 
 
 def dry_run(name: str, config: TrainConfig, stand_ins: str | Path | None = None, calculate: bool = True) -> Report:
@@ -66,7 +46,7 @@ def dry_run(name: str, config: TrainConfig, stand_ins: str | Path | None = None,
     """
     processes = Processes()
     with _common_folder(processes) as work:
-        report = Report(name, config, "")
+        report = Report(name, config)
         kept = Path(stand_ins) if stand_ins else work / "stand_ins"
         began = time.perf_counter()
         calls = Calls()
@@ -76,9 +56,10 @@ def dry_run(name: str, config: TrainConfig, stand_ins: str | Path | None = None,
             error.report = report
             raise
         except Exception as error:
-            place = calls.where[-1] if calls.where else f"stage {name}"
             said = " ".join(str(error).split()) or type(error).__name__
-            refused = InputError(f"{place}: {said}")
+            if calls.where or not isinstance(error, ValueError):  # which has a sentence of its own
+                said = f"{calls.where[-1] if calls.where else f'stage {name}'}: {said}"
+            refused = InputError(disk_trouble(error) or said)
             refused.report = report
             raise refused from error
         report.seconds = time.perf_counter() - began
@@ -87,6 +68,8 @@ def dry_run(name: str, config: TrainConfig, stand_ins: str | Path | None = None,
 
 def _run(report: Report, processes: Processes, work: Path, kept: Path, calls: Calls, calculate: bool) -> None:
     name, given = report.stage, report.config
+    check_parts(name, given)
+    report.parts = found_parts(name, given)
     base = kept / presets.narrow(given.model)
     config = narrowed(name, given, work, base, processes.count)
     if processes.is_first:
@@ -100,27 +83,12 @@ def _run(report: Report, processes: Processes, work: Path, kept: Path, calls: Ca
         shutil.copytree(base, config.parts)
     processes.wait()
     stage = make_stage(name, config)
-    if len(stage.phases) > 1:  # two optimisers in turn do not accumulate
-        config.batch_size = config.micro_batch_size * processes.count
-
-    samples = [{**stage.sample("train", k), "index": torch.tensor(k)} for k in range(SAMPLES)]
-    batch = default_collate(samples)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    stage.to(device).train()
     with calls.of(stage):
-        for phase in stage.phases:
-            losses = stage(on_device(batch, device), phase)
-            losses["loss"].backward()
-            if not torch.isfinite(losses["loss"]):
-                raise InputError(f"The loss of stage {name} is {losses['loss'].item()} on its first batch.")
-    stage.zero_grad(set_to_none=True)
-    report.shapes = shapes_of(batch, calls)
-    if calculate:
+        train(stage, config, until=1)
+    report.shapes = shapes_of(calls)
+    if calculate and processes.is_first:
         report.cost = full_cost(name, given, kept, stage, calls)
-    report.done.append("shapes")
-
-    train(stage, config, until=1)
-    report.done.append("step")
+    report.done += ["shapes", "step"]
     again = make_stage(name, config)
     before = {file: file.stat().st_mtime_ns for file in Path(config.parts).rglob("*") if file.is_file()}
     report.measures = train(again, config)
@@ -143,111 +111,9 @@ def _run(report: Report, processes: Processes, work: Path, kept: Path, calls: Ca
     processes.wait()
 
 
-def narrowed(name: str, given: TrainConfig, work: Path, base: Path, processes: int) -> TrainConfig:
-    """The configuration for two steps of narrow networks that begin with those of `base`, written to `work` alone."""
-    options = {**given.options, **{key: few for key, few in FEW.items() if key in given.options}}
-    if "heard_clips" in option_names(name):
-        options["heard_clips"] = 1
-    if options.get("adversarial_after"):
-        options["adversarial_after"] = 1
-    if options.get("base"):
-        options["base"] = str(base)
-    if options.get("unet") not in (None, "new"):
-        options["unet"] = str(base / "unet")
-    accumulates = given.micro_batch_size or given.gradient_accumulation_steps > 1
-    at_once = 1 if accumulates else SAMPLES
-    return replace(
-        given,
-        model=presets.narrow(given.model),
-        parts=str(work / "parts"),
-        out=str(work / "out"),
-        steps=2,
-        warmup=1,
-        batch_size=max(2, processes) if accumulates else SAMPLES * processes,
-        micro_batch_size=at_once,
-        gradient_accumulation_steps=1,
-        mixed_precision=given.mixed_precision if torch.cuda.is_available() else "no",
-        compile=False,
-        workers=0,
-        log_every=1,
-        validate_every=2,
-        validation_batches=1,
-        save_every=1,
-        max_minutes=0.0,
-        options=options,
-    )
-
-
-def option_names(name: str) -> set[str]:
-    """Names of a stage's own options."""
-    from importlib import import_module
-
-    from stav2a.train.cli import STAGES
-    from stav2a.train.stages.systems import SystemStage
-
-    if name in systems_trained():
-        return {each.name for each in fields(SystemStage.Options)}
-    module, kind = {**STAGES, **OF_SYSTEMS}[name]
-    return {each.name for each in fields(getattr(import_module(module), kind).Options)}
-
-
-def provide(name: str, given: TrainConfig, config: TrainConfig, work: Path, kept: Path) -> str:
-    """Point `config` at the data that `given` names where it is there, else at a stand-in; says which of both."""
-    timeline, options, told = given.timeline, config.options, []
-    size = f"{given.model}-{given.crop_s:g}-{timeline.fps:g}-{timeline.frame_size}"
-
-    def shards(place: str | None) -> str:
-        folder = kept / f"shards-{size}"
-        if not (folder / "dataset.json").is_file():
-            stand_in.write_shards(folder, given.model, timeline, given.crop_s, kept / config.model)
-        prepared = f"rendered clips stand in, prepared as `data prepare --model {given.model}` does"
-        told.append(f"{place} is not here: {prepared}" if place else prepared)
-        return str(folder)
-
-    if options.get("shards"):
-        if (Path(options["shards"]) / "dataset.json").is_file():
-            told.append(f"the clips of {options['shards']}")
-        else:
-            options["shards"] = shards(options["shards"])
-    if options.get("cache"):
-        place, folder = Path(options["cache"]), work / "cache"
-        if (place / "world.json").is_file():
-            told.append(f"the first clips of {place}")
-        else:
-            told.append(f"{place} is not here: two clips rendered as `data cache` does stand in")
-            place = kept / f"cache-{size}"
-            if not place.is_dir():
-                stand_in.write_clips(place, timeline, given.crop_s)
-        folder.mkdir(exist_ok=True)
-        for child in place.iterdir():  # what is computed of them is written beside the links
-            link = folder / child.name
-            if not link.is_symlink():
-                link.symlink_to(child.resolve())
-        options |= {"cache": str(folder), "cache_clips": 2}
-    for key in ("bank", "sprites"):
-        place = getattr(config, key)
-        if place and not Path(place).is_dir():
-            setattr(config, key, "")
-        elif place:
-            told.append(f"recordings of {place}" if key == "bank" else f"pictures of {place}")
-    if name == "classifier":
-        bank = kept / "bank"
-        if config.bank:  # its export measures whole splits
-            bank = work / "bank"
-            stand_in.few_recordings(Path(config.bank), bank)
-        else:
-            told.append(f"{given.bank or 'a sound bank'} is not here: twelve tones stand in")
-            if not bank.is_dir():
-                stand_in.write_bank(bank, timeline.sample_rate)
-        config.bank = str(bank)
-    if name in ("vae", "vocoder") and not config.bank and not options.get("shards"):
-        config.bank = shards(given.bank)
-    return "; ".join(told) or "clips rendered when they are needed, as the configuration asks"
-
-
-def shapes_of(batch: dict, calls: Calls) -> dict[str, tuple[int, ...]]:
+def shapes_of(calls: Calls) -> dict[str, tuple[int, ...]]:
     """Of a batch's tensors, and of what the networks were given and gave back, by name; first calls alone."""
-    shapes = {key: tuple(value.shape) for key, value in batch.items() if isinstance(value, Tensor) and key != "index"}
+    shapes = dict(calls.batch)
     for number, call in enumerate(calls.made):
         if any(call.name == other.name for other in calls.made[:number]):
             continue
@@ -258,32 +124,6 @@ def shapes_of(batch: dict, calls: Calls) -> dict[str, tuple[int, ...]]:
         if call.out:
             shapes[f"{call.name} gives"] = call.out[0]
     return shapes
-
-
-def full_cost(name: str, given: TrainConfig, kept: Path, stage, calls: Calls) -> Cost:
-    """Of one sample's step with networks of the configuration's own size."""
-    without = {"shards", "cache", "cache_clips", "base"} | ({"unet"} if given.options.get("unet") != "new" else set())
-    options = {key: value for key, value in given.options.items() if key not in without}
-    encoder = tuple(options.pop(key, None) for key in ("encoder", "encoder_layers", "encoder_levels"))
-    folder = kept / f"full-{given.model}-{encoder[0]}"
-    if not folder.is_dir():
-        stand_in.write_parts(folder, given.model, weights=False)
-        if encoder[0]:
-            with torch.device("meta"):
-                vision.untrained(encoder[0], encoder[1] or (), encoder[2] or ()).save_config(folder / "video_encoder")
-    if options.get("unet") == "new":
-        shutil.rmtree(folder / "unet", ignore_errors=True)
-    places = {"parts": str(folder), "out": str(kept / "full"), "bank": stage.config.bank, "sprites": ""}
-    config = replace(given, **places, options=options)
-    if stage.config.options.get("shards") and not hasattr(stage, "worlds"):  # of sounds alone
-        config.options["shards"] = stage.config.options["shards"]
-    with torch.device("meta"):
-        full = make_stage(name, config).train()
-    if given.gradient_checkpointing:
-        for module in full.children():
-            if hasattr(module, "enable_gradient_checkpointing"):
-                module.enable_gradient_checkpointing()
-    return step_cost(full, stage, calls.made, SAMPLES)
 
 
 def sample_from(name: str, config: TrainConfig, base: Path, work: Path, stage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stav2a.media.limits import InputError
+from stav2a.models import licences
 from stav2a.train.runtime.sharding import load_optimizer, load_weights, parted, whole
+from stav2a.train.runtime.stage import Stage
 
 
 class EMA:
@@ -74,16 +77,37 @@ def save(folder: Path, held: dict, keep: int) -> Path:
     part = folder / f".{target.name}.{os.getpid()}"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for name in ("model", "ema"):
-        tensors = {key: value.detach().contiguous() for key, value in held[name].items()}
-        save_file(tensors, part / f"{name}.safetensors")
-    torch.save(held["optimizer"], part / "optimizer.pt")
-    (part / "state.json").write_text(json.dumps(state))
+    try:
+        for name in ("model", "ema"):
+            tensors = {key: value.detach().contiguous() for key, value in held[name].items()}
+            save_file(tensors, part / f"{name}.safetensors")
+        torch.save(held["optimizer"], part / "optimizer.pt")
+        (part / "state.json").write_text(json.dumps(state))
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return target
+
+
+def export(stage: Stage, folder: Path) -> None:
+    """Write the trained parts into a folder of parts. Those that are there stay until all the new ones are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    try:
+        for name in ("model_index.json", "defaults.json", licences.FILE):  # what a stage adds notes to
+            if (folder / name).is_file():
+                shutil.copy2(folder / name, part / name)
+        stage.export(part)
+        for made in part.iterdir():
+            if made.is_dir():
+                shutil.rmtree(folder / made.name, ignore_errors=True)
+            made.replace(folder / made.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:

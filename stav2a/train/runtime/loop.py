@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from stav2a.models import licences
-from stav2a.train.runtime.checkpoint import EMA, gathered, latest, restore, save
+from stav2a.train.runtime.checkpoint import EMA, export, gathered, latest, restore, save
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.machine import agreed, configure, make_optimizers, start, unsharded, unsharded_copy
 from stav2a.train.runtime.stage import Stage, seed_of
@@ -183,7 +183,7 @@ def train(stage: Stage, config: TrainConfig, until: int | None = None) -> dict[s
                             cost = whole.cost(measures)
                             best, state["best"] = cost < state["best"], min(state["best"], cost)
                             if best or (last and not config.keep_best):
-                                whole.export(Path(config.parts))
+                                export(whole, Path(config.parts))
                                 licences.note_made(config.parts, there)
                 record(accelerator, folder, step, {f"validation/{k}": v for k, v in measures.items()})
             if step % config.save_every == 0 or last or asked:

@@ -19,8 +19,7 @@ from stav2a.models.weightless import is_weightless, weightless_part, weightless_
 from stav2a.pipeline import STAV2APipeline
 from stav2a.timeline import Timeline
 from stav2a.weights.half import folded, halved
-from stav2a.weights.others import load_named
-from stav2a.weights.sources import TEXT
+from stav2a.weights.others import load_named, load_text_encoder, text_config
 
 
 def text_parts(model: str, *folders: str | Path | None, name: str | None = None):
@@ -32,19 +31,18 @@ def text_parts(model: str, *folders: str | Path | None, name: str | None = None)
     release converted here; else mT5-large, fetched from the hub.
     """
     if is_weightless():
-        return weightless_text_parts(model, TEXT[name].width if name in TEXT else None)
+        return weightless_text_parts(model, name)
     if model == "tiny":
         parts = tiny_components()
         return parts["tokenizer"], parts["text_encoder"]
     name = name or next(filter(None, (noted_source(each, "text_encoder") for each in folders if each)), None)
     if model in presets.NARROW:
-        width = TEXT[name].width if name in TEXT else presets.UNET[model]["cross_attention_dim"]
+        width = text_config(name).hidden_size if name else presets.UNET[model]["cross_attention_dim"]
         return untrained_text_parts(width)
     if name:
         return load_named(name)
     if model == "paper":
         from stav2a.weights import fetch
-        from stav2a.weights.others import load_text_encoder
 
         for folder in (*(Path(each) for each in folders if each), fetch.home() / "paper"):
             if (folder / "text_encoder" / "config.json").is_file() and (folder / "tokenizer").is_dir():

@@ -94,9 +94,7 @@ class SystemStage(T2AStage):
     @torch.no_grad()
     def encode_frames(self, frames: Tensor) -> Tensor:
         """uint8 Tensor[T_v, H, W, 3] -> features of a clip, Tensor[T, C], one row per latent frame."""
-        device = self.video_encoder.device
-        pixels = frames.permute(3, 0, 1, 2)[None].to(device).float() / 255
-        features = self.system.encode_frames(frames, self.video_encoder(pixels)[0], self.video_encoder)
+        features = self.system.encode_frames(frames, self.video_encoder)
         return stretched(features[None], self.timeline.latent_rate / self.timeline.fps)[0]
 
     def sample(self, split: str, index: int) -> dict:

@@ -1,6 +1,6 @@
 """What a training step costs at full size, by calculation.
 
-The calls that a narrow stage made (`train/dry/calls.py`) are made again on the full networks without memory (PyTorch's
+The calls that a narrow stage made (`calls.py`) are made again on the full networks without memory (PyTorch's
 meta device), forwards and backwards. Multiplications and additions are counted as they would be done, and the
 activations that the backward pass needs as they would be kept. Times follow from a device's rate, of which 30 % is
 assumed to be reached.
@@ -8,7 +8,9 @@ assumed to be reached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +18,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
-from stav2a.train.dry.calls import Call, Made
+from stav2a.train.cli import make_stage
+from stav2a.train.runtime.config import TrainConfig
+from stav2a.weights import vision
+
+from . import stand_in
+from .calls import Call, Calls, Made
 
 REACHED = 0.3
 DEVICES = {"V100 fp16": 125e12, "A100 bf16": 312e12, "H100 bf16": 990e12}  # FLOP/s, dense, by their makers
@@ -75,7 +82,7 @@ def step_cost(stage: nn.Module, narrow: nn.Module, calls: list[Call], samples: i
                     return leaves[min(value.leaf, len(leaves) - 1)]
                 if isinstance(value, Tensor) and isinstance(side, int) and value.ndim > 3:
                     return value.new_empty(*value.shape[:-2], side, side)
-                if isinstance(value, Tensor) and value.ndim and value.shape[-1] in widths:
+                if isinstance(value, Tensor) and value.ndim > 1 and value.shape[-1] in widths:
                     return value.new_empty(*value.shape[:-1], widths[value.shape[-1]])
                 return value
 
@@ -113,3 +120,29 @@ def _widths(narrow: nn.Module, full: nn.Module) -> dict[int, int]:
         for name, value in pairs[0].items()
         if name.endswith("_dim") and isinstance(value, int) and value != pairs[1].get(name, value)
     }
+
+
+def full_cost(name: str, given: TrainConfig, kept: Path, stage, calls: Calls) -> Cost:
+    """Of one sample's step with networks of the configuration's own size."""
+    without = {"shards", "cache", "cache_clips", "base"} | ({"unet"} if given.options.get("unet") != "new" else set())
+    options = {key: value for key, value in given.options.items() if key not in without}
+    encoder = tuple(options.pop(key, None) for key in ("encoder", "encoder_layers", "encoder_levels"))
+    folder = kept / f"full-{given.model}-{encoder[0]}"
+    if not folder.is_dir():
+        stand_in.write_parts(folder, given.model, weights=False)
+        if encoder[0]:
+            with torch.device("meta"):
+                vision.untrained(encoder[0], encoder[1] or (), encoder[2] or ()).save_config(folder / "video_encoder")
+    if options.get("unet") == "new":
+        shutil.rmtree(folder / "unet", ignore_errors=True)
+    places = {"parts": str(folder), "out": str(kept / "full"), "bank": stage.config.bank, "sprites": ""}
+    config = replace(given, **places, options=options)
+    if stage.config.options.get("shards") and not hasattr(stage, "worlds"):  # of sounds alone
+        config.options["shards"] = stage.config.options["shards"]
+    with torch.device("meta"):
+        full = make_stage(name, config).train()
+    if given.gradient_checkpointing:
+        for module in full.children():
+            if hasattr(module, "enable_gradient_checkpointing"):
+                module.enable_gradient_checkpointing()
+    return step_cost(full, stage, calls.made, calls.samples)

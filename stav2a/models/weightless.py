@@ -1,4 +1,4 @@
-"""Networks and inputs without memory (PyTorch's meta device): their operations can be counted on any machine."""
+"""Networks without memory (PyTorch's meta device): their operations can be counted on any machine."""
 
 from __future__ import annotations
 

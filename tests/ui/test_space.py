@@ -150,7 +150,7 @@ def test_elsewhere_nothing_is_wrapped(engine, clip):
 # ---- what a Space reads
 
 
-# What ZeroGPU offers; CPU Spaces take any. https://huggingface.co/docs/hub/spaces-zerogpu, September 2026
+# What ZeroGPU offers, as of September 2026; CPU Spaces take any. docs/deploy.md names the sources.
 ZERO_GPU = {
     "python": ("3.10.13", "3.12.12"),
     "torch": ("2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_imports_go_down_only():
         if room(one) not in (room(other), "__init__") and FLOOR[room(one)] <= FLOOR[room(other)]
     ]
     assert not upward, "\n".join(upward)
+
+
+def test_files_import_each_other_without_a_circle():
+    graph: dict[str, set[str]] = {}
+    for one, other in arrows():
+        graph.setdefault(one, set()).add(other)
+    TopologicalSorter(graph).prepare()  # CycleError names the files
+
+
+def test_every_command_line_is_in_commands():
+    """One place and one form for all entry points, `python -m stav2a COMMAND`; the page starts by itself as well."""
+    parsers = {name for name, path in modules().items() if "import argparse" in path.read_text(encoding="utf-8")}
+    assert {room(name) for name in parsers} <= {"commands", "__main__", "ui"}, sorted(parsers)
 
 
 def test_an_upward_import_would_be_seen(tmp_path):

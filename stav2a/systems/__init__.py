@@ -1,4 +1,4 @@
-"""Systems: ways to condition the same generator. Each module of this package except `base` is one.
+"""Systems: ways to condition the same generator. Each module with a YAML file beside it is one.
 
 `vta_ldm.py` is `vta-ldm` on the command line, on the page, in `train` and in tables. `vta_ldm.yaml` beside it declares
 its title and its dials; its weights lie in `assets/systems/vta-ldm`. Reading declarations imports neither torch nor the
@@ -8,18 +8,15 @@ systems. docs/systems.md shows how to add one.
 from __future__ import annotations
 
 import json
-import pkgutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from stav2a.assets import ASSETS
 from stav2a.dials import Dial, Dials, table
+
+from .declaration import Declaration, read_declaration
 
 if TYPE_CHECKING:
     from stav2a.systems.base import System
@@ -30,8 +27,8 @@ OWN = "sta-v2a"  # this project's own, whose weights are the built-in model
 
 def names() -> list[str]:
     """Every system, sta-v2a first."""
-    found = [module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if module.name != "base"]
-    return [OWN, *sorted(set(found) - {OWN})]
+    found = {file.stem.replace("_", "-") for folder in __path__ for file in Path(folder).glob("*.yaml")}
+    return [OWN, *sorted(found - {OWN})]
 
 
 def find(name: str) -> type[System]:
@@ -64,37 +61,11 @@ def leans_on(name: str) -> str | None:
     return (provenance.get("base") or {}).get("model")
 
 
-@dataclass(frozen=True)
-class Declaration:
-    """Declaration of a system. `dials`: fields of `Dials` that not every model has, and its own dials, by name."""
-
-    name: str
-    title: str  # one line for lists
-    uses_caption: bool = True
-    generates: bool = True  # by a network; else it plays recordings alone
-    dials: Mapping[str, Dial] = field(default_factory=dict)
-
-
 @cache
 def declared(name: str) -> Declaration:
     """The declaration of a system. `ValueError` says what is wrong in its YAML file."""
     file = next(path for folder in __path__ if (path := Path(folder, f"{name.replace('-', '_')}.yaml")).is_file())
     return read_declaration(file, name)
-
-
-def read_declaration(file: Path, name: str) -> Declaration:
-    """Read a YAML file. It names dials of `Dials`, with what differs, and declares others in full."""
-    known = table(Dials)
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-        dials = {
-            dial: replace(known[dial], **(own or {})) if dial in known else Dial(**own, everywhere=False)
-            for dial, own in (data.pop("dials", None) or {}).items()
-        }
-        dials |= {dial: known[dial] for dial in known if known[dial].needs in dials}
-        return Declaration(name, dials=dials, **data)
-    except (TypeError, AttributeError, yaml.YAMLError) as error:
-        raise ValueError(f"{file.name} is no declaration of a system: {error}") from error
 
 
 def own_dials() -> dict[str, Dial]:

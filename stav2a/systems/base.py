@@ -19,7 +19,7 @@ from stav2a.condition.in_time import fitted
 from stav2a.condition.patches import level_widths, pixels_of
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance
-from stav2a.systems import read_declaration
+from stav2a.systems.declaration import read_declaration
 
 if TYPE_CHECKING:
     from diffusers import SchedulerMixin

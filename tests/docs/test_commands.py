@@ -20,9 +20,9 @@ from accelerate.state import AcceleratorState
 
 import stav2a.__main__ as command_line
 from stav2a.media.write_clip import write_clip
-from stav2a.train.cli import make_stage
 from stav2a.train.dry.every import stage_of
 from stav2a.train.dry.stand_in import write_bank
+from stav2a.train.registry import make_stage
 from stav2a.train.runtime.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]

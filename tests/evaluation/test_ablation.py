@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from stav2a.commands import evaluate as command
 from stav2a.data.filters import clip_av_align, judge, mentions_speech
-from stav2a.evaluation.folders import evaluate as evaluation
-from stav2a.evaluation.folders.ablation import SWITCHES, read_table, run_table
+from stav2a.evaluation.folders.ablation import SWITCHES, read_table
 
 
 def arguments(*words):
     parser = argparse.ArgumentParser()
-    evaluation.add_arguments(parser)
+    command.add_arguments(parser)
     return parser.parse_args([str(word) for word in words])
 
 
@@ -43,7 +43,7 @@ def write_table(folder, text):
 def test_table_of_folders(table_folder, capsys):
     rows = "rows: [{name: Good, generated: good}, {name: Bad, generated: bad}]"
     path = write_table(table_folder, f"reference: real\n{rows}\n")
-    assert evaluation.run(arguments("--table", path, "--workers", 1, "--networks", "--json")) == 0
+    assert command.run(arguments("--table", path, "--workers", 1, "--networks", "--json")) == 0
     report = json.loads(capsys.readouterr().out)
     assert list(report) == ["GT", "Good", "Bad"]
     assert report["GT"]["metrics"]["aa_align"]["mean"] == 1.0
@@ -82,13 +82,13 @@ def test_table_generates_every_switch_setting_once(table_folder, capsys):
     pipe = FakePipeline(TINY)
     path = write_table(table_folder, "reference: real\ncaptions: captions.json\ncheckpoint: tiny\nsteps: 2\nseed: 5\n")
     args = arguments("--table", path, "--workers", 1, "--networks")
-    assert run_table(args, load=lambda name: pipe) == 0
+    assert command.run_table(args, load=lambda name: pipe) == 0
     assert len(pipe.calls) == 2 * len(SWITCHES)
     shape, prompt, settings = pipe.calls[0]
     assert shape[1:] == (TINY.frame_size, TINY.frame_size, 3)
     assert prompt == "something is struck"
     assert settings == {"num_inference_steps": 2, "seed": 5, **SWITCHES["Text only"]}
-    assert run_table(args, load=lambda name: pytest.fail("nothing is left to generate")) == 0
+    assert command.run_table(args, load=lambda name: pytest.fail("nothing is left to generate")) == 0
     assert "+Control +Onset +Global tokens" in capsys.readouterr().out
 
 
@@ -119,7 +119,7 @@ def test_wrong_tables_are_refused_by_name(table_folder, text, message, capsys):
     path = write_table(table_folder, text)
     with pytest.raises(ValueError, match=message):
         read_table(path)
-    assert evaluation.run(arguments("--table", path)) == 2
+    assert command.run(arguments("--table", path)) == 2
     assert message in capsys.readouterr().err
 
 

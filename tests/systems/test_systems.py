@@ -82,7 +82,7 @@ def fifth(monkeypatch, tmp_path):
 
 
 def test_the_fifth_system_of_the_docs_is_one_file_and_one_declaration(fifth, tiny_pipeline, frames):
-    from stav2a.train.cli import systems_trained
+    from stav2a.train.registry import systems_trained
 
     assert fifth in systems.names() and "no weights" in systems.unavailable(fifth)
     assert fifth in systems_trained()

@@ -17,7 +17,7 @@ from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import build, build_eye_pool
 from stav2a.pipeline import STAV2APipeline
 from stav2a.presets import ATTENTIVE_POOL
-from stav2a.train.cli import make_stage
+from stav2a.train.registry import make_stage
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.loop import train
 from stav2a.train.runtime.parts import assemble, trained

@@ -18,7 +18,7 @@ from stav2a.condition.text import untrained_text_parts
 from stav2a.models.build import CLASSES, build, build_controlnet
 from stav2a.pipeline import STAV2APipeline
 from stav2a.presets import narrow
-from stav2a.train.cli import make_stage
+from stav2a.train.registry import make_stage
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import noted_defaults, text_parts
 

@@ -16,7 +16,7 @@ from stav2a.condition.in_time import fitted, stretched
 from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import CLASSES, build, build_controlnet
 from stav2a.presets import NARROW, TIMELINES, narrow
-from stav2a.train.cli import make_stage
+from stav2a.train.registry import make_stage
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.stage import uniform_for
 

@@ -18,7 +18,8 @@ from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import build
 from stav2a.pipeline import STAV2APipeline
 from stav2a.presets import narrow
-from stav2a.train.cli import make_stage, put_together
+from stav2a.train.assemble import assemble_checkpoint
+from stav2a.train.registry import make_stage
 from stav2a.train.runtime.config import TrainConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "paper"
@@ -69,7 +70,9 @@ def stepped(name: str, work: Path, parts: str, **options):
 def sampled(work: Path, parts: str, system: str, fps: float = 0.0) -> STAV2APipeline:
     """The whole checkpoint of a system, opened, after a clip has gone through it."""
     given = {"model": MODEL, "parts": f"{work}/{parts}", "out": f"{work}/{parts}-checkpoint", "fps": fps}
-    out = put_together(TrainConfig.checked({**given, "options": {"system": system, "base": None, "half": False}}))
+    out = assemble_checkpoint(
+        TrainConfig.checked({**given, "options": {"system": system, "base": None, "half": False}})
+    )
     pipe = STAV2APipeline.from_pretrained(out)
     frames = np.random.default_rng(0).integers(0, 255, (pipe.timeline.video_frames, 224, 224, 3), dtype=np.uint8)
     result = pipe(frames, "a dog barks", num_inference_steps=2)

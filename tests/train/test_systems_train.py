@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 from stav2a.__main__ import main
 from stav2a.data.foleyworld.cache import write_cache
 from stav2a.models.build import build
-from stav2a.train.cli import OF_SYSTEMS, make_stage, systems_trained
+from stav2a.train.registry import OF_SYSTEMS, make_stage, systems_trained
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import noted_defaults
 from stav2a.train.stages.alignment import mismatched

@@ -21,7 +21,7 @@ from stav2a.data.listing import MediaSource
 from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.models.build import build, open_video_encoder
 from stav2a.presets import VIDEO_ENCODER
-from stav2a.train.cli import STAGES, make_stage
+from stav2a.train.registry import STAGES, make_stage
 from stav2a.train.runtime.average import average
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.loop import train

@@ -21,15 +21,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from stav2a.evaluation.folders.evaluate import Evaluation, evaluate, plan_of, write_results
+from stav2a.evaluation.folders.evaluate import Evaluation, evaluate, write_results
 from stav2a.evaluation.folders.pairs import VIDEO_SUFFIXES, by_stem, find_pairs, read_captions
 from stav2a.evaluation.folders.summary import is_lower_better
+from stav2a.evaluation.folders.work import Plan
 
 SWITCHES = {  # strength 1: placed recordings would time every row
     "Text only": {"use_control": False, "use_onsets": False, "use_global_tokens": False, "strength": 1.0},
@@ -183,11 +184,19 @@ def _gain(metrics: dict, name: str) -> str | None:
     return f"{entry['gain']:+.3f} ({entry['p']:.2g})"
 
 
-def run_table(args: Namespace, load=None) -> int:
-    table = read_table(args.table)
-    out = Path(args.out) if args.out else Path(args.table).with_suffix("")
+def evaluate_table(
+    table: Table,
+    out: Path,
+    plan: Plan,
+    workers: int | None = None,
+    chance: str = "shifted",
+    load: Callable | None = None,
+) -> tuple[dict, str]:
+    """(results by row, Markdown). Writes table.json, table.md and the results of each row to `out`.
+
+    load: see `generate_row`
+    """
     out.mkdir(parents=True, exist_ok=True)
-    plan = plan_of(args, out / "stored")
     results: dict[str, Evaluation] = {}
     for row in [Row("GT", generated=table.reference), *table.rows]:
         folder, failed = row.generated, []
@@ -197,7 +206,7 @@ def run_table(args: Namespace, load=None) -> int:
         pairs, skipped = find_pairs(table.reference, folder, table.videos, table.captions)
         if not pairs:
             raise ValueError(f"Row {row.name}: {folder} and {table.reference} have no file name in common.")
-        results[row.name] = evaluate(pairs, plan, args.workers, [*failed, *skipped], True, args.chance)
+        results[row.name] = evaluate(pairs, plan, workers, [*failed, *skipped], True, chance)
         part = out / "rows" / identity(row, table)
         part.mkdir(parents=True, exist_ok=True)
         write_results(part, results[row.name])
@@ -205,5 +214,4 @@ def run_table(args: Namespace, load=None) -> int:
     text = table_markdown({name: result.metrics for name, result in results.items()})
     (out / "table.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (out / "table.md").write_text(text, encoding="utf-8")
-    print(json.dumps(report) if args.json else text)
-    return 0
+    return report, text

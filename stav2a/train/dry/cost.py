@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
-from stav2a.train.cli import make_stage
+from stav2a.train.registry import make_stage
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.weights import vision
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from stav2a import presets
-from stav2a.train.cli import OF_SYSTEMS, STAGES, systems_trained
+from stav2a.train.registry import OF_SYSTEMS, STAGES, systems_trained
 from stav2a.train.runtime.config import TrainConfig
 
 from . import stand_in

@@ -22,7 +22,7 @@ from stav2a import presets
 from stav2a.generation.processes import Processes
 from stav2a.media.limits import InputError, disk_trouble
 from stav2a.models.build import CLASSES
-from stav2a.train.cli import make_stage
+from stav2a.train.registry import make_stage
 from stav2a.train.runtime.assemble_system import assemble_system
 from stav2a.train.runtime.checkpoint import latest
 from stav2a.train.runtime.config import TrainConfig

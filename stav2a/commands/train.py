@@ -4,52 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass, field, fields, make_dataclass
-from importlib import import_module
-from pathlib import Path
 
-from stav2a import systems
 from stav2a.generation.processes import Processes
 from stav2a.media.limits import InputError
-from stav2a.models.defaults import DEFAULTS
+from stav2a.train.registry import OF_SYSTEMS, STAGES, make_stage, systems_trained
 from stav2a.train.runtime.options import read_options
-
-STAGES = {
-    "vae": ("stav2a.train.stages.vae", "VAEStage"),
-    "vocoder": ("stav2a.train.stages.vocoder", "VocoderStage"),
-    "video": ("stav2a.train.stages.video", "VideoStage"),
-    "onset": ("stav2a.train.stages.onset", "OnsetStage"),
-    "t2a": ("stav2a.train.stages.diffusion", "T2AStage"),
-    "v2a": ("stav2a.train.stages.table_three", "VariedV2A"),
-    "classifier": ("stav2a.train.stages.classifier", "ClassifierStage"),
-}
-OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, which bears the system's name
-    "tiva-layout": ("stav2a.train.stages.tiva_layout", "TiVALayoutStage"),
-    "cvalp": ("stav2a.train.stages.cvalp", "CVALPStage"),
-    "alignment": ("stav2a.train.stages.alignment", "AlignmentStage"),
-}
-
-
-def make_stage(name: str, config):
-    """The stage of that name. Its options choose the source of clips (`clip_source.py`).
-
-    New weights follow the setting `seed`.
-    """
-    import torch
-
-    torch.manual_seed(config.seed)
-    if name in systems_trained():
-        from stav2a.train.stages.systems import SystemStage
-
-        return SystemStage(config, name)
-    module, kind = {**STAGES, **OF_SYSTEMS}[name]
-    return getattr(import_module(module), kind)(config)
-
-
-def systems_trained() -> list[str]:
-    """Systems whose training stage has their name. STA-V2A's is `v2a`, T2A's `t2a`; `recorded` has none."""
-    others = [name for name in systems.names() if name != systems.OWN and name not in STAGES]
-    return [name for name in others if systems.declared(name).generates]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
             print(*average(given.of, given.names, config.parts), sep="\n")
             return 0
         if args.stage == "assemble":
-            print(put_together(config))
+            from stav2a.train.assemble import assemble_checkpoint
+
+            print(assemble_checkpoint(config))
             return 0
         if config.stage not in ("", args.stage):
             raise ValueError(f"{args.config} holds settings of the stage {config.stage}, not of {args.stage}.")
@@ -125,42 +86,3 @@ def run_all(args: argparse.Namespace) -> int:
         print(line, flush=True)
         whole &= done
     return 0 if whole else 1
-
-
-@dataclass
-class AssembleOptions:
-    """Besides: sampling defaults of the checkpoint (`models.defaults.DEFAULTS`, and `window_steps`)."""
-
-    half: bool = False  # fp16
-    notes: str = ""  # file of Markdown for the card
-    system: str | None = None  # a system; else STA-V2A
-    base: str | None = "compact"  # checkpoint that the system leans on; null: it is written whole
-    shared_unet: list = field(default_factory=list)
-
-
-def put_together(config) -> Path:
-    """Write the checkpoint that `assemble` is configured for."""
-    kinds = {"window_steps": int, **{name: type(value) for name, value in DEFAULTS.items()}}
-    sampling = make_dataclass("Sampling", kinds.items())
-    given = read_options(AssembleOptions, config.options, "assemble", (sampling,))
-    own = {each.name for each in fields(given)}
-    defaults = {name: value for name, value in config.options.items() if name not in own}
-    notes = Path(given.notes).read_text(encoding="utf-8") if given.notes else ""
-    if given.system is None:
-        from stav2a.train.runtime.parts import assemble
-
-        return assemble(config.parts, config.model, config.out, defaults, given.half, notes, config.timeline)
-    from stav2a.train.runtime.assemble_system import assemble_system
-
-    return assemble_system(
-        config.parts,
-        config.model,
-        config.out,
-        given.system,
-        given.base,
-        given.shared_unet,
-        given.half,
-        notes,
-        config.timeline,
-        **defaults,
-    )

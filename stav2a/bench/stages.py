@@ -56,6 +56,7 @@ def time_stages(pipe, clip: Path, out: Path, settings: dict) -> dict[str, float]
     names = {
         "video": "video features",
         "text": "text and conditions",
+        "recordings": "recordings",
         "denoise": "denoise",
         "decode": "VAE and vocoder",
     }

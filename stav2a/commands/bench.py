@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         pipe.compile()
     loading = time.perf_counter() - began
     settings = {} if args.steps is None else {"num_inference_steps": args.steps}
-    steps = args.steps or pipe.defaults["steps"]
+    steps = 0 if pipe.unet is None else args.steps or pipe.defaults["steps"]
     rate = matrix_rate(device, dtype)
 
     result = {
@@ -77,12 +77,15 @@ def run(args: argparse.Namespace) -> int:
         "memory_mb": {},
         "training": {},
     }
-    for batch in args.batch:
+    generates = pipe.unet is not None  # `recorded` has no networks of its own to time
+    if args.train and not generates:
+        raise InputError(f"The model {args.model} is not trained; it plays recordings.")
+    for batch in args.batch if generates else ():
         with peak_memory(device) as memory:
             costs = part_costs(pipe, args.seconds, batch, runs=args.runs)
         result["networks"][str(batch)] = {name: row(c, rate) for name, c in costs.items()}
         result["memory_mb"][str(batch)] = memory["mb"]
-    result["rivals"] = rivals(pipe, args.seconds, args.runs)
+    result["rivals"] = rivals(pipe, args.seconds, args.runs) if generates else {}
     result["lengths"] = {f"{s:g}": timed_clip(pipe, s, settings, runs=1) for s in args.lengths}
     result["step_counts"] = {
         str(n): timed_clip(pipe, args.seconds, {"num_inference_steps": n}, runs=1) for n in args.step_counts
@@ -157,6 +160,8 @@ def table(result: dict) -> str:
     for name, seconds in result["stages"].items():
         lines.append(f"{name:22s} {seconds:8.3f} {seconds / result['seconds']:6.1%}")
     lines += ["", f"matrix products: {result['matrix_gflop_per_s']:.0f} GFLOP/s at best"]
+    if not result["networks"]:
+        return "\n".join(lines)
     lines.append(network_head("network"))
     for batch, costs in result["networks"].items():
         lines += [network_line(name, batch, c) for name, c in costs.items()]

@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
             if done % 10 == 0:
                 print(f"{done} of {args.count} clips, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
         tables = {"FoleyWorld test": summary(tested)}
-        tables["Real test recordings"] = reconstructions(pipe, args.bank, max(args.count, 100))
+        if pipe.vae is not None:
+            tables["Real test recordings"] = reconstructions(pipe, args.bank, max(args.count, 100))
         if args.clips:
             tables["Real clips"] = real_clips(pipe, args.clips)
     except (ValueError, OSError) as error:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stav2a.__main__ import main
+from stav2a.bench import stages
 from stav2a.bench.measure import cost, matrix_rate, peak_memory
 
 
@@ -68,3 +69,17 @@ def test_attention_on_a_processor_is_counted():
     query = torch.zeros(1, 2, 128, 8)
     found = cost(lambda: torch.nn.functional.scaled_dot_product_attention(query, query, query), runs=1)
     assert found.gflop * 1e9 == 2 * 2 * 2 * 128 * 128 * 8
+
+
+def test_recordings_are_a_stage_of_their_own(tiny_pipeline, tmp_path):
+    clip = stages.test_clip(tmp_path, 1.0)
+    timed = stages.time_stages(tiny_pipeline, clip, tmp_path / "out.mp4", {"strength": 0.5, "num_inference_steps": 2})
+    assert timed["recordings"] > 0 and timed["denoise"] > 0
+
+
+def test_json_of_recorded_which_has_no_networks(capsys):
+    assert main(["bench", "--model", "recorded", "--seconds", "1", "--runs", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["steps"] == 0 and found["networks"] == {} and "denoise" not in found["stages"]
+    assert main(["bench", "--model", "recorded", "--seconds", "1", "--runs", "1", "--train", "2"]) == 2
+    assert "not trained" in capsys.readouterr().err

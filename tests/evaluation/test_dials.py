@@ -121,6 +121,15 @@ def test_real_clips_are_judged_without_a_class(tmp_path, capsys):
     assert "--bank" in capsys.readouterr().err
 
 
+def test_recorded_is_judged_beside_the_real_sounds_alone(tmp_path, capsys):
+    for name in ("a.mp4", "b.mp4"):
+        make(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text("file,caption\na.mp4,a dog barks\nb.mp4,a bell rings\n")
+    assert main(["dials", "--model", "recorded", "--clips", str(tmp_path), "--draws", "1", "--json"]) == 0
+    real, recorded = (json.loads(row) for row in capsys.readouterr().out.splitlines())
+    assert real["sound"] == "real" and recorded["fd_bank"] > 0 and recorded["denoise_seconds_per_clip"] == 0
+
+
 @pytest.mark.parametrize("count", ["0", "1"])
 def test_too_few_clips_are_refused(tmp_path, capsys, count):
     assert main(["dials", "--bank", str(tmp_path), "--count", count]) == 2

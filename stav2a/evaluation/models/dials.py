@@ -98,7 +98,10 @@ def limits(pipe, clips: HeardClips) -> Iterator[tuple[dict, list[np.ndarray]]]:
     from stav2a.evaluation.models.reconstruction import coded_and_decoded
 
     real = [clip.waveform for clip in clips.clips]
-    for name, made in (("real", real), ("real through VAE and vocoder", [coded_and_decoded(pipe, w) for w in real])):
+    sounds = {"real": real}
+    if pipe.vae is not None:
+        sounds["real through VAE and vocoder"] = [coded_and_decoded(pipe, wave) for wave in real]
+    for name, made in sounds.items():
         found = judged(clips.clips, [made], pipe.timeline.sample_rate, clips.classifier, clips.listener)
         yield {"sound": name, **found}, made
 
@@ -130,7 +133,7 @@ def line(row: dict) -> str:
             f"{row['denoise_seconds_per_clip']:6.2f}"
         )
     return (
-        f"{dials} {row['onset_gain']:7.3f} {between('onset_gain_ci95', 3)} "
+        f"{dials} {number('onset_gain', '.3f', 7)} {between('onset_gain_ci95', 3)} "
         f"{number('top1', '.2f', 5)} {number('top5', '.2f', 5)} {between('top5_ci95', 2)} {row['fd_bank']:7.1f} "
         f"{number('rank', '.3f', 7)} {between('rank_ci95', 3)} {number('fd', '.1f', 6)} "
         f"{number('loudness_lu', '+.1f', 6)} {number('diversity', '.2f', 9)}"

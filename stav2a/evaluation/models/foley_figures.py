@@ -76,7 +76,7 @@ def summary(result: FoleyTest) -> dict[str, dict]:
         "generated onsets F1 ±50 ms, clip by clip": clip_f1(result.heard[made]),
         "generated onsets gain over chance": as_row(gain(result.heard[made], heard_s)),
     }
-    for name in others:
+    for name in filter(result.heard.get, others):
         rows[f"{name}: onsets F1 ±50 ms"] = micro_f1(result.heard[name])
         rows[f"{name}: onsets F1 ±50 ms, clip by clip"] = clip_f1(result.heard[name])
         rows[f"{name}: onsets gain over chance"] = as_row(gain(result.heard[name], heard_s))

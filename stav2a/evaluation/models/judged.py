@@ -77,13 +77,12 @@ def judged(
         for clip, found in zip(clips, made[0], strict=True)
         if clip.cls in classifier.classes
     ]
-    timing = gain(
-        [
-            (clip.heard_s, detect_onsets(wave, rate), len(clip.waveform) / rate)
-            for clip, wave in zip(clips, waves[0], strict=True)
-        ],
-        onset_frame_s(),
-    )
+    pairs = [
+        (clip.heard_s, detect_onsets(wave, rate), len(clip.waveform) / rate)
+        for clip, wave in zip(clips, waves[0], strict=True)
+        if len(clip.heard_s)
+    ]
+    timing = gain(pairs, onset_frame_s()) if pairs else None
     levels = [
         (loudness_lufs(clip.waveform, rate), loudness_lufs(wave, rate))
         for clip, wave in zip(clips, waves[0], strict=True)
@@ -91,8 +90,8 @@ def judged(
     heard = [generated - own for own, generated in levels if np.isfinite(own) and np.isfinite(generated) and own > -50]
     return {
         "n": len(clips),
-        "onset_gain": timing.gain,
-        "onset_gain_ci95": list(timing.ci95) if timing.ci95 else None,
+        "onset_gain": timing and timing.gain,
+        "onset_gain_ci95": list(timing.ci95) if timing and timing.ci95 else None,
         "top1": float(np.mean(np.array(ranks) <= 1)) if ranks else None,
         "top5": float(np.mean(np.array(ranks) <= 5)) if ranks else None,
         "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)) if ranks else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from stav2a.denoise.strength import steps_from
 from stav2a.dials import Dials
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.onsets import detect_onsets
+from stav2a.models.defaults import model_defaults
 from stav2a.output import Progress, STAV2AOutput
 from stav2a.pipeline import STAV2APipeline
 from stav2a.pipeline.recordings import START_PEAK
@@ -21,6 +24,7 @@ from stav2a.recordings.reference import REFERENCE_STRENGTH
 from stav2a.recordings.shelf import SHELF
 
 pytestmark = pytest.mark.skipif(not (SHELF / "index.csv").is_file(), reason="the shelf is not here")
+ROOT = Path(__file__).parents[2]
 ONSETS = [0.4, 0.9, 1.3]
 
 
@@ -161,3 +165,10 @@ def test_without_a_picture_the_picture_is_dropped_as_in_training(pipe, frames):
     seen = prepared(pipe, frames, "a dog barks")
     assert seen.conditions.local_features.any() and not made.conditions.local_features.any()
     assert not made.conditions.global_tokens.any()
+
+
+def test_the_documents_state_the_strength_of_compact():
+    strength = model_defaults("compact")["strength"]
+    assert f"that of `compact` is {strength:g}" in (ROOT / "docs" / "recordings.md").read_text(encoding="utf-8")
+    card = (ROOT / "assets" / "compact" / "README.md").read_text(encoding="utf-8")
+    assert f"strength {strength:g}," in card

@@ -43,7 +43,7 @@ SWITCHES = {  # strength 1: placed recordings would time every row
 GENERATION = ("num_inference_steps", "guidance_scale", "video_guidance_scale", "seed", *SWITCHES["+Control"])
 # the paper's order: quality, meaning, time; then the scores with a chance level
 COLUMNS = (
-    "fd_panns", "fd_bank", "fad_vggish", "kl_panns", "kl_bank", "is_panns", "is_bank", "pam", "clap",
+    "fd_panns", "fd_bank", "fad_vggish", "kl_panns", "kl_bank", "is_panns", "is_bank", "pam_laion", "clap",
     "class_top1_bank", "cavp", "cavp_moments", "align_acc", "av_align", "aa_align", "aa_align_one_to_one",
     "onset_f1_50ms", "onset_f1_100ms", "envelope_correlation", "w_dis", "dtw_dis",
 )  # fmt: skip

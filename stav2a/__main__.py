@@ -24,6 +24,7 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "data": ("stav2a.commands.data", "make or prepare training data"),
     "weights": ("stav2a.commands.weights", "fetch, check and convert the authors' weights"),
     "publish": ("stav2a.commands.publish", "send the page to the Hugging Face hub as a Space of your own"),
+    "example": ("stav2a.commands.example", "store a clip with its sound as an example of the page"),
     "study": ("stav2a.commands.study", "run a listening test and report its ratings"),
 }
 

@@ -1,12 +1,11 @@
-"""Ready clips with results made beforehand: they open at once and no model runs for them.
+"""Examples with stored results: they open at once, without a run of the model.
 
-`assets/examples/NAME/` holds `clip.mp4` and what `python -m stav2a.ui.generate.examples NAME CLIP --prompt TEXT` puts
-beside it: the run's files and `run.json` with paths relative to the folder.
+`assets/examples/NAME/` has `clip.mp4` and what `python -m stav2a example NAME CLIP --prompt TEXT` puts beside it: the
+files of the run and `run.json` with paths relative to the folder.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from dataclasses import asdict, replace
@@ -123,22 +122,3 @@ def _read(folder: Path) -> Run:
         original=whole(run.original),
         takes=takes,
     )
-
-
-def main() -> None:
-    from stav2a.generation.engine import Engine
-    from stav2a.generation.settings import Settings
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("clip", type=Path)
-    parser.add_argument("--prompt", default="")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", default="compact")
-    given = parser.parse_args()
-    settings = Settings(prompt=given.prompt, seed=given.seed, model=given.model).validated()
-    print(write(given.name, given.clip, settings, Engine(given.model)).label)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from stav2a.commands import prepare
+from stav2a.commands.data import prepare
 from stav2a.media.limits import InputError
 from stav2a.media.write_clip import write_clip
 from stav2a.timeline import COMPACT

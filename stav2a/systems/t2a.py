@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers finds a system by it)
-from torch import Tensor, nn
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
 
 from stav2a.denoise.conditions import Conditions
 
@@ -25,7 +25,7 @@ class T2A(System):
     def sized(cls, model: str, options: dict | None = None, widths: Widths | None = None) -> T2A:
         return cls()
 
-    def encode_frames(self, frames: Tensor, video_encoder: nn.Module, cavp_features: Tensor | None = None) -> Tensor:
+    def encode_frames(self, frames: Tensor, video_encoder: ModelMixin, cavp_features: Tensor | None = None) -> Tensor:
         return frames.new_zeros((len(frames), 0), dtype=video_encoder.dtype, device=video_encoder.device)
 
     def forward(self, features: Tensor, text: Conditions) -> Conditions:

@@ -15,7 +15,7 @@ from stav2a.media.limits import InputError
 from stav2a.media.markers import KINDS
 
 ORIGINAL_AUDIO = {
-    "replace": "Replace it unread",
+    "replace": "Replace it",
     "mix": "Mix it in",
     "reference": "Replace it, and compare with it",
 }

@@ -16,7 +16,7 @@ from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
 
 SECRET = "stav2a-listener"  # encrypts nothing but a random id; fixed, so that it outlives the server
-TESTS = [("Ratings: AQ, SA, TA, OQ", "rating"), ("AB: which fits better", "ab"), ("ABX: can they be told apart", "abx")]
+TESTS = [("Rate each sound on four scales", "rating"), ("AB: which fits better", "ab"), ("ABX: can they be told apart", "abx")]
 ANCHORS = [("3.5 kHz low-pass", LOW_PASS), ("shifted in time", SHIFTED)]
 
 
@@ -62,8 +62,8 @@ def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTM
             hidden = gr.Checkbox(True, label="Hide the original among the sounds", elem_id="blind-hidden")
             shown = gr.Checkbox(False, label="Also show the original by name", elem_id="blind-open")
             anchors = gr.CheckboxGroup(
-                ANCHORS, value=[], label="Low anchors", elem_id="blind-anchors",
-                info="Degraded originals among the sounds of a rating; they give the low end of the scale.",
+                ANCHORS, value=[], label="Degraded sounds among them", elem_id="blind-anchors",
+                info="Versions of the original that are clearly worse; they give the low end of the scale.",
             )  # fmt: skip
         without = gr.HTML(status.note("The clip has no sound of its own, so there is no reference and no anchor."))
         again = gr.Checkbox(

@@ -20,7 +20,7 @@ PANELS = {
     "match": "Class match (chance 0.5)",
     "gain": "Onset gain over chance",
     "loudness": "Loudness as made (LUFS)",
-    "distance": "Distance to the guidance before (dB)",
+    "distance": "Change from the lower guidance (dB)",
 }
 STYLE = """<style>
 .ec { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 12px; }

@@ -10,7 +10,7 @@ const MEASURES = {
   gain: {name: "Onset gain", unit: "", text: (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(2)}`,
     about: "how far its onsets fit those that were to be followed better than by chance"},
   loudness: {name: "Loudness", unit: " LUFS", text: (v) => v.toFixed(1).replace("-", "−"), about: "as made, before levels are matched"},
-  distance: {name: "Distance", unit: " dB", text: (v) => v.toFixed(1), about: "mean difference to the mel of the cell on the left"},
+  distance: {name: "Change", unit: " dB", text: (v) => v.toFixed(1), about: "how far the sound differs from that of the cell on the left: mean difference of their mel-spectrograms"},
 };
 const MOST_SENT = 4, REST_MS = 350;
 // Differences over a grid that one can hear or that mean something; a measure that differs less says nothing.

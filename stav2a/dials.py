@@ -131,7 +131,7 @@ class Dials:
         flag="--takes",
     )  # fmt: skip
     control_scale: float = dial(
-        1.0, "Temporal control strength", "How strongly the onsets time the sound. 0: not at all; the sound is faint then.",
+        1.0, "Temporal control strength", "How strongly the onsets time the sound. 0: not at all; it is faint then.",
         low=0.0, high=2.0, step=0.05, neutral=1.0, flag="--control", everywhere=False,
     )  # fmt: skip
     onsets_s: tuple[float, ...] | None = dial(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -17,7 +16,6 @@ from stav2a.generation.engine import Engine
 DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
 EXAMPLES = re.findall(r"^```(\w+)\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 ADDRESS = "http://127.0.0.1:7860"
-MODULES = os.environ.get("STAV2A_NODE_MODULES", "")  # a folder `node_modules` that holds @gradio/client
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +48,8 @@ def test_an_example_runs(page, language, text):
         assert "event: complete" in ran(["sh", "-c", text], folder)
         assert (folder / "sound.wav").read_bytes()[:4] == b"RIFF"
     else:
-        if shutil.which("node") is None or not Path(MODULES, "@gradio", "client").is_dir():
-            pytest.skip("needs node, and @gradio/client in the folder that STAV2A_NODE_MODULES names")
-        (folder / "node_modules").symlink_to(Path(MODULES).resolve())
+        if shutil.which("node") is None:
+            pytest.skip("there is no node on this machine")
         (folder / "example.mjs").write_text(text, encoding="utf-8")
         assert ".mp4" in ran(["node", "example.mjs"], folder)
 

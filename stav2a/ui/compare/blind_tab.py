@@ -16,7 +16,11 @@ from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
 
 SECRET = "stav2a-listener"  # encrypts nothing but a random id; fixed, so that it outlives the server
-TESTS = [("Rate each sound on four scales", "rating"), ("AB: which fits better", "ab"), ("ABX: can they be told apart", "abx")]
+TESTS = [
+    ("Rate each sound on four scales", "rating"),
+    ("AB: which fits better", "ab"),
+    ("ABX: can they be told apart", "abx"),
+]
 ANCHORS = [("3.5 kHz low-pass", LOW_PASS), ("shifted in time", SHIFTED)]
 
 

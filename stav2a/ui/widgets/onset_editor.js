@@ -278,6 +278,8 @@ svg.addEventListener("pointerup", (event) => {
   else if (i >= 0 && twice && event.timeStamp - born > 350) remove(i);
   else if (i < 0 && !moved) add(t);
 });
+// A finger on a mark moves the mark and not the page; `touch-action` does not hold for parts of a drawing.
+svg.addEventListener("touchstart", (event) => { if (event.target.closest(".oe-mark")) event.preventDefault(); }, { passive: false });
 svg.addEventListener("pointercancel", () => { if (drag) { onsets = drag.before; drag = null; draw(); } });
 let born = 0;
 function add(t) {

@@ -77,7 +77,7 @@ def test_a_grid_looks_once_and_batches_equal_steps(engine, clip, monkeypatch):
 
         def counted(self, *args, _own=own, _name=name, **kwargs):
             if _name == "denoise":
-                calls["denoise"].append((args[0][0].steps, len(args[0])))
+                calls["denoise"].append((args[0][0].sampling["steps"], len(args[0])))
             else:
                 calls[_name] += 1
             return _own(self, *args, **kwargs)

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="denoising steps (default: the checkpoint's)")
     parser.add_argument("--guidance", type=float, help="text guidance (default: the checkpoint's)")
     parser.add_argument("--video-guidance", type=float, help="video guidance (default: the checkpoint's)")
+    parser.add_argument("--strength", type=float, help="from a recording (0) to noise alone (1) (default: as above)")
     parser.add_argument("--edited", type=int, default=50, help="clips also run with edited onsets and other words")
     parser.add_argument("--dtype", choices=precision.CHOICES, default="auto", help="of the networks (default: auto)")
     parser.add_argument("--out", type=Path, default=Path("out/report"), help="folder to write to")
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
         settings = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
-        settings["video_guidance_scale"] = args.video_guidance
+        settings |= {"video_guidance_scale": args.video_guidance, "strength": args.strength}
         settings = {name: value for name, value in settings.items() if value is not None}
         began = time.perf_counter()
         tested = None

@@ -12,7 +12,7 @@ import soundfile
 import torch
 from clips import black, run_ffmpeg
 
-from stav2a.commands import evaluate as command
+from stav2a.commands import evaluate as command_line
 from stav2a.evaluation.folders import evaluate as evaluation
 from stav2a.evaluation.folders import pool
 from stav2a.evaluation.folders.align_acc import AlignAcc
@@ -68,7 +68,7 @@ def folders(tmp_path):
 
 def arguments(*words):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    command_line.add_arguments(parser)
     return parser.parse_args([str(word) for word in words])
 
 
@@ -86,7 +86,7 @@ def test_json_of_the_command(folders, tmp_path, capsys):
         "--reference", reference, "--generated", generated, "--out", tmp_path / "out", "--json",
         "--workers", 1, "--networks",
     )  # fmt: skip
-    assert command.run(args) == 0
+    assert command_line.run(args) == 0
     output = json.loads(capsys.readouterr().out)
     assert output["n"] == 5
     assert {item["file"] for item in output["skipped"]} == {"lonely.wav", "clip5"}
@@ -202,14 +202,14 @@ def test_the_first_seconds_alone(folders, tmp_path, capsys):
     for seconds in (None, 2.0):
         given = [] if seconds is None else ["--seconds", seconds]
         command = ["--reference", reference, "--generated", generated, "--networks", "--out", tmp_path / "out", *given]
-        assert command.run(arguments(*command, "--workers", 1, "--json")) == 0
+        assert command_line.run(arguments(*command, "--workers", 1, "--json")) == 0
         capsys.readouterr()
         rows = (tmp_path / "out" / "clips.csv").read_text().splitlines()
         columns, values = rows[0].split(","), rows[1].split(",")
         scores[seconds] = dict(zip(columns, values, strict=True))
     assert float(scores[None]["onset_f1_50ms"]) < 1.0 == float(scores[2.0]["onset_f1_50ms"])
     assert float(scores[2.0]["onsets_reference"]) == 2
-    assert command.run(arguments("--reference", reference, "--generated", generated, "--seconds", 0)) == 2
+    assert command_line.run(arguments("--reference", reference, "--generated", generated, "--seconds", 0)) == 2
     assert "--seconds must lie between" in capsys.readouterr().err
 
 
@@ -275,7 +275,7 @@ def test_chance_by_shuffled_pairs(folders, tmp_path, capsys):
         "--reference", reference, "--generated", generated, "--out", tmp_path / "out", "--json", "--workers", 1,
         "--chance", "shuffled", "--networks",
     )  # fmt: skip
-    assert command.run(args) == 0
+    assert command_line.run(args) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     for name in ("aa_align", "onset_f1_50ms", "envelope_correlation", "w_dis"):
         entry = metrics[name]
@@ -332,11 +332,11 @@ def test_remarks_on_odd_sounds(tmp_path, waveform):
 
 
 def test_command_refuses_in_one_sentence(tmp_path, folders, capsys):
-    assert command.run(arguments("--reference", tmp_path)) == 2
-    assert command.run(arguments("--reference", tmp_path / "no", "--generated", folders[1])) == 2
+    assert command_line.run(arguments("--reference", tmp_path)) == 2
+    assert command_line.run(arguments("--reference", tmp_path / "no", "--generated", folders[1])) == 2
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert command.run(arguments("--reference", folders[0], "--generated", empty)) == 2
+    assert command_line.run(arguments("--reference", folders[0], "--generated", empty)) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 3
     assert "in common" in lines[2]

@@ -1,4 +1,4 @@
-"""P_φ(y | z_t, t, E_v): whether noisy latents and a picture belong together (Diff-Foley's alignment classifier)."""
+"""P_φ(y | z_t, t, E_v): whether noisy latents and a video belong together (Diff-Foley's alignment classifier)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Aligner(nn.Module):
 
     def forward(self, latents: Tensor, timesteps: Tensor, features: Tensor) -> Tensor:
         sound = self.sound(latents.transpose(1, 2).flatten(2))
-        # features are unit vectors: values near one, as the latents'
+        # features have unit norm: scale their values to about one, like the latents
         picture = self.picture(features * features.shape[-1] ** 0.5)
         rates = torch.exp(torch.arange(self.width // 2, device=latents.device) * (-math.log(1e4) * 2 / self.width))
         angles = timesteps[:, None].to(latents.dtype) * rates.to(latents.dtype)

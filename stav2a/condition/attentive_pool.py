@@ -1,7 +1,7 @@
 """Attentive pooling: frame features -> K global semantic tokens (e_gv; paper §II-B2, eq. 2-4).
 
-Factor graph attention (Schwartz et al. 2019) with one utility. As in the authors' code the cross potential is
-a mean over frames where eq. 4 has a sum. Their dropout stays active at inference; here it is for training only.
+Factor graph attention (Schwartz et al. 2019) with one utility. As in the authors' code, the cross potential is
+a mean over frames; eq. 4 has a sum. Their dropout stays active at inference; here it is active only in training.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Captions in the words that training used: a bank of them, and free-form prompts made like them (TA-V2A §II-D)."""
+"""A bank of captions in the wording of the training data, and free-form prompts mapped to it (TA-V2A §II-D)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from torch import Tensor
 from torch.nn import functional
 
-ALIKE = 0.8  # cosine of sentence embeddings from which two captions say the same
+ALIKE = 0.8  # cosine similarity of sentence embeddings above which two captions mean the same
 _SOUND = r"(?:(?:sound|audio|noise|recording|sfx)s?(?: effects?| tracks?)?)"
 _ASKED = re.compile(
     rf"""^(?:please[, ]+)?
@@ -30,7 +30,7 @@ Embed = Callable[[list[str]], Tensor]  # captions -> Tensor[N, D]
 
 @lru_cache(maxsize=1)
 def caption_bank() -> tuple[str, ...]:
-    """Captions of what the model knows to sound, about two a class, of the wordings kept for training."""
+    """Captions of the model's sound classes, about two per class, from the phrases used for training."""
     from stav2a.condition.phrases import PHRASES
 
     parts = [phrase.split("|") for phrases in PHRASES.values() for phrase in phrases[:-1]]
@@ -38,16 +38,16 @@ def caption_bank() -> tuple[str, ...]:
 
 
 def plain(prompt: str) -> str:
-    """A request as a caption: "Please generate the sound of A dog barking!" -> "a dog barking"."""
+    """A request turned into a caption: "Please generate the sound of A dog barking!" -> "a dog barking"."""
     text = " ".join(prompt.split())
     text = _ENDING.sub("", _ASKED.sub("", text, count=1))
     return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
 def standardised(prompt: str, embed: Embed, known: Tensor | None = None) -> str:
-    """The caption of the bank that says the same as the prompt, with its count; else the prompt made plain.
+    """The caption of the bank with the same meaning, with the prompt's count; if none, the `plain` prompt.
 
-    known: the bank's embeddings Tensor[N, D], where they are at hand.
+    known: the bank's embeddings Tensor[N, D], if already computed.
     """
     text = plain(prompt)
     if not text:

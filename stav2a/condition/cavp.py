@@ -1,4 +1,4 @@
-"""Video encoder: CAVP's SlowOnly ResNet (Diff-Foley), frames -> one feature a frame (e_v of §II-B).
+"""Video encoder: CAVP's SlowOnly ResNet (Diff-Foley), frames -> one feature per frame (e_v of §II-B).
 
 Module names follow the released checkpoint (mmcv's ConvModule), so that it loads without renaming.
 """
@@ -17,7 +17,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, batch norm, and ReLU where asked."""
+    """Convolution without bias, batch norm and optional ReLU."""
 
     def __init__(self, n_in: int, n_out: int, kernel: tuple, stride: tuple = (1, 1, 1), activate: bool = True):
         super().__init__()
@@ -31,7 +31,7 @@ class ConvNorm(nn.Module):
         return functional.relu(x, inplace=True) if self.activate else x
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The convolution; one that sees time alone as a 2-D one over [T_v, H * W], up to 4 times faster on CPU."""
+        """The convolution. A purely temporal one runs as 2-D over [T_v, H * W], up to 4 times faster on CPU."""
         k_t, k_h, k_w = self.conv.kernel_size
         if (k_h, k_w) != (1, 1) or self.conv.stride != (1, 1, 1):
             return self.conv(x)
@@ -40,7 +40,7 @@ class ConvNorm(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """ResNet bottleneck; time is seen only by the first convolution, space strides in the second."""
+    """ResNet bottleneck; the first convolution is the temporal one, the second has the spatial stride."""
 
     def __init__(self, n_in: int, width: int, n_out: int, stride: int, temporal_kernel: int):
         super().__init__()
@@ -57,10 +57,10 @@ class Bottleneck(nn.Module):
 
 
 class SlowOnly(nn.Module):
-    """Tensor[B, C, T_v, H, W] -> Tensor[B, D, T_v], the mean over the last level's picture.
+    """Tensor[B, C, T_v, H, W] -> Tensor[B, D, T_v], the spatial mean of the last level.
 
-    No stride and no pooling in time. Where `peaks` is asked for, also the strongest response in the picture of
-    every channel of every level, Tensor[B, sum of the levels' channels, T_v].
+    No stride and no pooling in time. With `peaks`, also the spatial maximum of every channel of every level,
+    Tensor[B, sum of the levels' channels, T_v].
     """
 
     def __init__(
@@ -99,17 +99,17 @@ class SlowOnly(nn.Module):
 def max_pooled(x: Tensor, kernel: int | torch.Size, stride: int | torch.Size, padding: int = 0) -> Tensor:
     """Max pooling over space, Tensor[B, C, T_v, H, W] -> [B, C, T_v, H', W'].
 
-    Frame by frame in two dimensions: on CPU the backward pass of the three-dimensional one takes twice the time.
+    Runs in 2-D, frame by frame: on CPU the backward pass of 3-D max pooling takes twice the time.
     """
     frames = functional.max_pool2d(x.transpose(1, 2).flatten(0, 1), kernel, stride, padding)
     return frames.unflatten(0, (len(x), -1)).transpose(1, 2)
 
 
 class SpatialPeaks(nn.Module):
-    """Strongest responses in the picture, of all levels -> Tensor[B, D, T_v], added to the mean.
+    """Spatial maxima of all levels -> Tensor[B, D, T_v], added to the mean.
 
-    The mean over a picture, which CAVP keeps, thins out what happens in a small part of it. The projection starts
-    at zero: peaks that join a trained encoder change nothing at first.
+    CAVP's spatial mean dilutes what happens in a small part of the picture. The projection is initialised to zero, so
+    adding it to a trained encoder changes nothing at first.
     """
 
     def __init__(self, n_in: int, channels: int):
@@ -125,7 +125,7 @@ class SpatialPeaks(nn.Module):
 class TemporalBlock(nn.Module):
     """Dilated convolution over time with a shortcut, Tensor[B, D, T_v] -> the same shape (TCN, Bai et al. 2018).
 
-    The last convolution starts at zero: a block that joins a trained encoder changes nothing at first.
+    The last convolution is initialised to zero, so adding a block to a trained encoder changes nothing at first.
     """
 
     def __init__(self, channels: int, dilation: int):
@@ -145,8 +145,8 @@ class TemporalBlock(nn.Module):
     def fold(self, largest: float = 2.0**14) -> None:
         """The same function with variances of at most `largest`: channels above are scaled down by a power of two.
 
-        Sums over long clips' features reach variances that fp16 (65,504 at most) stores as infinite, and a channel
-        divided by that is dead.
+        Features of long clips can have variances above 65,504, the largest fp16 value. fp16 would store them as
+        infinite, and the channel would output nothing.
         """
         assert self.bn.running_mean is not None and self.bn.running_var is not None
         scale = torch.exp2((self.bn.running_var / largest).log2().div(2).ceil().clamp(min=0))
@@ -158,13 +158,12 @@ class TemporalBlock(nn.Module):
 class CAVPVideoEncoder(ModelMixin, ConfigMixin):
     """Frames -> `cavp_features`, unit norm per frame.
 
-    `frame_differences` appends two channels, the luma's change since the last and to the next frame: at 25
-    fps an impact is a change of motion, which the narrow compact encoder need not find from colour alone.
-    `temporal_dilations` adds a `TemporalBlock` each on what the picture was pooled to: next to free, they see
-    rhythms and what comes before and after an impact further away than the convolutions on pictures do.
-    `spatial_peaks` adds `SpatialPeaks` to the mean over the picture. The paper's encoder (4 fps) has none of
-    these. Features depend on neighbouring frames wherever a temporal kernel is wider than one, so a clip is encoded
-    in one piece.
+    `frame_differences` appends two channels, the luma differences to the previous and the next frame: at 25 fps an
+    impact is a change of motion, which the narrow compact encoder then need not find from colour alone.
+    `temporal_dilations` adds one `TemporalBlock` per entry after spatial pooling: at little cost they see rhythms, and
+    more time before and after an impact than the other convolutions. `spatial_peaks` adds `SpatialPeaks` to the
+    spatial mean. The paper's encoder (4 fps) has none of these. Features depend on neighbouring frames wherever a
+    temporal kernel is wider than one, so a clip is encoded in one piece.
     """
 
     @register_to_config
@@ -199,12 +198,12 @@ class CAVPVideoEncoder(ModelMixin, ConfigMixin):
     def forward(self, frames: Tensor, normalize: bool = True) -> Tensor:
         """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> `cavp_features` Tensor[B, T_v, feature_dim].
 
-        `normalize=False` leaves out the unit norm, for losses and for comparison with the authors' numbers.
+        `normalize=False` skips the unit norm, for losses and for comparison with the authors' numbers.
         """
         assert frames.ndim == 5 and frames.shape[1] == 3, f"{frames.shape=}"
         if self.config.frame_differences:
             frames = with_differences(frames)
-        frames = frames.contiguous(memory_format=torch.channels_last_3d)  # a third to half of the time on CPU
+        frames = frames.contiguous(memory_format=torch.channels_last_3d)  # on CPU takes a third to half of the time
         pooled, strongest = self.video_encoder(frames, peaks=self.peaks is not None)
         if self.peaks is not None:
             pooled = pooled + self.peaks(strongest)

@@ -1,4 +1,4 @@
-"""Long sequences piece by piece, so that memory does not grow with their length."""
+"""Process long sequences in chunks, so that memory does not grow with their length."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int, halo: int, scale: int) -> Tensor:
-    """Apply `function` along the first axis in chunks of `size`, each seen with `halo` rows on both sides.
+    """Apply `function` along the first axis in chunks of `size`, each with `halo` rows of context on both sides.
 
-    `function` makes `scale` output rows of every input row; rows that belong to the halo are dropped.
+    `function` returns `scale` output rows per input row; the rows of the halo are dropped.
     """
     if len(x) <= size + 2 * halo:
         return function(x)

@@ -1,6 +1,6 @@
-"""CVALP of TA-V2A (You et al.): where video, sound and captions meet, and how the two that are known are mixed.
+"""CVALP of TA-V2A (You et al.): a joint space of video, audio and captions, and the mixing of video and caption.
 
-Eq. 1-5 are the stage `cvalp` (`stav2a/train/stages/cvalp.py`); here are its text side and the mixing of eq. 6-7.
+Eq. 1-5 are the stage `cvalp` (`stav2a/train/stages/cvalp.py`); this file has its text head and the mixing of eq. 6-7.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Mixing(nn.Module):
     """E_v Tensor[B, T, C] and E_l Tensor[B, C] -> tokens of the cross-attention, Tensor[B, T, token_dim].
 
     "average" (eq. 6): [E_l + (λ + μ) E_v] / (1 + λ + μ), with λ, μ of the pre-training's loss; "concat" (eq. 7):
-    both projected to half their width, joined, positions added. Either ends in a projection τ_θ.
+    both projected to half their width, concatenated, with positions added. Both end in a projection τ_θ.
     """
 
     def __init__(self, width: int, token_dim: int, mix: str, video_weight: float):
@@ -43,10 +43,10 @@ class Mixing(nn.Module):
         self.out = nn.Sequential(nn.Linear(width, token_dim), nn.GELU(), nn.Linear(token_dim, token_dim))
 
     def forward(self, video: Tensor, text: Tensor) -> Tensor:
-        return self.out(self.mixed(video, text) * video.shape[-1] ** 0.5)  # unit vectors: values near one
+        return self.out(self.mixed(video, text) * video.shape[-1] ** 0.5)  # unit norm: scale the values to about one
 
     def mixed(self, video: Tensor, text: Tensor) -> Tensor:
-        """E_mix before its projection: Tensor[B, T, C]."""
+        """E_mix before the projection: Tensor[B, T, C]."""
         text = text[:, None].expand(-1, video.shape[1], -1)
         if self.mix == "average":
             return (text + self.video_weight * video) / (1 + self.video_weight)

@@ -1,4 +1,4 @@
-"""From frame features to tokens of the cross-attention (VTA-LDM §3.2 and appendix D), and optical flow as features."""
+"""Positions for tokens of the cross-attention (VTA-LDM §3.2 and appendix D), and optical flow as features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 FLOW_GRID = 4  # cells along each side
-FLOW_CHANNELS = 3 * FLOW_GRID**2  # to the right, down and how much, of each cell
+FLOW_CHANNELS = 3 * FLOW_GRID**2  # x, y and magnitude of each cell
 
 
 def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
@@ -22,9 +22,9 @@ def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
 
 
 def flow_features(frames: Tensor) -> Tensor:
-    """Dense optical flow (Farnebäck) since the frame before, averaged over the cells of a grid.
+    """Dense optical flow (Farnebäck) from the previous frame, averaged over the cells of a grid.
 
-    uint8 Tensor[T_v, H, W, 3] -> float32 Tensor[T_v, FLOW_CHANNELS], in hundredths of the picture's side a frame;
+    uint8 Tensor[T_v, H, W, 3] -> float32 Tensor[T_v, FLOW_CHANNELS], in hundredths of the picture's side per frame;
     the first row is zero.
     """
     pictures = frames.cpu().numpy()

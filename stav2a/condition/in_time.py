@@ -1,4 +1,4 @@
-"""From video frames to latent frames: rows of features in time, Tensor[B, T, ...]."""
+"""Resample features in time from video frames to latent frames, Tensor[B, T, ...]."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def stretched(x: Tensor, steps_per_frame: float, tail_steps: int = 0) -> Tensor:
-    """Nearest-neighbour stretch of frames over latent frames, the last one repeated `tail_steps` times more.
+    """Nearest-neighbour stretch of frames over latent frames; the last frame is repeated `tail_steps` more times.
 
     Tensor[B, T_v, C] -> Tensor[B, T, C] with T = round(T_v * steps_per_frame) + tail_steps.
     """
@@ -17,9 +17,9 @@ def stretched(x: Tensor, steps_per_frame: float, tail_steps: int = 0) -> Tensor:
 
 
 def fitted(x: Tensor, steps: int) -> Tensor:
-    """As long as the latents: cut, or continued by the last row. Tensor[B, T, ...] -> Tensor[B, steps, ...].
+    """Cut to `steps` rows, or repeat the last row up to them. Tensor[B, T, ...] -> Tensor[B, steps, ...].
 
-    A video may cover less than its sound: the paper's 10 s are 250 of 256 latent frames.
+    A video may be shorter than the latents: the paper's 10 s cover 250 of 256 latent frames.
     """
     missing = steps - x.shape[1]
     if missing <= 0:

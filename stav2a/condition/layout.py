@@ -1,6 +1,6 @@
-"""TiVA's audio layout: a log-mel of low resolution, predicted from the picture (Wang et al. 2024, §3.1 and eq. 1-4).
+"""TiVA's audio layout: a low-resolution log-mel, predicted from the video (Wang et al. 2024, §3.1 and eq. 1-4).
 
-Axes beside the package's: M layout rows (100 ms each), C layout bands, P patches of a frame, W width.
+Axes in addition to the package's: M layout rows (100 ms each), C layout bands, P patches of a frame, W width.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ATTENTIONS = ("both", "global", "windowed")  # self-attention of the decoder (Ta
 
 
 def as_channel(layout: Tensor, steps: int, bins: int) -> Tensor:
-    """Resized to the latents: Tensor[B, M, C] -> Tensor[B, T, F], around zero as latents are (eq. 7)."""
+    """Resized to the latents: Tensor[B, M, C] -> Tensor[B, T, F], centred on zero like the latents (eq. 7)."""
     resized = functional.interpolate(layout[:, None], (steps, bins), mode="bilinear", align_corners=False)[:, 0]
     return 4 * resized - 2
 
@@ -67,7 +67,7 @@ class DecoderBlock(nn.Module):
     """Window-Cross-Decoder of eq. 4, one block: self-attention over the clip, cross-attention to the patches of
     each query's own frame, windowed self-attention. Tensor[B, M, W], patches Tensor[B, M, P, W] -> Tensor[B, M, W].
 
-    attention: which self-attentions there are (`ATTENTIONS`); patches: whether there is cross-attention.
+    attention: which self-attentions are used (`ATTENTIONS`); patches: whether cross-attention is used.
     """
 
     def __init__(self, width: int, heads: int, frames: int, attention: str = "both", patches: bool = True):
@@ -96,8 +96,8 @@ class DecoderBlock(nn.Module):
 class LayoutPredictor(ModelMixin, ConfigMixin):
     """Patch and frame features of several levels -> the audio layout in [0, 1].
 
-    rows: queries, the most rows that are predicted at once; window_rows: layout rows of 256 latent frames; bands: C;
-    attention, cross: rows of TiVA's Table 4 (`DecoderBlock`); without `cross` patches are not looked at.
+    rows: number of queries, the most rows predicted at once; window_rows: layout rows for 256 latent frames; bands: C;
+    attention, cross: the variants of TiVA's Table 4 (`DecoderBlock`); without `cross` the patches are ignored.
     """
 
     @register_to_config
@@ -132,9 +132,9 @@ class LayoutPredictor(ModelMixin, ConfigMixin):
         nn.init.constant_(cast(nn.Linear, self.out[1]).bias, 0.3)  # about the mean of layouts
 
     def forward(self, patches: Tensor, frames: Tensor) -> Tensor:
-        """Tensor[B, T, P, patch_dim], Tensor[B, T, frame_dim], a row a latent frame -> Tensor[B, M, C].
+        """Tensor[B, T, P, patch_dim], Tensor[B, T, frame_dim], one row per latent frame -> Tensor[B, M, C].
 
-        Clips of more rows than there are queries are predicted in overlapping stretches, blended evenly.
+        Clips with more rows than queries are predicted in overlapping segments and averaged where these overlap.
         """
         rows = LayoutKind(rows=self.config.window_rows).rows_of(frames.shape[1])
         patches, frames = at_rows(patches, rows), at_rows(frames, rows)

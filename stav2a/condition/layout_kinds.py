@@ -1,6 +1,6 @@
-"""What an audio layout tells of a sound, and how finely: TiVA's low-resolution mel, or the curves of its Table 3.
+"""Kinds and sizes of audio layouts: TiVA's low-resolution mel, or the curves of its Table 3.
 
-Axes beside the package's: M layout rows, C layout bands.
+Axes in addition to the package's: M layout rows, C layout bands.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from torch.nn import functional
 
 from .onset import pick_onsets
 
-ROWS, BANDS = 102, 5  # of a window of 1024 mel frames (§4.1.1)
+ROWS, BANDS = 102, 5  # for a window of 1024 mel frames (§4.1.1)
 STEPS = 256  # latent frames of that window
 QUIETEST, LOUDEST = -11.6, 3.0  # natural-log mel values that Norm of eq. 1 maps to 0 and 1
 KINDS = ("mel", "odf", "onset", "none")
-LARGEST_FLUX = 0.5  # of the scaled mel from one frame to the next, over all bands: a hit out of silence
-LEAST_FLUX = 0.1  # that is an onset, as a share of the largest
+LARGEST_FLUX = 0.5  # of the scaled mel from one frame to the next, over all bands: a hit after silence
+LEAST_FLUX = 0.1  # of an onset, as a share of the largest
 MEL_STEP_S = 0.01
 
 
 @dataclass(frozen=True)
 class LayoutKind:
     """kind: "mel" (t_a of eq. 1), "odf" (the onset detection function), "onset" (1 where it has a peak), "none";
-    rows: layout rows of 256 latent frames; bands: of a mel, the curves have one.
+    rows: layout rows for 256 latent frames; bands: of a mel, the curves have one.
 
     Sizes [1020, 64], [510, 32], [102, 5] are those of TiVA's Fig. 5.
     """
@@ -61,17 +61,17 @@ class LayoutKind:
         curve = detection_function(scaled)
         if self.kind == "onset":
             curve = peaks(curve)
-        return functional.adaptive_max_pool1d(curve[:, None], rows)[:, 0, :, None]  # a peak outlives the resizing
+        return functional.adaptive_max_pool1d(curve[:, None], rows)[:, 0, :, None]  # max pooling keeps the peaks
 
 
 def detection_function(scaled: Tensor) -> Tensor:
-    """How much energy rises from one mel frame to the next (spectral flux): Tensor[B, M_mel, bins] -> [B, M_mel]."""
+    """Rise in energy from one mel frame to the next (spectral flux): Tensor[B, M_mel, bins] -> [B, M_mel]."""
     rise = functional.pad(scaled.diff(dim=1).clamp(min=0), (0, 0, 1, 0))
     return (rise.mean(2) / LARGEST_FLUX).clamp(0, 1)
 
 
 def peaks(curve: Tensor) -> Tensor:
-    """1 in the mel frames that hold an onset of the curve, else 0: Tensor[B, M_mel] -> the same shape."""
+    """1 in the mel frames with an onset of the curve, else 0: Tensor[B, M_mel] -> the same shape."""
     found = torch.zeros_like(curve)
     for row, values in zip(found, curve.detach().float().cpu().numpy(), strict=True):
         times = pick_onsets(values, MEL_STEP_S, LEAST_FLUX)

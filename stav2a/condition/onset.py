@@ -1,4 +1,4 @@
-"""Local temporal features (e_lv) and the onset pretext head (paper §II-B1, eq. 1); onsets as times and curves."""
+"""Local temporal features (e_lv) and the onset pretext head (paper §II-B1, eq. 1); onset times and onset curves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .in_time import stretched
 
 
 class TemporalProjection(nn.Module):
-    """Four linear layers, GELU between: Tensor[B, T_v, D] -> Tensor[B, T_v, width]."""
+    """Four linear layers with GELU between them: Tensor[B, T_v, D] -> Tensor[B, T_v, width]."""
 
     def __init__(self, feature_dim: int, hidden: int, width: int):
         super().__init__()
@@ -46,7 +46,7 @@ class OnsetHead(nn.Module):
 def expanding_windows(x: Tensor, sizes: Sequence[int]) -> Tensor:
     """`local_windows`: the frame itself, then its means over frames [i-k, i+k) for each k in `sizes`.
 
-    Tensor[B, T_v, W] -> Tensor[B, T_v, (1 + len(sizes)) * W]. Only frames present count in a mean.
+    Tensor[B, T_v, W] -> Tensor[B, T_v, (1 + len(sizes)) * W]. Frames outside the clip are left out of the mean.
     """
     streams = [x]
     for k in sizes:
@@ -79,10 +79,10 @@ class LocalFeatures(ModelMixin, ConfigMixin):
 
 
 def onset_loss(onset_logits: Tensor, onset_labels: Tensor, onset_weight: float = 1.0) -> Tensor:
-    """Eq. 1 as the authors compute it: two-class cross entropy, the mean over all steps. Tensor[B, T, 2], Tensor[B, T].
+    """Eq. 1 as in the authors' code: two-class cross entropy, averaged over all steps. Tensor[B, T, 2], Tensor[B, T].
 
-    `onset_labels`: classes (int64), or an onset curve (float) whose values are shares of the class; `onset_weight`
-    is that of the rare class, 1 in the paper.
+    `onset_labels`: classes (int64), or an onset curve (float) with the probability of class 1; `onset_weight` is the
+    weight of the rare class 1, 1.0 in the paper.
     """
     labels = onset_labels.to(onset_logits.dtype)
     wanted = torch.stack([1 - labels, onset_weight * labels], -1)
@@ -95,11 +95,11 @@ def onset_probability(onset_logits: Tensor) -> Tensor:
 
 
 def pick_onsets(curve: np.ndarray, step_s: float, threshold: float = 0.5, min_gap_s: float = 0.08) -> list[float]:
-    """Onset times in seconds, ascending: peaks of a curve [T] of at least `threshold`, refined below a step.
+    """Onset times in seconds, ascending: peaks of a curve [T] of at least `threshold`, with sub-step precision.
 
-    Of peaks closer than `min_gap_s` the higher stays. The refinement weighs the two neighbours, measured from
-    the lower one, and so inverts `onset_curve` exactly; a parabola through the three points would be up to 7 ms
-    off, because an onset is drawn as a triangle.
+    If two peaks are closer than `min_gap_s`, the higher one is kept. The refinement weights the two neighbours by their
+    height above the lower one. This inverts `onset_curve` exactly; a parabola through three points would be up to 7 ms
+    off, because an onset is a triangle in the curve.
     """
     from scipy.signal import find_peaks
 
@@ -116,10 +116,10 @@ def pick_onsets(curve: np.ndarray, step_s: float, threshold: float = 0.5, min_ga
 
 
 def onset_curve(onsets_s: Sequence[float], length: int, step_s: float) -> np.ndarray:
-    """Onset times as a curve, float32 [length] in [0, 1]: each splits a unit over its two nearest steps.
+    """Onset times as a curve, float32 [length] in [0, 1]: each onset is shared between its two nearest steps, sum 1.
 
-    An onset within half a step of an end puts the whole unit into the outermost step; onsets outside are left
-    out. Where two onsets meet, the larger value stays.
+    An onset within half a step of an end goes entirely into the outermost step; onsets outside are ignored. Where two
+    onsets overlap, the larger value is kept.
     """
     curve = np.zeros(length, np.float32)
     for time in onsets_s:
@@ -135,7 +135,7 @@ def onset_curve(onsets_s: Sequence[float], length: int, step_s: float) -> np.nda
 
 
 def onset_labels(onsets_s: Sequence[float], length: int, step_s: float) -> np.ndarray:
-    """Onset times as classes, int64 [length]: 1 in the step that holds an onset."""
+    """Onset times as classes, int64 [length]: 1 in each step that contains an onset."""
     labels = np.zeros(length, np.int64)
     steps = (np.asarray(onsets_s, dtype=np.float64) / step_s).astype(int)
     labels[steps[(steps >= 0) & (steps < length)]] = 1

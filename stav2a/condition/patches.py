@@ -1,4 +1,4 @@
-"""Features of several levels of the video encoder: of patches, and of whole frames (TiVA §3.2.1)."""
+"""Patch and frame features from several levels of the video encoder (TiVA §3.2.1)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def level_widths(base_channels: int, expansion: int) -> list[int]:
 
 
 def level_width(video_encoder: Any) -> int:
-    """Channels of all levels of a video encoder together."""
+    """Total number of channels of all levels of a video encoder."""
     if isinstance(video_encoder, HubVideoEncoder):
         return video_encoder.level_dim
     return sum(level_widths(video_encoder.config.base_channels, video_encoder.config.expansion))
 
 
 def pixels_of(frames: Tensor, encoder: Any) -> Tensor:
-    """uint8 Tensor[T_v, H, W, 3] -> Tensor[1, 3, T_v, H, W] in [0, 1], where and as the encoder takes it."""
+    """uint8 Tensor[T_v, H, W, 3] -> Tensor[1, 3, T_v, H, W] in [0, 1], on the encoder's device and in its dtype."""
     return frames.permute(3, 0, 1, 2)[None].to(encoder.device, encoder.dtype) / 255
 
 
@@ -35,8 +35,8 @@ def pixels_of(frames: Tensor, encoder: Any) -> Tensor:
 def multi_level(video_encoder: Any, frames: Tensor, grid: int) -> tuple[Tensor, Tensor]:
     """uint8 Tensor[T_v, H, W, 3] -> the encoder's features Tensor[T_v, D], levels Tensor[T_v, (1 + grid²) * channels].
 
-    The levels' features of the whole frame come first, then its patches'. `channels` is the sum of the levels'. Each
-    level is scaled to unit mean square, for they differ in size.
+    The features of the whole frame come first, then those of its patches. `channels` is the sum over the levels. Each
+    level is scaled to unit mean square, because their magnitudes differ.
     """
     pixels = pixels_of(frames, video_encoder)
     hub = isinstance(video_encoder, HubVideoEncoder)

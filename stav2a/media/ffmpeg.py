@@ -1,9 +1,9 @@
 """ffmpeg as a confined child process: no shell, no network, no playlists, a time limit, its own process group.
 
-A subprocess and not an in-process binding (PyAV, OpenCV), because a file from a stranger can crash or hang a
-decoder: here that costs one request. The binary is the one that imageio-ffmpeg brings (or names in
-`IMAGEIO_FFMPEG_EXE`, or finds on the system): it starts in 10 ms where Debian's takes 80, and its version is
-pinned with the package, so runs repeat.
+It is a subprocess and not an in-process binding (PyAV, OpenCV), because an untrusted file can crash or hang a
+decoder: a crash then costs only one request. The binary is the one that imageio-ffmpeg installs, or that
+`IMAGEIO_FFMPEG_EXE` names, or that is found on the system. imageio-ffmpeg's starts in 10 ms, Debian's in 80 ms, and
+its version is pinned with the package, so results are reproducible.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from stav2a.media.limits import FULL, Cancelled, InputError, Limits, refuse_addr
 
 VIDEO_CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,gif,mxf"
 AUDIO_CONTAINERS = VIDEO_CONTAINERS + ",wav,mp3,flac,aac,aiff,caf,w64"
-MEMORY_BYTES = 4 << 30  # address space of one child, where the system can limit it
+MEMORY_BYTES = 4 << 30  # address space of one child process, on systems that can limit it
 STDERR_KEPT = 1 << 18
 
-# A last output that copies everything to nowhere, for one zero of time in all passes over a file. MPEG streams and FLV
-# have none of their own: ffmpeg takes the start of the earliest stream in use, and each pass uses another one.
+# A last output that copies all streams to the null muxer, so that time zero is the same in all passes over a file. MPEG
+# streams and FLV define no zero: ffmpeg takes the start of the earliest stream in use, which differs between passes.
 ONE_ZERO = ["-map", "0:V?", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
 
 
@@ -47,18 +47,18 @@ class InputFile:
 
     path: Path
     url: str
-    identity: tuple[int, ...]  # equal for the same bytes
+    identity: tuple[int, ...]  # equal for equal files
     fds: tuple[int, ...] = ()
 
     def arguments(self, limits: Limits, containers: str = VIDEO_CONTAINERS) -> list[str]:
-        """Input options in front of `-i`; what stands before them (`-ss`) applies to this input too."""
+        """Input options up to `-i`; options put before them (`-ss`) apply to this input too."""
         cage = ["-protocol_whitelist", "file,pipe", "-format_whitelist", containers]
         return [*cage, "-max_pixels", str(limits.pixels), "-threads", "4", "-i", self.url]
 
 
 @contextlib.contextmanager
 def open_source(path: str | Path, limits: Limits) -> Iterator[InputFile]:
-    """The file at `path`, checked to be a real file of acceptable size."""
+    """Open the file at `path`; refuses anything but a regular file of acceptable size."""
     refuse_address(path)
     path = Path(path)
     try:
@@ -107,7 +107,7 @@ class FFmpegProcess:
         return self.stderr.decode("utf-8", "replace")
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill `buffer` from standard output; the bytes read, fewer only at the end of the stream."""
+        """Fill `buffer` from standard output; returns the number of bytes, fewer only at the end of the stream."""
         filled = 0
         while filled < len(buffer):
             count = self.stdout.readinto(buffer[filled:])
@@ -117,7 +117,7 @@ class FFmpegProcess:
         return filled
 
     def lines(self) -> Iterator[bytes]:
-        """Standard output line by line; a line without end is cut."""
+        """Standard output line by line; an overlong line is cut."""
         rest = b""
         while chunk := self.stdout.read(1 << 16):
             *whole, rest = (rest + chunk).split(b"\n")
@@ -135,7 +135,7 @@ class FFmpegProcess:
                     self.process.kill()
 
     def finish(self) -> int:
-        """Exit status; raises where the child was stopped by the clock or by the person."""
+        """Exit status; raises if the child was stopped by the time limit or by the user."""
         status = self.process.wait()
         self.done.set()
         for thread in self.threads:
@@ -147,9 +147,9 @@ class FFmpegProcess:
         return status
 
     def written(self, out: Path) -> bool:
-        """Whether it ended well; raises where the disk that holds `out` has no room for it."""
+        """Whether it succeeded; raises if the disk of `out` is full."""
         status = self.finish()
-        limited = status == -getattr(signal, "SIGXFSZ", 0)  # by the system's limit on the size of a file
+        limited = status == -getattr(signal, "SIGXFSZ", 0)  # stopped by the system's limit on file sizes
         for number in FULL if status else ():
             if os.strerror(number) in self.messages or (limited and number == errno.EFBIG):
                 raise OSError(number, os.strerror(number), str(out.parent))
@@ -173,7 +173,7 @@ class FFmpegProcess:
 
     def _feed(self, data: bytes | memoryview) -> None:
         assert self.process.stdin is not None
-        # ffmpeg closes its end early when it has all it needs
+        # ffmpeg closes the pipe early when it has all it needs
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.process.stdin.write(data)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -189,7 +189,7 @@ def start(
     timeout_s: float,
     cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[FFmpegProcess]:
-    """Run ffmpeg with `arguments`, bytes in `feed` on its standard input; killed when the block is left."""
+    """Run ffmpeg with `arguments` and the bytes `feed` on standard input; it is killed on leaving the block."""
     command = [binary(), "-hide_banner", "-nostats", *([] if feed is not None else ["-nostdin"]), *arguments]
     process = subprocess.Popen(
         command,
@@ -222,7 +222,7 @@ def start(
 
 
 def _limit_memory(pid: int) -> None:
-    """Bound the child's address space; only Linux can do that from outside."""
+    """Limit the child's address space; only Linux can do that from the parent."""
     try:
         from resource import RLIMIT_AS, prlimit
     except ImportError:

@@ -1,8 +1,8 @@
-"""Pictures of a clip at exactly the model's rate and size, streamed: no full-size picture is ever held here.
+"""Frames of a clip at exactly the model's rate and size, streamed: full-size pictures are never held in memory.
 
-ffmpeg decodes, keeps time and scales in one pass. Measured on a 10 s clip of 640×360 to 25 fps and 112×112:
-this 0.29 s with the probe; PyAV 0.20 s, but inside our process and without a time limit; moviepy 0.29 s, but
-without limits on protocols, formats, sizes or time, so it is not used here.
+ffmpeg decodes, resamples in time and scales in one pass. For a 10 s clip of 640×360 to 25 fps and 112×112 this takes
+0.29 s with the probe. PyAV takes 0.20 s, but inside our process and without a time limit. moviepy takes 0.29 s, but
+without limits on protocols, formats, sizes or time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from stav2a.media.limits import DEFAULT_LIMITS, InputError, Limits
 from stav2a.media.probe import ClipInfo, probe_source
 from stav2a.timeline import Timeline
 
-ROUNDING = {"latest": "up", "nearest": "near"}  # of pictures' times, to steps of the asked rate
-EARLY_US = 1_000  # stored times are rounded: a picture that comes so little after a moment is shown at it
+ROUNDING = {"latest": "up", "nearest": "near"}  # how ffmpeg rounds the pictures' times to the new rate
+EARLY_US = 1_000  # stored times are rounded: a picture this little after a frame's time still counts for it
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ def read_frames(
     cancelled: Callable[[], bool] | None = None,
     shown: str = "latest",
 ) -> Clip:
-    """The clip at `path` from `start_s` for `duration_s` seconds (to its end by default).
+    """Read the clip at `path` from `start_s` for `duration_s` seconds (by default to its end).
 
-    Both sides are scaled to `size`, as the models are trained. Time follows the stored time stamps, so any
-    frame rate, a varying one and a late first picture come out right; the rotation a phone noted is applied.
+    Both sides are scaled to `size`, as in training. Times follow the stored timestamps, so any frame rate, a varying
+    one and a late first picture are handled correctly. The rotation in a phone's metadata is applied.
 
-    `shown` says which picture stands for a moment: the `latest` up to it, as on a screen and as FoleyWorld's films
-    repeat theirs, or as ffmpeg's filter rounds on its own, the last one up to half a step later (`nearest`).
+    `shown` chooses the picture for each frame time: `latest` is the last one up to that time, as on a screen and in
+    FoleyWorld; `nearest` is the last one up to half a frame later, ffmpeg's own rounding.
     """
     if shown not in ROUNDING:
         raise ValueError(f"shown is {shown!r}; it is one of {', '.join(ROUNDING)}.")
@@ -69,18 +69,18 @@ def read_for_model(
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
 ) -> Clip:
-    """`read_frames` at the rate and size, and with the pictures for each moment, of a model's `timeline`."""
+    """`read_frames` with the rate, size and choice of pictures of a model's `timeline`."""
     return read_frames(
         path, timeline.fps, timeline.frame_size, start_s, duration_s, limits, cancelled, shown=timeline.shown
     )
 
 
 def used_part(info: ClipInfo, start_s: float, duration_s: float | None, limits: Limits = DEFAULT_LIMITS) -> float:
-    """Seconds used of a clip; `InputError` where the choice lies outside the clip or the limits."""
+    """Length in seconds of the used part; `InputError` if the choice is outside the clip or the limits."""
     if not 0 <= start_s < info.duration_s:
         raise InputError(f"The start, {start_s:g} s, lies outside the clip of {info.duration_s:.2f} s.")
     rest_s = info.duration_s - start_s
-    # a length that overshoots by less than a display digit means "to the end"
+    # a length that is too long by less than the last digit shown means "to the end"
     if duration_s is not None and duration_s > rest_s + 0.05:
         raise InputError(
             f"{duration_s:g} s from {start_s:g} s on reach beyond the clip's end at {info.duration_s:.2f} s."
@@ -110,7 +110,7 @@ def _decode(
     filters = ",".join(
         [
             *whole_pictures(info),
-            # the first picture also stands for what precedes it
+            # the first picture is also used for the time before it
             f"settb=AVTB,setpts=PTS-{EARLY_US},fps={fps!r}:start_time={lead_s:.6f}:round={ROUNDING[shown]}",
             "setpts=PTS-STARTPTS",
             f"scale={size}:{size}:flags=area+accurate_rnd",
@@ -130,5 +130,5 @@ def _decode(
     missing_s = (count - got) / fps
     if missing_s > max(0.5, 0.05 * used_s):
         raise InputError(f"The file is damaged: only {got / fps:.1f} s of {used_s:.1f} s can be decoded.")
-    frames[got:] = frames[got - 1]  # the last picture stands to the end
+    frames[got:] = frames[got - 1]  # the last picture is repeated to the end
     return frames

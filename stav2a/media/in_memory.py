@@ -1,4 +1,4 @@
-"""Clips of a program: arrays, tensors, lists of pictures or files at any rate and size, brought to a model's."""
+"""Clips given from Python code: arrays, tensors, lists of images or files, converted to a model's rate and size."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def for_model(clip: Any, timeline: Timeline, fps: float | None = None) -> tuple[
 
     clip: a file; or pictures, as uint8 or as floats in [0, 1], as [T, H, W, C] or [T, C, H, W] or a list of PIL
     images or [H, W, C]; one channel is grey, a fourth is transparency on black.
-    fps: pictures a second of those; the timeline's unless given. A file has its own.
+    fps: frames per second of arrays and lists, by default the timeline's. A file has its own.
 
-    Picture k is the one that is shown at k / timeline.fps, as `read_frames` chooses it.
+    Frame k is the picture shown at k / timeline.fps, chosen as in `read_frames`.
     """
     if isinstance(clip, str | os.PathLike):
         read = read_for_model(os.fspath(clip), timeline)
@@ -50,7 +50,7 @@ def for_model(clip: Any, timeline: Timeline, fps: float | None = None) -> tuple[
 
 
 def _pictures(clip: Any) -> np.ndarray:
-    """What gives the pictures one by one: channels last, numbers as they come."""
+    """The pictures as a sequence: channels last, values unchanged."""
     if isinstance(clip, list | tuple):
         if not clip:
             raise InputError("The clip has no frames.")
@@ -100,7 +100,7 @@ def _resized(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def _to_length(frames: np.ndarray, duration_s: float, fps: float) -> np.ndarray:
-    """The last picture stands to the end."""
+    """Repeat the last picture up to the end."""
     missing = math.ceil(duration_s * fps - 1e-6) - len(frames)
     return np.concatenate([frames, frames[-1:].repeat(missing, 0)]) if missing > 0 else frames
 

@@ -1,8 +1,7 @@
-"""A true-peak limiter: hits are turned down for a moment, the rest of the sound keeps its level.
+"""A true-peak limiter: it lowers hits for a moment, and the rest of the sound keeps its level.
 
-The gain is the largest curve below what every peak needs whose rise and fall in decibels are bounded: it falls ahead
-of a peak (look-ahead), and recovers slowly behind it. Peaks are measured between the samples too (ITU-R BS.1770,
-annex 2).
+The gain in decibels is the largest curve that keeps every peak below the limit and whose slope is bounded: it falls
+before a peak (look-ahead) and recovers slowly after it. Peaks between the samples count too (ITU-R BS.1770, annex 2).
 """
 
 from __future__ import annotations
@@ -11,17 +10,17 @@ import numpy as np
 
 PEAK_DBTP = -1.0  # highest true peak written, decibels below full scale
 OVERSAMPLING = 4
-FALL_DB_PER_S = 6000.0  # 12 dB within 2 ms ahead of the peak
-RECOVER_DB_PER_S = 200.0  # 10 dB within 50 ms behind it
+FALL_DB_PER_S = 6000.0  # 12 dB within 2 ms before the peak
+RECOVER_DB_PER_S = 200.0  # 10 dB within 50 ms after it
 
 
 def true_peak(waveform: np.ndarray, sample_rate: int) -> float:
-    """Highest magnitude of [S] or [S, C], between the samples too."""
+    """Highest magnitude of [S] or [S, C], including peaks between the samples."""
     return float(peaks(waveform, sample_rate).max(initial=0.0))
 
 
 def peaks(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Magnitude around each sample, of the loudest channel: [S] or [S, C] -> float64 [S]."""
+    """Peak magnitude around each sample, of the loudest channel: [S] or [S, C] -> float64 [S]."""
     import soxr
 
     waveform = np.asarray(waveform, np.float32)
@@ -37,7 +36,7 @@ def peaks(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def limit(waveform: np.ndarray, sample_rate: int, peak_dbtp: float = PEAK_DBTP) -> np.ndarray:
-    """[S] or [S, C] with no true peak above `peak_dbtp`, one gain for all channels; unchanged where there is none."""
+    """[S] or [S, C] with no true peak above `peak_dbtp`: one gain for all channels; unchanged if no peak is higher."""
     ceiling = 10 ** (peak_dbtp / 20)
     level = peaks(waveform, sample_rate)
     if not (level > ceiling).any():
@@ -45,14 +44,15 @@ def limit(waveform: np.ndarray, sample_rate: int, peak_dbtp: float = PEAK_DBTP) 
     needed_db = np.minimum(0.0, -20 * np.log10(np.maximum(level, 1e-9) / ceiling))
     gain = 10 ** (bounded(needed_db, FALL_DB_PER_S / sample_rate, RECOVER_DB_PER_S / sample_rate) / 20)
     limited = waveform * (gain if waveform.ndim == 1 else gain[:, None])
-    left_over = true_peak(limited, sample_rate)  # a changing gain can move a peak between two samples a little
+    left_over = true_peak(limited, sample_rate)  # a changing gain can slightly raise a peak between two samples
     return (limited * min(1.0, ceiling / left_over)).astype(np.float32)
 
 
 def bounded(values: np.ndarray, fall: float, rise: float) -> np.ndarray:
-    """The largest curve below `values` that falls by at most `fall` and rises by at most `rise` from each to the next.
+    """The largest curve below `values` that falls by at most `fall` and rises by at most `rise` per sample.
 
-    float [S] -> float [S]: min over s of values[s] + rise (t - s) for s before t, and + fall (s - t) for s after t.
+    float [S] -> float [S]: at t, the minimum over s of values[s] + rise (t - s) for s <= t and values[s] + fall (s - t)
+    for s >= t.
     """
     place = np.arange(len(values))
     after = np.minimum.accumulate(values - rise * place) + rise * place

@@ -1,4 +1,4 @@
-"""What is accepted, and how a refusal is said."""
+"""Limits on input, and the errors for input that is refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class InputError(ValueError):
 
 
 class Cancelled(Exception):
-    """The person who started this work has stopped it."""
+    """The user has stopped this work."""
 
 
 def never() -> bool:
-    """The `cancelled` of work that is never stopped."""
+    """A `cancelled` callback for work that is never stopped."""
     return False
 
 
@@ -32,15 +32,15 @@ CLOSED = {errno.EACCES: "it may not be written", errno.EPERM: "it may not be wri
 
 
 def refuse_address(path: object) -> None:
-    """`InputError` for an address in place of a file: nothing is fetched."""
+    """Raise `InputError` if `path` is a URL: nothing is ever fetched."""
     if ADDRESS.match(str(path)):
         raise InputError("This is an address, and only files are read: download it first, then give the file.")
 
 
 def disk_trouble(error: BaseException) -> str | None:
-    """A sentence for a disk that is full or may not be written, or None for another error.
+    """One sentence if the disk is full or not writable; None for any other error.
 
-    safetensors and torch raise errors of their own, which hold the system's as text.
+    safetensors and torch raise their own errors, with the system's error as text.
     """
     if not isinstance(error, OSError):
         if "PytorchStreamWriter failed writing" in str(error):
@@ -57,15 +57,15 @@ def disk_trouble(error: BaseException) -> str | None:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on a clip, checked against what is decoded and not only against what its header says."""
+    """Limits of a clip, checked on the decoded data and not only on the file's header."""
 
     file_mb: float = 1024.0
-    duration_s: float = 300.0  # of the part that is used
+    duration_s: float = 300.0  # of the used part
     min_duration_s: float = 0.1
-    pixels: int = 4096 * 2304  # of one picture; 4K passes
-    frames: int = 90_000  # stored pictures in the part that is used: 300 s at 240 fps with some room
-    stored: int = 600_000  # pictures in the whole file: more than six hours at 25 fps
-    timeout_s: float = 300.0  # of one pass of ffmpeg over the file
+    pixels: int = 4096 * 2304  # per frame; 4K passes
+    frames: int = 90_000  # stored frames in the used part: 300 s at 240 fps with some room
+    stored: int = 600_000  # frames in the whole file: more than six hours at 25 fps
+    timeout_s: float = 300.0  # for one pass of ffmpeg over the file
 
     def check_duration(self, duration_s: float) -> None:
         if duration_s > self.duration_s:

@@ -1,7 +1,7 @@
-"""Onsets out to the tools of the trade and back: Audacity labels, Reaper's region/marker list, MIDI, marker EDL.
+"""Write and read onsets as marker files: Audacity labels, Reaper's region/marker list, MIDI, marker EDL.
 
-Times are seconds from the start of the used part. Audacity, Reaper and MIDI keep them to the millisecond or finer; an
-EDL keeps whole frames.
+Times are seconds from the start of the used part. Audacity, Reaper and MIDI store them to the millisecond or finer, an
+EDL in whole frames.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MAX_BYTES = 2_000_000
 MAX_MARKERS = 10_000
 LAST_S = 86_400.0
 EDL_START_S = 3600  # editors' timelines begin at 01:00:00:00
-MIDI_TEMPO = 500_000  # microseconds a beat
-MIDI_TICKS = 5_000  # a beat: 0.1 ms each
+MIDI_TEMPO = 500_000  # microseconds per beat
+MIDI_TICKS = 5_000  # per beat: 0.1 ms each
 MIDI_NOTE = 60
 MIDI_NOTE_S = 0.05
 _TIMECODE = r"\d{2}:\d{2}:\d{2}[:;]\d{2,3}"
@@ -32,7 +32,7 @@ _EDL_NAME = re.compile(r"\|M:([^|]*)")
 
 @dataclass(frozen=True)
 class Marker:
-    """A moment, or a region where `end_s` is given; strength in (0, 1], 1 the strongest."""
+    """A point in time, or a region if `end_s` is given; strength in (0, 1], 1 is the strongest."""
 
     time_s: float
     name: str = "hit"
@@ -45,7 +45,7 @@ def of_onsets(onsets_s: Sequence[float], name: str = "hit") -> list[Marker]:
 
 
 def write_markers(path: str | Path, markers: Sequence[Marker], kind: str | None = None, fps: float = 25.0) -> Path:
-    """Write a file of the kind (one of KINDS; else told by the suffix). `fps` is that of the picture, for EDL."""
+    """Write a file of `kind` (one of KINDS, by default from the suffix). `fps` is the clip's frame rate, for EDL."""
     path = Path(path)
     kind = kind or kind_of(path)
     if kind not in KINDS:
@@ -60,7 +60,7 @@ def bytes_of(markers: Sequence[Marker], kind: str, fps: float = 25.0) -> bytes:
 
 
 def read_markers(path: str | Path, kind: str | None = None, fps: float = 25.0) -> list[Marker]:
-    """Ascending markers of a file; `InputError` says in one sentence what is wrong with it."""
+    """Markers of a file, in ascending order; `InputError` if it cannot be read."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -71,7 +71,7 @@ def read_markers(path: str | Path, kind: str | None = None, fps: float = 25.0) -
 
 
 def markers_in(data: bytes, name: str, kind: str | None = None, fps: float = 25.0) -> list[Marker]:
-    """The same of a file's content; its `name` tells the kind where that is not given."""
+    """`read_markers` for the content of a file; without `kind`, the suffix of `name` decides."""
     kind = kind or kind_of(Path(name))
     if kind not in KINDS:
         raise InputError(f"There is no marker format {kind!r}; there are {', '.join(KINDS)}.")
@@ -87,7 +87,7 @@ def markers_in(data: bytes, name: str, kind: str | None = None, fps: float = 25.
 
 
 def kind_of(path: Path) -> str:
-    """The format that a file's suffix tells."""
+    """The format for a file's suffix."""
     for kind, form in KINDS.items():
         if path.suffix.lower() in form.suffixes:
             return kind

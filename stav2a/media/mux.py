@@ -1,4 +1,4 @@
-"""A clip with new sound: its pictures are copied where browsers play them, and its length stays theirs."""
+"""A clip with new sound. The video stream is copied if browsers play it; the length stays that of the video."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AUDIO_RATE = 48_000
 SLOW_FPS = 10.0
 COPIED_CODECS = {"h264", "vp9", "av1"}  # what browsers play from an mp4
 COPIED_FORMATS = {"yuv420p", "yuvj420p"}
-COPIED_CONTAINERS = ("mov", "matroska")  # others may lack the time stamps that a copy needs
+COPIED_CONTAINERS = ("mov", "matroska")  # others may lack the timestamps that a copy needs
 
 
 def mux(
@@ -39,11 +39,11 @@ def mux(
     cancelled: Callable[[], bool] | None = None,
     track: int | None = None,
 ) -> Path:
-    """Write `out` (mp4): the pictures of `video` with `waveform`, float [S] at `sample_rate`.
+    """Write `out` (mp4): the video stream of `video` with `waveform`, float [S] at `sample_rate`.
 
-    `mode="mix"` keeps the original sound, its default track or another `track` counted from 1, under the new one,
-    turned by `original_gain_db`. The sound is cut or
-    filled with silence to the length of the pictures, and turned down only where it would clip.
+    `mode="mix"` keeps the original sound under the new one, with a gain of `original_gain_db`: the default track, or
+    the given `track`, counted from 1. The sound is cut or padded with silence to the length of the video. Its level is
+    lowered only where it would clip.
     """
     if mode not in ("replace", "mix"):
         raise InputError(f'The original sound can be kept as "mix" or "replace", not as "{mode}".')
@@ -76,16 +76,16 @@ def keep_tracks(
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
 ) -> Path:
-    """Write `out` (mkv): the sound of `muxed` first, then everything in `video` as it is stored.
+    """Write `out` (mkv): the sound of `muxed` first, then all streams of `video` unchanged.
 
-    Pictures in HDR, sound of many channels, further tracks, subtitles, chapters and attached files are copied.
+    HDR video, multichannel sound, further tracks, subtitles, chapters and attachments are copied.
     """
     out = Path(out)
     with ffmpeg.open_source(video, limits) as source, ffmpeg.open_source(muxed, limits) as sound:
         parts = ["-map", "0:V:0", "-map", "1:a:0", "-map", "0:a?", "-map", "0:s?", "-map", "0:t?"]
         first = ["-disposition:a", "0", "-disposition:a:0", "default", "-metadata:s:a:0", "title=STA-V2A"]
         inputs = [*source.arguments(limits), *sound.arguments(limits)]
-        for subtitles in ("copy", "srt"):  # Matroska takes most as they are, but not those of mp4
+        for subtitles in ("copy", "srt"):  # Matroska takes most formats unchanged, but not that of mp4
             coding = ["-c", "copy", "-c:s", subtitles, "-map_metadata", "0", "-map_chapters", "0", *first]
             arguments = ["-loglevel", "error", *inputs, *parts, *coding]
             arguments += ["-f", "matroska", "-y", f"file:{out.absolute()}"]
@@ -95,7 +95,7 @@ def keep_tracks(
 
 
 def can_copy(info: ClipInfo) -> bool:
-    """Whether browsers play this stream as it is in an mp4."""
+    """Whether browsers play this stream unchanged in an mp4."""
     return (
         info.codec in COPIED_CODECS
         and info.pixel_format in COPIED_FORMATS
@@ -114,7 +114,7 @@ def mix(
     cancelled: Callable[[], bool] | None = None,
     track: int | None = None,
 ) -> np.ndarray:
-    """[S] or [S, 2] at 48 kHz: `sound` over the original sound of `video`, or alone where that has none."""
+    """[S] or [S, 2] at 48 kHz: `sound` over the original sound of `video`, or alone if the video has none."""
     if not -60 <= original_gain_db <= 20:
         raise InputError(f"The gain of the original sound is {original_gain_db:g} dB; it must lie between -60 and 20.")
     original = read_audio(video, AUDIO_RATE, start_s, duration_s, 2, limits, cancelled, track)
@@ -166,7 +166,7 @@ def mux_file(
     cancelled: Callable[[], bool] | None = None,
     track: int | None = None,
 ) -> Path:
-    """`mux` for sounds too long for memory: `sound` is a file, mixed with the original one where that has a gain."""
+    """`mux` for sounds too long for memory: `sound` is a file, mixed with the original sound if a gain is given."""
     with ffmpeg.open_source(video, limits) as source, ffmpeg.open_source(sound, limits) as new:
         info = probe_source(source, limits, cancelled)
         mixed = original_gain_db is not None and info.has_audio
@@ -205,15 +205,15 @@ def _run(
     limits: Limits,
     cancelled: Callable[[], bool] | None,
 ) -> bool:
-    """Whether ffmpeg has written `out`; a full disk is raised."""
+    """Whether ffmpeg has written `out`; raises if the disk is full."""
     with ffmpeg.start(arguments, fds=fds, feed=feed, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
         run.stdout.close()
         return run.written(out)
 
 
 def _encoder(info: ClipInfo, lead_s: float) -> list[str]:
-    """H.264 that every browser plays, its pictures at their own times from `lead_s` on."""
-    if info.fps < SLOW_FPS:  # the picture at the start may have been shown since long before: repeat pictures
+    """Filters and options for H.264 that every browser plays; `lead_s` in the file becomes time zero."""
+    if info.fps < SLOW_FPS:  # the first picture may have been on screen for long: repeat pictures
         timing = [f"fps=25:start_time={lead_s:.6f}", "setpts=PTS-STARTPTS"]
     else:
         timing = [f"trim=start={lead_s:.6f}", f"setpts=if(eq(N\\,0)\\,0\\,PTS-{lead_s:.6f}/TB)"]

@@ -1,4 +1,4 @@
-"""What a file really holds: streams by ffmpeg's report, times by its packets, never by a header alone."""
+"""What a file really contains: streams from ffmpeg's report, times from the packets, never from the header alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STREAM = re.compile(r"^ {2,4}Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)\s]*\))?
 PICTURE = re.compile(r", (\w+)(?:\(([^)]*)\))?, (\d+)x(\d+)")
 ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?[\d.]+) degrees", re.I)
 NO_TIME = (b"NOPTS", b"-9223372036854775808")
-UNINDEXED = ("mpeg", "flv")  # where a jump to a time lands elsewhere, or nowhere
-LEAD_IN_S = 2.0  # decoded before a chosen start, so that a picture shown since then and a codec's memory are known
-WIDE = {"smpte2084": "pq", "arib-std-b67": "hlg", "bt2020": "bt2020"}  # ffmpeg's names of colours, the first counts
+UNINDEXED = ("mpeg", "flv")  # formats without an index: seeking in them is unreliable
+LEAD_IN_S = 2.0  # decoded before a chosen start, for the picture already on screen and for the codec's state
+WIDE = {"smpte2084": "pq", "arib-std-b67": "hlg", "bt2020": "bt2020"}  # by ffmpeg's names; the first match counts
 PICTURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -34,7 +34,7 @@ MOST_PROBED = 256
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """A sound of a file; `stream` is its index there."""
+    """One sound track of a file; `stream` is its index in the file."""
 
     stream: int
     channels: int
@@ -44,11 +44,11 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """One video stream, the first real one (cover pictures do not count), and the tracks of sound.
+    """The first real video stream (cover pictures do not count) and the sound tracks.
 
-    `duration_s` runs from the clip's zero (where its earliest stream begins, as players count) to the end of
-    its last picture; `start_s` is when the first picture appears. `width` and `height` are as shown, after
-    rotation. `frames` counts stored pictures, `fps` is their mean rate.
+    `duration_s` runs from time zero (the start of the earliest stream, as in players) to the end of the last picture;
+    `start_s` is the time of the first picture. `width` and `height` are those after rotation. `frames` is the
+    number of stored pictures, `fps` their mean rate.
     """
 
     container: str
@@ -61,17 +61,17 @@ class ClipInfo:
     frames: int
     duration_s: float
     start_s: float
-    hdr: str = ""  # "pq", "hlg", "bt2020" (its colours without its range), or "" for ordinary pictures
+    hdr: str = ""  # "pq", "hlg", "bt2020" (wide colours without HDR), or "" for ordinary video
     full_range: bool = False
     interlaced: bool = False
-    audio: tuple[AudioTrack, ...] = ()  # those that can be decoded
+    audio: tuple[AudioTrack, ...] = ()  # only tracks that can be decoded
 
     @property
     def has_audio(self) -> bool:
         return bool(self.audio)
 
     def track(self, number: int | None = None) -> AudioTrack:
-        """Of the clip's sound, counted from 1 in the order of the file; None is the one that players choose."""
+        """A sound track, counted from 1 in the order of the file; None is the one that players choose."""
         if number is None:
             return next((track for track in self.audio if track.default), self.audio[0])
         if not 1 <= number <= len(self.audio):
@@ -84,7 +84,7 @@ class ClipInfo:
         return self.width * self.height
 
     def seek(self, start_s: float) -> tuple[list[str], float]:
-        """Options in front of the input that jump close to `start_s`, and the seconds from there to it."""
+        """Input options that seek to just before `start_s`, and the seconds from there to `start_s`."""
         lead_s = start_s if self.container in UNINDEXED else min(start_s, LEAD_IN_S)
         return ["-ss", f"{start_s - lead_s:.6f}"] if start_s > lead_s else [], lead_s
 
@@ -93,14 +93,14 @@ _PROBED: dict[tuple, ClipInfo] = {}
 
 
 def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
-    """Look at the file at `path` without decoding a picture; `InputError` says why it cannot be used."""
+    """Inspect the file at `path` without decoding pictures; `InputError` if it cannot be used."""
     with ffmpeg.open_source(path, limits) as source:
         return probe_source(source, limits, cancelled)
 
 
 def probe_source(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     key = (source.identity, limits)
-    if (info := _PROBED.get(key)) is None:  # a run reads a clip several times: pictures, sound, then to mux it
+    if (info := _PROBED.get(key)) is None:  # a run probes a clip several times: for frames, for sound and for muxing
         info = _looked_at(source, limits, cancelled)
         _PROBED[key] = info
         while len(_PROBED) > MOST_PROBED:
@@ -109,7 +109,7 @@ def probe_source(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[
 
 
 def _looked_at(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[], bool] | None) -> ClipInfo:
-    # copying packets into a listing reads the whole file but decodes nothing: the true times at disk speed
+    # listing the packets reads the whole file but decodes nothing: true times at the speed of the disk
     listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1", *ffmpeg.ONE_ZERO]
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]
     with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
@@ -130,7 +130,7 @@ def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
     rotation = 0.0
     audio: list[AudioTrack] = []
     heard = False
-    inside = False  # the lines under the chosen video stream
+    inside = False  # within the lines of the chosen video stream
     opened = re.search(r"^Input #0, (.*?), from ", report, re.M)
     container = opened[1] if opened else ""
     for line in report.partition("\nOutput #0")[0].split("\n"):
@@ -183,7 +183,7 @@ def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
 
 
 def _audio_track(stream: int, text: str) -> list[AudioTrack]:
-    """The track of ffmpeg's description, e.g. "aac (LC), 44100 Hz, 5.1, fltp"; none where it cannot be decoded."""
+    """The track from ffmpeg's description, e.g. "aac (LC), 44100 Hz, 5.1, fltp"; [] if it cannot be decoded."""
     match = re.search(r", (\d+) Hz, ([^,]+)", text)
     if match is None or text.startswith(("none", "unknown")):
         return []
@@ -198,17 +198,17 @@ def _audio_track(stream: int, text: str) -> list[AudioTrack]:
 
 @dataclass
 class _Pictures:
-    """When stored pictures are decoded and shown, and for how long, in ticks: from a `framecrc` listing."""
+    """Decoding times, presentation times and durations of the stored pictures, in ticks, from a `framecrc` listing."""
 
     tick_s: float = 0.0
     decoded: array[int] = field(default_factory=lambda: array("q"))
     shown: array[int] = field(default_factory=lambda: array("q"))
     lengths: array[int] = field(default_factory=lambda: array("q"))
-    delay: int | None = None  # between the two, of the first picture whose times are both stored
+    delay: int | None = None  # presentation minus decoding time of the first picture that has both
     untimed: bool = False
 
     def note(self, line: bytes) -> None:
-        """Take in one line of the listing."""
+        """Read one line of the listing."""
         if line.startswith(b"#"):
             if base := re.match(rb"#tb 0: (\d+)/(\d+)", line):
                 self.tick_s = int(base[1]) / int(base[2])
@@ -217,7 +217,7 @@ class _Pictures:
         if len(cells) < 6 or cells[0] != b"0":
             return
         flags = next((int(cell[2:], 16) for cell in cells[6:] if cell.startswith(b"F=")), 1)
-        if flags & 4:  # outside the file's edit list: decoded on the way but never shown
+        if flags & 4:  # outside the file's edit list: decoded but never shown
             return
         decoded, shown = (None if cell in NO_TIME else int(cell) for cell in cells[1:3])
         if decoded is not None and shown is not None and self.delay is None:
@@ -233,7 +233,7 @@ class _Pictures:
         """First and last time in seconds, and the number of pictures."""
         if not self.shown or not self.tick_s:
             return 0.0, 0.0, 0
-        # program streams note when only some pictures are shown; all of them together are the decoding times, delayed
+        # program streams store presentation times of some pictures only; all are the decoding times plus the delay
         times = np.array(self.decoded, np.float64) + (self.delay or 0) if self.untimed else np.array(self.shown, float)
         last = int(times.argmax())
         gaps = np.diff(np.unique(times))
@@ -253,7 +253,7 @@ def _refuse_truncated(report: str, end_s: float) -> None:
 
 
 def _why_unreadable(source: ffmpeg.InputFile, report: str) -> str:
-    """One sentence for a file that no accepted container format fits."""
+    """One sentence about a file that has no accepted container format."""
     with open(source.path, "rb") as file:
         head = file.read(4096)
     for magic, name in PICTURES.items():
@@ -269,6 +269,6 @@ def _why_unreadable(source: ffmpeg.InputFile, report: str) -> str:
         head.decode("utf-8")
         return "This is a text file; a video file is needed."
     except UnicodeDecodeError as error:
-        if error.start > len(head) - 4 and b"\0" not in head:  # only cut in the middle of a letter
+        if error.start > len(head) - 4 and b"\0" not in head:  # the head only ends within a character
             return "This is a text file; a video file is needed."
     return f"The file is not a video that can be read; accepted are {ACCEPTED}."

@@ -1,4 +1,4 @@
-"""Files of sound alone: what is one, how long it is, and stretches of it as mono waveforms."""
+"""Sound files: recognise them, measure their length, and read parts of them as mono waveforms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stav2a.media.limits import InputError, Limits
 
 SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff")
 LIMITS = Limits(duration_s=24 * 3600.0, file_mb=1e6)
-COUNTED_RATE = 8000  # Hz at which a sound is decoded where its header does not tell its length
+COUNTED_RATE = 8000  # Hz; for decoding a sound whose header does not give its length
 
 
 def is_sound_file(path: str | Path) -> bool:
@@ -19,7 +19,7 @@ def is_sound_file(path: str | Path) -> bool:
 
 
 def sound_duration_s(path: str | Path) -> float:
-    """Seconds of the sound in a file, also in a video's; `InputError` where there is none."""
+    """Length in seconds of the sound in a sound or video file; `InputError` if it has none."""
     import soundfile
 
     try:
@@ -31,7 +31,7 @@ def sound_duration_s(path: str | Path) -> float:
 def read_sound_file(
     path: str | Path, sample_rate: int, start_s: float = 0.0, length_s: float | None = None
 ) -> np.ndarray:
-    """Mono float32 [S] at `sample_rate`, `length_s` from `start_s` on or to the end; `InputError` says why not."""
+    """Mono float32 [S] at `sample_rate`, `length_s` from `start_s` on, by default to the end. Raises `InputError`."""
     with ffmpeg.open_source(path, LIMITS) as source:
         span = ["-ss", f"{start_s:.6f}"] if start_s > 0 else []
         span += [] if length_s is None else ["-t", f"{length_s:.6f}"]

@@ -1,4 +1,4 @@
-"""A sound file from a person, by itself or as the track of a video: mono, at the asked rate."""
+"""Sounds given by users, as a sound file or the track of a video: read as mono at a given rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_sound(
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
 ) -> np.ndarray:
-    """The first LONGEST_S of the file's first track: float32 [S]; `InputError` says why there is none."""
+    """The first LONGEST_S of the file's first track: float32 [S]; raises `InputError` if it cannot be read."""
     if not Path(path).is_file():
         raise InputError("The reference sound is no file that can be opened.")
     with ffmpeg.open_source(path, limits) as source:
@@ -39,7 +39,7 @@ def read_sound(
 
 
 def write_sound(path: str | Path, waveform: np.ndarray, sample_rate: int, out_rate: int | None = None) -> Path:
-    """Write [S] or [S, C] as 24-bit FLAC where the name ends so, else as 16-bit WAV, resampled to `out_rate`."""
+    """Write [S] or [S, C] as 24-bit FLAC if the suffix is .flac, else as 16-bit WAV, resampled to `out_rate`."""
     from stav2a.media.audio import write_wav
 
     path = Path(path)

@@ -1,4 +1,4 @@
-"""A picture as a clip that stands still."""
+"""A still image as a video clip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST = 1920  # pixels of the longer side of the clip
 
 
 def is_picture(path: str | Path) -> bool:
-    """Whether the name says that the file is a picture."""
+    """Whether the file name has the suffix of an image."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
@@ -27,12 +27,12 @@ def still_clip(
     limits: Limits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] | None = None,
 ) -> Path:
-    """Write `out` (mp4, H.264, silent): the picture for `length_s` seconds, upright as its camera noted."""
+    """Write `out` (mp4, H.264, silent): the picture for `length_s` seconds, rotated as its metadata says."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     limits.check_duration(length_s)
     out = Path(out)
-    with ffmpeg.open_source(picture, limits) as source:  # refuses what is no file, empty or too large
+    with ffmpeg.open_source(picture, limits) as source:  # refuses missing, empty and too large files
         try:
             with Image.open(source.path, formats=FORMATS) as image:
                 if image.width * image.height > limits.pixels:

@@ -1,4 +1,4 @@
-"""Text that people wrote: in any encoding, and tables as spreadsheets of any country write them."""
+"""Read users' text files in any encoding, and tables as spreadsheets of any country write them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", 
 
 
 def read_text(path: str | Path) -> tuple[str, str]:
-    """The text and the name of its encoding: what its first bytes say, else UTF-8, else what the bytes look like."""
+    """The text and the name of its encoding: from the byte order mark, else UTF-8, else guessed from the bytes."""
     path = Path(path)
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -31,7 +31,7 @@ def read_text(path: str | Path) -> tuple[str, str]:
         return data.decode(encoding), encoding.removesuffix("-sig")
     except UnicodeDecodeError:
         pass
-    # a few accents among plain letters are too little to tell by, and are Western Europe's most often
+    # a few accents among plain letters are too few for a guess, and are mostly Western European
     accents = sum(byte >= 0x80 for byte in data)
     if b"\0" not in data and accents <= FEW and accents < len(data) / 5:
         with suppress(UnicodeDecodeError):
@@ -45,9 +45,9 @@ def read_text(path: str | Path) -> tuple[str, str]:
 
 
 def rows_of(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """The rows of a table that are not empty, with the line on which each ends; cells without blanks around them.
+    """The non-empty rows of a table as (last line number, cells); cells are stripped.
 
-    Spreadsheets put a line `sep=;` in front, and line breaks within quotes.
+    A first line `sep=;`, as spreadsheets write it, and line breaks within quotes are handled.
     """
     if text[:4].lower() == "sep=":
         text = text.partition("\n")[2]
@@ -59,10 +59,9 @@ def rows_of(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
 
 
 def headed(text: str, wanted: Callable[[set[str]], object]) -> list[tuple[int, dict[str, str]]] | None:
-    """Rows as dicts, names of columns in lower case, where the first row holds what is `wanted`; else None.
+    """Rows as dicts with lower-case column names if `wanted` accepts the names in the first row, else None.
 
-    Where the comma is the decimal mark, semicolons or tabs stand between cells: the delimiter is the one that finds the
-    columns.
+    Countries with a decimal comma use semicolons or tabs as delimiter: the one that yields the wanted columns is used.
     """
     for delimiter in DELIMITERS:
         rows = rows_of(text, delimiter)
@@ -85,5 +84,5 @@ def read_table(path: str | Path, columns: tuple[str, ...]) -> tuple[list[tuple[i
 
 
 def _plain(cell: str) -> str:
-    """Without blanks around it, its accents in the composed form: macOS writes file names decomposed."""
+    """The stripped text in composed Unicode form (NFC): macOS writes file names decomposed."""
     return unicodedata.normalize("NFC", cell).strip()

@@ -1,4 +1,4 @@
-"""Pretrained eyes: what real pictures show, as features (`network`) and as captions of what sounds (`describer`)."""
+"""A pretrained image network: what real frames show, as features (`network`) and as captions (`describer`)."""
 
 from .describer import Suggestion, describe, named
 from .network import EyesMissing, ImageNetEyes, Sight, shared_eyes

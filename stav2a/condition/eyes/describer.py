@@ -1,7 +1,7 @@
-"""The built-in describer: what is seen in a clip, as captions in the words that the models know; silent when unsure.
+"""The built-in describer: suggests captions for what is seen in a clip, or none if it is unsure.
 
-Probabilities of ImageNet's classes, the mean over some looks at the clip, are added up over the classes that sound
-alike (`sounding.py`). How much of the whole a sound gets says how sure it is.
+ImageNet's class probabilities are averaged over some frames of the clip and summed over the classes with the same sound
+(`sounding.py`). The confidence of a sound follows from its share of the total.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 from .network import MOST_LOOKS, ImageNetEyes, shared_eyes
 from .sounding import soundings
 
-SURE = 0.7  # estimated probability of being right from which a caption is given: nine of ten training clips are
-MOST = 2  # captions of a clip
+SURE = 0.7  # least estimated probability of being right: at it, nine of ten captions of training clips are right
+MOST = 2  # captions per clip
 CALIBRATION = (2.26, 1.14)  # intercept and slope over the logit of a sound's share, on 322 real training clips
 PER_S = 2.0
-FLOOR = 0.005  # of a class: what label smoothing leaves to each of 118 breeds must not add up to a dog
+FLOOR = 0.005  # least class probability that counts: label smoothing over 118 breeds must not add up to a dog
 
 
 class Suggestion(NamedTuple):
@@ -41,17 +41,17 @@ def describe(
     sure: float = SURE,
     most: int = MOST,
 ) -> list[Suggestion]:
-    """What sounds in a clip, the surest first; [] where nothing is sure.
+    """What sounds in a clip, most confident first; [] if nothing is certain enough.
 
-    frames: uint8 [T, H, W, 3], RGB, at `fps`; about 224 pixels are enough. sure: the least confidence, 0 to 1.
-    Raises `EyesMissing` where the packages of the eyes are not installed.
+    frames: uint8 [T, H, W, 3], RGB, at `fps`; about 224 pixels are enough. sure: the lowest confidence, 0 to 1.
+    Raises `EyesMissing` if the packages of the image network are not installed.
     """
     seen = (eyes or shared_eyes())(frames, fps, per_s=PER_S, most=MOST_LOOKS)
     return [suggestion for suggestion in named(seen.probabilities)[:most] if suggestion.confidence >= sure]
 
 
 def named(probabilities: Tensor) -> list[Suggestion]:
-    """Every sound with its confidence, the surest first. probabilities: Tensor[N, 1000] of N looks at one clip."""
+    """All sounds with their confidence, highest first. probabilities: Tensor[N, 1000] of N frames of one clip."""
     shares = sound_shares(probabilities.mean(0))
     found = (Suggestion(s.caption, s.cls, confidence(float(p))) for s, p in zip(soundings(), shares, strict=True))
     return sorted(found, key=lambda suggestion: -suggestion.confidence)
@@ -64,7 +64,7 @@ def sound_shares(probabilities: Tensor) -> Tensor:
 
 
 def confidence(share: float) -> float:
-    """Probability that a sound with this share of the picture's probability is heard."""
+    """Estimated probability that a sound with this share is really heard."""
     intercept, slope = CALIBRATION
     share = min(max(share, 1e-6), 1 - 1e-6)
     return 1 / (1 + math.exp(-(intercept + slope * math.log(share / (1 - share)))))

@@ -1,10 +1,10 @@
-"""Pretrained image features: what a picture shows, by EfficientNet-Lite trained on ImageNet.
+"""Pretrained image features: EfficientNet-Lite trained on ImageNet.
 
 Tan & Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants leave
-out squeeze-and-excitation and swish. The weights lie inside pip packages (Apache-2.0), so that no hub is needed;
-timm has the network.
+out squeeze-and-excitation and swish. The weights come from pip packages (Apache-2.0), so no hub is needed; the
+network is timm's.
 
-Letters: T pictures of a clip, N looks at it, D feature channels.
+Axes: T frames of a clip, N frames that the network sees, D feature channels.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}  # name: pixels on both sides
-DEFAULT = "lite2"  # right in 84 of its 92 surest namings of 322 real clips; lite0 in 75
+DEFAULT = "lite2"  # 84 of its 92 most confident names on 322 real clips are right; lite0: 75
 FEATURE_DIM = 1280
 CLASSES = 1000
 LOOKS_PER_S = 1.0
-MOST_LOOKS = 5  # at a clip that is only to be named: more cost time and name hardly more
+MOST_LOOKS = 5  # frames seen to suggest a caption: more take longer and help little
 
 
 class EyesMissing(ValueError):
@@ -40,16 +40,16 @@ class Sight(NamedTuple):
 
 
 class ImageNetEyes:
-    """`eyes(frames, fps)` -> `Sight`, a look a second by default.
+    """`eyes(frames, fps)` -> `Sight`; sees one frame per second by default.
 
-    name: "lite0" (4.7 M weights, 0.4 GFLOP a look), "lite1" or "lite2" (6.1 M, 0.9 GFLOP).
+    name: "lite0" (4.7 M weights, 0.4 GFLOP per frame), "lite1" or "lite2" (6.1 M, 0.9 GFLOP).
     """
 
     def __init__(self, name: str = DEFAULT, device: str | torch.device = "cpu"):
         if name not in SIZES:
             raise ValueError(f"There are no eyes named {name!r}; there are {', '.join(SIZES)}.")
         self.name, self.size, self.device = name, SIZES[name], torch.device(device)
-        network: Any = load_network(name)  # torch's stubs lack the memory format of a module
+        network: Any = load_network(name)  # torch's type stubs lack a module's memory_format
         self.network = network.to(self.device, memory_format=torch.channels_last)
 
     def __call__(
@@ -59,7 +59,7 @@ class ImageNetEyes:
         per_s: float = LOOKS_PER_S,
         most: int | None = None,
     ) -> Sight:
-        """frames: uint8 [T, H, W, 3], RGB, of any size, at `fps`; `most`: looks at the clip at most."""
+        """frames: uint8 [T, H, W, 3], RGB, of any size, at `fps`; `most`: the largest number of frames to see."""
         frames = torch.as_tensor(frames)
         if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8 or not len(frames):
             raise ValueError(f"frames must be uint8 [T, H, W, 3], got {frames.dtype} {list(frames.shape)}")
@@ -67,7 +67,7 @@ class ImageNetEyes:
 
     @torch.no_grad()
     def see(self, pictures: Tensor, batch: int = 16) -> Sight:
-        """Every one of the pictures, uint8 Tensor[N, H, W, 3]."""
+        """All given pictures, uint8 Tensor[N, H, W, 3]."""
         features = torch.cat([self._features(part) for part in pictures.split(batch)])
         return Sight(features, self.network.classifier(features).softmax(-1))
 
@@ -81,7 +81,7 @@ class ImageNetEyes:
 
 
 def look_rows(count: int, fps: float, per_s: float = LOOKS_PER_S, most: int | None = None) -> list[int]:
-    """Which of `count` frames are looked at: the middle ones of equal parts, at least one."""
+    """Indices of the frames to see: the middle frames of equal parts of the clip, at least one."""
     looks = max(1, min(count, round(count / fps * per_s)))
     looks = looks if most is None else min(looks, most)
     return [int((k + 0.5) * count / looks) for k in range(looks)]
@@ -89,12 +89,12 @@ def look_rows(count: int, fps: float, per_s: float = LOOKS_PER_S, most: int | No
 
 @lru_cache(maxsize=2)
 def shared_eyes(name: str = DEFAULT, device: str = "cpu") -> ImageNetEyes:
-    """Eyes that all of a process share; the weights are read once."""
+    """One instance per process; the weights are read once."""
     return ImageNetEyes(name, device)
 
 
 def unavailable(name: str = DEFAULT) -> str | None:
-    """Why these eyes cannot be had here, in one sentence, or None."""
+    """Why this network cannot be used here, in one sentence, or None if it can."""
     missing = [package for module, package in _needed(name).items() if find_spec(module) is None]
     if not missing:
         return None
@@ -102,7 +102,7 @@ def unavailable(name: str = DEFAULT) -> str | None:
 
 
 def weights_file(name: str) -> Path:
-    """The checkpoint inside the pip package; `EyesMissing` where it is not installed."""
+    """The checkpoint inside the pip package; `EyesMissing` if it is not installed."""
     if (sentence := unavailable(name)) is not None:
         raise EyesMissing(sentence)
     spec = find_spec(_package(name))

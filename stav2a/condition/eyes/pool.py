@@ -1,4 +1,4 @@
-"""Semantic tokens of the pretrained eyes' looks at a clip, beside those of the video encoder (e_gv, paper §II-B2)."""
+"""Semantic tokens from a pretrained image network, in addition to those of the video encoder (e_gv, paper §II-B2)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .network import DEFAULT, FEATURE_DIM, LOOKS_PER_S, SIZES
 
 
 class EyePooling(ModelMixin, ConfigMixin):
-    """`eye_features` Tensor[B, N, 1280] of N looks -> global tokens Tensor[B, K, token_dim], by attentive pooling.
+    """`eye_features` Tensor[B, N, 1280] of N frames -> global tokens Tensor[B, K, token_dim], by attentive pooling.
 
-    eyes: which pretrained network looks; looks_per_s: how often.
+    eyes: name of the pretrained network; looks_per_s: frames per second that it sees.
     """
 
     @register_to_config
@@ -30,7 +30,7 @@ class EyePooling(ModelMixin, ConfigMixin):
         super().__init__()
         if eyes not in SIZES:
             raise ValueError(f"There are no eyes named {eyes!r}; there are {', '.join(SIZES)}.")
-        self.norm = nn.LayerNorm(feature_dim)  # means of rectified channels: few are large, none is negative
+        self.norm = nn.LayerNorm(feature_dim)  # means of ReLU outputs: few are large, none is negative
         self.pool = AttentivePooling(feature_dim, token_dim, tokens, dropout)
 
     def forward(self, eye_features: Tensor) -> Tensor:

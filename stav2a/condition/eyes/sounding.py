@@ -1,7 +1,7 @@
-"""What sounds where an ImageNet class is seen: a caption in the words the models know, and the sound class.
+"""The sound of each ImageNet class: a caption in the wording of the training data, and the sound class.
 
-A class that says nothing certain about a sound (furniture, clothes, food, fungi, places) stands nowhere. A sound class
-of "" means that the sound has a name but none of the sound bank's classes (bowed strings, wind instruments).
+ImageNet classes that do not imply a sound (furniture, clothes, food, fungi, places) are left out. A sound class of ""
+means that the sound bank has no class for the sound (bowed strings, wind instruments).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pretrained vision networks of transformers as the video encoder of a system."""
+"""Pretrained vision networks from `transformers` as video encoders."""
 
 from .video_encoder import IMAGENET_MEAN, IMAGENET_STD, HubVideoEncoder
 

@@ -1,6 +1,6 @@
-"""Pretrained vision networks of transformers, called in one way: pictures of a stretch -> features of each frame.
+"""Pretrained vision networks from `transformers` with one interface: frames of a segment -> features of each frame.
 
-Axes beside the package's: N stretches, P patches of a frame, D width of the network, E width of its own pooled output.
+More axes: N segments, P patches of a frame, D width of the network, E width of its own pooled output.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-States = tuple[Tensor, list[Tensor]]  # pooled Tensor[N, T_v, E] and, a layer asked for, Tensor[N, T_v, 1 + P, D]
+States = tuple[Tensor, list[Tensor]]  # pooled Tensor[N, T_v, E] and, per layer asked for, Tensor[N, T_v, 1 + P, D]
 
 
 class ImageTrunk(nn.Module):
     """An image encoder, frame by frame: CLIP (with its projection), DINOv2, SigLIP.
 
-    The first of a frame's 1 + P states is its CLS token, or the mean of the patches where the network has none.
+    The first of a frame's 1 + P states is its CLS token, or the mean of the patches if the network has none.
     """
 
-    frames = 1  # frames that one pass sees together
+    frames = 1  # frames per segment
 
     def __init__(self, config: Any) -> None:
         from transformers import AutoModel, CLIPVisionModelWithProjection
@@ -35,7 +35,7 @@ class ImageTrunk(nn.Module):
         self.size = config.image_size
 
     def forward(self, pixels: Tensor, layers: tuple[int, ...] = ()) -> States:
-        """pixels: Tensor[N, 1, 3, H, W], normalised. Layer l is what the l-th block gives; 0 is its input."""
+        """pixels: Tensor[N, 1, 3, H, W], normalised. Layer l is the output of block l; 0 is the input of the first."""
         out = self.model(pixels[:, 0], output_hidden_states=bool(layers))
         pooled = out.image_embeds if hasattr(out, "image_embeds") else out.pooler_output
         states = [out.hidden_states[layer][:, None] for layer in layers]
@@ -43,19 +43,19 @@ class ImageTrunk(nn.Module):
 
 
 class XCLIPTrunk(nn.Module):
-    """X-CLIP: frames exchange messages, and its integration transformer makes them features of a video."""
+    """X-CLIP: frames exchange messages, and an integration transformer turns them into features of a video."""
 
     def __init__(self, config: Any) -> None:
         from transformers.models.x_clip.modeling_x_clip import XCLIPMultiframeIntegrationTransformer, XCLIPVisionModel
 
         super().__init__()
         self.vision_model = XCLIPVisionModel(config)
-        integration = copy(config)  # as XCLIPModel derives it
+        integration = copy(config)  # as in XCLIPModel
         for field in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"):
             setattr(integration, field, getattr(config, f"mit_{field}"))
         self.visual_projection = nn.Linear(config.hidden_size, config.mit_hidden_size, bias=False)
         self.mit = XCLIPMultiframeIntegrationTransformer(integration)
-        nn.init.normal_(self.mit.position_embedding, std=config.initializer_range)  # the class leaves it as memory was
+        nn.init.normal_(self.mit.position_embedding, std=config.initializer_range)  # the class leaves it uninitialised
         self.width, self.pooled_width = config.hidden_size, config.mit_hidden_size
         self.layers, self.size, self.frames = config.num_hidden_layers, config.image_size, config.num_frames
 
@@ -70,7 +70,7 @@ class XCLIPTrunk(nn.Module):
 class TubeletTrunk(nn.Module):
     """ViViT and V-JEPA 2: tokens of small space-time boxes; each frame of a box gets the box's features.
 
-    Neither has a token a frame: the mean of a frame's patches stands first, and is what is pooled.
+    Neither has a token per frame: the mean of a frame's patches comes first and is the pooled feature.
     """
 
     def __init__(self, config: Any) -> None:
@@ -83,7 +83,7 @@ class TubeletTrunk(nn.Module):
             self.size, self.frames, self.boxed = config.image_size, config.num_frames, config.tubelet_size[0]
         else:
             self.model = VJEPA2Model(config)
-            self.model.predictor = nn.Identity()  # of its training alone
+            self.model.predictor = nn.Identity()  # used only for its training
             self.size, self.frames, self.boxed = config.crop_size, config.frames_per_clip, config.tubelet_size
         self.width = self.pooled_width = config.hidden_size
         self.layers = config.num_hidden_layers
@@ -98,7 +98,7 @@ class TubeletTrunk(nn.Module):
     def _frames(self, tokens: Tensor, count: int) -> Tensor:
         """Tensor[N, tokens, D] -> Tensor[N, T_v, 1 + P, D]."""
         if self.of_vivit:
-            tokens = tokens[:, 1:]  # the token of the whole stretch
+            tokens = tokens[:, 1:]  # drop the token of the whole segment
         return with_mean(tokens.unflatten(1, (count // self.boxed, -1)).repeat_interleave(self.boxed, 1))
 
 
@@ -118,7 +118,7 @@ TRUNKS = {
 
 
 def build_trunk(architecture: dict) -> Any:
-    """An untrained network from transformers' configuration of it, as a dict with its `model_type`."""
+    """An untrained network from its `transformers` configuration, a dict with `model_type`."""
     from transformers import AutoConfig
 
     values = dict(architecture)

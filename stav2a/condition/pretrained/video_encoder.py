@@ -1,7 +1,7 @@
-"""Pretrained vision encoders as the video encoder of a system: VTA-LDM's Table 2, TiVA's CLIP.
+"""Pretrained vision encoders as video encoders: VTA-LDM's Table 2, TiVA's CLIP.
 
-Network, size, normalisation and the layers that are read are configuration; the weights lie in the
-checkpoint beside it, so that it opens offline. `stav2a.weights.vision` fetches them by name.
+Network, size, normalisation and layers are configuration. The weights are in the checkpoint beside it, so that it
+loads offline. `stav2a.weights.vision` downloads them by name.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from torch.nn import functional
 from .trunks import States, build_trunk
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-AT_ONCE = 32  # stretches that one call of the network takes where no gradient is kept
+AT_ONCE = 32  # segments per call of the network without gradients
 
 
 class HubVideoEncoder(ModelMixin, ConfigMixin):
-    """Frames -> a feature a frame (`cavp_features` of the pipeline), unit norm.
+    """Frames -> one feature per frame (`cavp_features` of the pipeline), unit norm.
 
     architecture: transformers' configuration as a dict with its `model_type` (`trunks.TRUNKS`)
     source: where the weights are from, for the model card
-    layers: the CLS tokens of these layers, joined, are the feature; none: the network's own pooled output
+    layers: the feature is the concatenation of these layers' CLS tokens; empty: the network's own pooled output
     levels: layers whose CLS and patch tokens TiVA's layout predictor reads (§3.2.1)
-    mean, std: the pixels' normalisation, a value a channel
-    project_dim: width of a linear projection that the feature ends in; None: as wide as the network makes it
-    feature_dim: the width of the feature, worked out
+    mean, std: normalisation of the pixels, one value per channel
+    project_dim: width of a final linear projection; None: no projection
+    feature_dim: the width of the feature, computed
 
-    Networks that see several frames at once (X-CLIP, ViViT, V-JEPA 2) read a clip in stretches of as many as they were
-    trained with; the last stretch repeats the last frame.
+    Networks that see several frames at once (X-CLIP, ViViT, V-JEPA 2) read a clip in segments of as many frames as they
+    were trained with; the last segment is padded with the last frame.
     """
 
     @register_to_config
@@ -56,7 +56,7 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
 
     @property
     def level_dim(self) -> int:
-        """Channels of all `levels` together."""
+        """Total number of channels of all `levels`."""
         return len(self.config.levels) * self.trunk.width
 
     def forward(
@@ -64,8 +64,8 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
     ) -> Tensor | tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """frames: Tensor[B, 3, T_v, H, W], RGB in [0, 1] -> Tensor[B, T_v, feature_dim].
 
-        `normalize=False` leaves out the unit norm. `maps=True`, of one clip (B = 1), gives beside the features those of
-        each of `levels`, of whole frames Tensor[T_v, D] and of patches Tensor[T_v, D, h, w].
+        `normalize=False` skips the unit norm. `maps=True`, for one clip (B = 1), also returns the features of each of
+        `levels`: of whole frames Tensor[T_v, D] and of patches Tensor[T_v, D, h, w].
         """
         layers, levels = tuple(self.config.layers), tuple(self.config.levels)
         if maps and not levels:
@@ -102,7 +102,7 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
         ]
 
     def prepared(self, frames: Tensor) -> Tensor:
-        """At the network's size and normalised: Tensor[B, 3, T_v, H, W] -> Tensor[B, T_v, 3, size, size]."""
+        """Resized to the network's size and normalised: Tensor[B, 3, T_v, H, W] -> Tensor[B, T_v, 3, size, size]."""
         pixels = frames.transpose(1, 2)
         if pixels.shape[-2:] != (self.trunk.size, self.trunk.size):
             flat = functional.interpolate(

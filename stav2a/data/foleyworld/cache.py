@@ -1,12 +1,12 @@
-"""Rendered clips on disk: shards of packed arrays that training maps into memory.
+"""Rendered clips on disk: shards of arrays that training memory-maps.
 
 ```
 world.json                 how the world was made
 shard-00000/frames.npy     uint8 [n, T, H, W, 3]
 shard-00000/waveforms.npy  int16 [n, S]
-shard-00000/clips.jsonl    one line a clip: index, caption, cls, scene, events
+shard-00000/clips.jsonl    one line per clip: index, caption, cls, scene, events
 ```
-A shard appears under its name when it is complete, so a stopped run continues with the missing ones.
+A shard gets its name when it is complete, so a stopped run continues with the missing shards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WORLD: FoleyWorld | None = None  # of a worker process
 def write_cache(
     folder: str | Path, options: dict, count: int, per_shard: int = 64, workers: int = 1, start: int = 0
 ) -> Iterator[int]:
-    """Render clips start..start+count of `FoleyWorld(**options)`; yields the clips of each shard as it is done."""
+    """Render clips start..start+count of `FoleyWorld(**options)`; yields how many each shard adds."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "world.json"
@@ -88,7 +88,7 @@ def _shard(shard: Path, first: int, size: int) -> int:
 
 
 def describe(sample: Sample, index: int) -> dict:
-    """A clip's line in a manifest."""
+    """The manifest entry of a clip."""
     return {
         "index": index,
         "caption": sample.caption,
@@ -104,7 +104,7 @@ def _plain(value):
 
 
 class CachedWorld:
-    """The clips of a cache folder, in order; `frames` are read from the disk when they are used."""
+    """The clips of a cache folder, in order; `frames` are read from disk when they are used."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
@@ -128,12 +128,12 @@ class CachedWorld:
         return Sample(self.frames(i), waveform, events, clip["caption"], clip["cls"], clip["scene"])
 
     def frames(self, i: int) -> np.ndarray:
-        """Pictures alone, uint8 [T_v, H, W, 3]; the clip's sound stays on the disk."""
+        """Only the frames, uint8 [T_v, H, W, 3]; the sound is not read."""
         shard, k, _ = self.clips[i]
         return self._map(shard / "frames.npy")[k]
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_maps": {}}  # a loader's process opens its own
+        return {**self.__dict__, "_maps": {}}  # each data loader process opens its own
 
     def _map(self, path: Path) -> np.ndarray:
         if path not in self._maps:

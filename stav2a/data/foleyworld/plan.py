@@ -1,7 +1,7 @@
-"""What happens in a clip: events and their times, without picture and sound.
+"""What happens in a clip: events and their times, independent of frames and sound.
 
-A plan is made first; the sound (`sound.py`) and the picture (`scenes`) are two readings of it, so that audio
-can be had without drawing a pixel and several sounds can be laid on one picture.
+The plan is made first, then the sound (`sound/`) and the frames (`scenes/`) from it. Sound can be made without drawing,
+and several sounds can be made for the same frames.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-ENVELOPE_RATE = 50.0  # control points a second of a bed's envelope
-TOGETHER_S = 0.03  # sounds that begin within this are one onset (Böck et al. 2012, and madmom's `combine`)
+ENVELOPE_RATE = 50.0  # control points per second of a bed's envelope
+TOGETHER_S = 0.03  # sounds that begin within this time are one onset (Böck et al. 2012, and madmom's `combine`)
 
 
 @dataclass(frozen=True)
 class Event:
     """One visible contact, call or burst.
 
-    `time_s` is when the picture shows it; `gain` in (0, 1] follows the impact's energy; events of one `voice`
-    come from one object and share recordings; `pitch` is a playback factor; `duration_s` bounds a call
-    (0: let it ring). An event with `audible=False` moves in the picture and makes no sound.
+    `time_s` is the time in the video; `gain` in (0, 1] follows the impact's energy; events of one `voice` come from
+    one object and share recordings; `pitch` is a factor on the playback speed; `duration_s` limits a call (0: it rings
+    out). An event with `audible=False` is a movement without sound.
     """
 
     time_s: float
@@ -45,7 +45,7 @@ class Bed:
 
 @dataclass
 class Score:
-    """All that can be heard of a clip. `cls` is its main class, "silence" where nothing sounds."""
+    """Everything that is heard in a clip. `cls` is its main class, "silence" if nothing is heard."""
 
     duration_s: float
     events: list[Event] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Score:
         return onset_times(e.time_s for e in self.audible)
 
     def classes(self) -> list[str]:
-        """Classes heard, the most prominent first: by summed gain of events, beds by their mean level."""
+        """Audible classes, most prominent first: events by their total gain, beds by their mean level."""
         weight: dict[str, float] = {}
         for event in self.audible:
             weight[event.cls] = weight.get(event.cls, 0.0) + event.gain
@@ -74,7 +74,7 @@ class Score:
         return next(iter(self.classes()), "silence")
 
     def finish(self) -> Score:
-        """Sort, drop what lies outside the clip, merge contacts of one voice within 45 ms (one is heard)."""
+        """Sort, drop events outside the clip, merge contacts of one voice within 45 ms (they are heard as one)."""
         kept: list[Event] = []
         last: dict[tuple[int, str], int] = {}
         for event in sorted(self.events, key=lambda e: e.time_s):
@@ -91,7 +91,7 @@ class Score:
 
 
 def onset_times(times_s: Iterable[float]) -> list[float]:
-    """Onsets of sounds that begin at these times, ascending; two things that meet count once."""
+    """Onsets of sounds that begin at these times, ascending; times within `TOGETHER_S` count once."""
     onsets_s: list[float] = []
     for time_s in sorted(times_s):
         if not onsets_s or time_s - onsets_s[-1] > TOGETHER_S:
@@ -105,7 +105,7 @@ def rhythm(
     rate: tuple[float, float] = (0.3, 6.0),
     min_gap_s: float = 0.12,
 ) -> np.ndarray:
-    """Event times [n] of one player: steady, loose, in bursts with long silences, or single."""
+    """Event times [n] of one player: steady, irregular, in bursts with long pauses, or single."""
     style = rng.choice(["steady", "loose", "bursts", "single", "pattern"], p=[0.25, 0.3, 0.2, 0.1, 0.15])
     pace = float(np.exp(rng.uniform(np.log(rate[0]), np.log(rate[1]))))
     start = rng.uniform(0.05, min(1.5, duration_s * 0.4))

@@ -1,7 +1,7 @@
-"""FoleyWorld: an endless, seeded set of short clips with exactly timed sound events.
+"""FoleyWorld: an endless, seeded dataset of short clips with exactly timed sound events.
 
-`world[i]` is the same clip in every process and order. Its plan comes first; `world.sound(i)` mixes the sound
-without drawing, `world.frames(i)` draws without mixing.
+`world[i]` is the same clip in every process and order. `world.plan(i)` decides what happens; `world.sound(i)` only
+mixes the sound, `world.frames(i)` only draws the frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..soundbank import SPLITS, SoundBank
 from .plan import Bed, Event, Score, onset_times, smooth_curve
 from .scene import Scene
 
-cv2.setNumThreads(1)  # a loader's processes share the cores; one clip needs one
+cv2.setNumThreads(1)  # the data loader's processes share the cores
 AMBIENT = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects")
 
 
@@ -41,7 +41,7 @@ class Sample:
 
     @property
     def onsets_s(self) -> list[float]:
-        """Visible contacts of audible events, sorted, those within 30 ms once."""
+        """Times of the visible contacts of audible events, sorted; contacts within 30 ms count once."""
         return onset_times(e.time_s for e in self.events if e.audible)
 
 
@@ -59,8 +59,8 @@ Shot = tuple[list[tuple[Scene, Place]], Backdrop, Camera]
 class FoleyWorld:
     """Clips of one split.
 
-    `bank`: a `SoundBank`, its folder, or None for modal synthesis; `sprites`: the folder of pictures or None.
-    `test` clips use recordings, pictures and (if `held_out_captions`) wordings that training never sees.
+    `bank`: a `SoundBank`, its folder, or None for modal synthesis; `sprites`: a folder of cut-out pictures or None.
+    `test` clips use recordings, pictures and (if `held_out_captions`) wordings that are never used in training.
     """
 
     def __init__(
@@ -141,13 +141,13 @@ class FoleyWorld:
         return ClipPlan(score.finish(), actors, tuple(cuts), "+".join(titles) or "silent")
 
     def sound(self, i: int, variant: int = 0, plan: ClipPlan | None = None) -> mixing.Sound:
-        """The sound of clip i without its picture; variants are other recordings, rooms and wordings."""
+        """The sound of clip i without its frames; variants differ in recordings, room and wording."""
         score = (plan or self.plan(i)).score
         loose = self._rng(i, 3, variant) if self.split == "train" and not self.held_out_captions else None
         return mixing.render(score, self.source, self._rng(i, 2, variant), self.held_out_captions, loose)
 
     def frames(self, i: int, plan: ClipPlan | None = None) -> np.ndarray:
-        """The picture of clip i: uint8 [T, size, size, 3] RGB; frame k shows the time k / fps."""
+        """The frames of clip i: uint8 [T, size, size, 3] RGB; frame k shows the time k / fps."""
         plan = plan or self.plan(i)
         rng = self._rng(i, 1)
         canvas_size = max(round(self.size * 1.2), 16)
@@ -162,19 +162,19 @@ class FoleyWorld:
         shown = -1.0
         for k in range(count):
             t = np.floor(k / self.fps * source_fps + 1e-6) / source_fps
-            if t == shown:  # a source with fewer frames a second repeats them
+            if t == shown:  # a film with a lower frame rate repeats its frames
                 out[k] = out[k - 1]
                 continue
             shown = t
             cast, backdrop, camera = shots[int(np.searchsorted(plan.cuts_s, t, side="right"))]
             picture = _shoot(canvas, cast, backdrop, t)
-            if blurred:  # a camera stamps a picture when it begins to expose it
+            if blurred:  # a camera's timestamp is the start of the exposure
                 picture = cv2.addWeighted(picture.copy(), 0.5, _shoot(canvas, cast, backdrop, t + shutter), 0.5, 0)
             out[k] = film.develop(camera.frame(picture, t), t)
         return out
 
     def _shot(self, rng: np.random.Generator, plan: ClipPlan, shot: int, film: Film, canvas_size: int) -> Shot:
-        """Scenes, backdrop and camera of one shot, what sounds framed by the camera."""
+        """Scenes, backdrop and camera of one shot; the camera frames the scenes that make sound."""
         actors = [a for a in plan.actors if a.shot == shot]
         for actor in actors:
             actor.scene.shares_picture = actor.place.part != WHOLE
@@ -205,7 +205,7 @@ def _shoot(canvas: np.ndarray, cast: list[tuple[Scene, Place]], backdrop: Backdr
 
 
 def _merge(score: Score, scene: Scene, start_s: float, stop_s: float, voice: int) -> None:
-    """Add the sounds of a scene while it is in the picture."""
+    """Add the sounds of a scene for the time that it is in the picture."""
     for e in scene.score.events:
         if start_s <= e.time_s < stop_s:
             score.events.append(Event(e.time_s, e.cls, e.gain, voice + e.voice, e.pitch, e.duration_s, e.audible))

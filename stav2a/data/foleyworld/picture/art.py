@@ -1,7 +1,7 @@
 """Materials to draw with: cut-out pictures, surface textures, and shapes filled with them.
 
-All pictures are RGB uint8; a `Sprite` keeps premultiplied alpha at halved sizes, so that it can be pasted small
-without aliasing.
+All pictures are RGB uint8; a `Sprite` stores premultiplied-alpha copies at halved sizes, so that it can be pasted
+small without aliasing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TEXTURE = 128  # pixels, both sides
 
 
 class Sprite:
-    """A picture with alpha [H, W, 4] (straight alpha), ready to paste at any size below its own."""
+    """A picture with alpha [H, W, 4] (straight alpha), ready to paste at its own size or smaller."""
 
     def __init__(self, rgba: np.ndarray):
         straight = rgba.astype(np.float32)
@@ -41,7 +41,7 @@ class Sprite:
 
 
 class Art:
-    """Sprites of one split (unseen pictures for tests) and textures; works without a folder of sprites too."""
+    """Sprites of one split (tests have pictures of their own) and textures; works without a folder too."""
 
     def __init__(self, folder: str | Path | None, split: str = "train"):
         self.sprites: dict[str, list[Path]] = {}
@@ -57,7 +57,7 @@ class Art:
         return cls in self.sprites
 
     def sprite(self, cls: str | None, rng: np.random.Generator) -> Sprite:
-        """A picture of the class, of any class for None; a made-up thing where there is none."""
+        """A picture of the class, or of any class for None; a `blob` if there is no picture."""
         paths = self.sprites.get(cls, []) if cls else self.all
         if not paths:
             return blob(rng)
@@ -74,7 +74,7 @@ class Art:
         return self._loaded[path]
 
     def texture(self, rng: np.random.Generator) -> np.ndarray:
-        """A surface [128, 128, 3] uint8: procedural, or a piece of a picture blown up."""
+        """A surface [128, 128, 3] uint8: procedural, or an enlarged piece of a picture."""
         if self.all and rng.random() < 0.4:
             level = self.sprite(None, rng).levels[0]
             h, w = level.shape[:2]
@@ -89,7 +89,7 @@ class Art:
 
 
 def sprite_split(path: str) -> str:
-    """About a seventh of the pictures, chosen by their names' hash, are for tests."""
+    """Split of a picture: about a seventh of them, by the hash of the name, are for tests."""
     return "test" if hashlib.sha1(Path(path).name.encode()).digest()[0] % 7 == 0 else "train"
 
 
@@ -169,7 +169,7 @@ def colourise(grey: np.ndarray, rng: np.random.Generator, kind: str = "any") -> 
 
 
 def filled(mask: np.ndarray, rng: np.random.Generator, kind: str = "any", contrast: float | None = None) -> Sprite:
-    """A mask [H, W] uint8 as a lit, textured, softly edged thing."""
+    """A mask [H, W] uint8 as an object with texture, shading and soft edges."""
     h, w = mask.shape
     pool = procedural_textures()
     grey = pool[int(rng.integers(len(pool)))]
@@ -191,7 +191,7 @@ def filled(mask: np.ndarray, rng: np.random.Generator, kind: str = "any", contra
 
 
 def blob(rng: np.random.Generator, size: int = 96) -> Sprite:
-    """A made-up thing: a disc, polygon, box or rounded lump with a texture."""
+    """A random object: a disc, polygon, box or rounded lump with a texture."""
     mask = np.zeros((size, size), np.uint8)
     half = size / 2
     style = int(rng.integers(4))

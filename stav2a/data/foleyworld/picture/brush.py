@@ -1,7 +1,7 @@
 """Drawing on a small canvas in stage coordinates: x to the right, y down, the stage is the unit square.
 
-A `Brush` maps the stage to the canvas by a scale and an offset, so that one scene can fill the frame, stand small
-in a corner, or be seen close up. Everything is drawn with sub-pixel precision.
+A `Brush` maps the stage to the canvas by a scale and an offset, so that a scene can fill the frame, be small in a
+corner, or be seen close up. Everything is drawn with sub-pixel precision.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Brush:
     def __init__(self, canvas: np.ndarray, scale: float = 1.0, x: float = 0.0, y: float = 0.0, mirror: bool = False):
         self.canvas = canvas
         self.size = canvas.shape[0]
-        self.unit = scale * self.size  # pixels a stage unit
+        self.unit = scale * self.size  # pixels per stage unit
         self.x0, self.y0 = x * self.size, y * self.size
         self.mirror = mirror
 
@@ -57,7 +57,7 @@ class Brush:
         cv2.circle(self.canvas, (int(centre[0]), int(centre[1])), r, _rgb(colour), -1, cv2.LINE_AA, SHIFT)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, angle: float, colour, width: float = 0.0) -> None:
-        """An ellipse, filled, or a ring of the given line width; `angle` in radians."""
+        """A filled ellipse, or an outline of the given width; `angle` in radians."""
         centre = self._fixed((x, y))[0]
         axes = (max(round(rx * self.unit * ONE), 4), max(round(ry * self.unit * ONE), 4))
         degrees = np.degrees(-angle if self.mirror else angle)
@@ -96,7 +96,7 @@ class Brush:
         h, w = level.shape[:2]
         sx = target / w * stretch[0] * (-1 if flip else 1)
         sy = target / w * stretch[1]
-        # Scalar arithmetic: this runs ten times a frame, where small arrays would cost more than the warp.
+        # Scalar arithmetic: this runs ten times per frame, and small arrays would cost more than the warp.
         c, s = math.cos(angle), math.sin(angle)
         a00, a01, a10, a11 = c * sx, -s * sy, s * sx, c * sy
         px = x * self.unit
@@ -117,7 +117,7 @@ class Brush:
         paste(self.canvas[y1:y2, x1:x2], patch, alpha)
 
     def glow(self, x: float, y: float, radius: float, colour, strength: float = 1.0) -> None:
-        """Light added with a soft edge (flashes, flames, lamps)."""
+        """Add light with a soft edge (flashes, flames, lamps)."""
         centre = self.px((x, y))[0]
         r = radius * self.unit
         x1, y1 = np.maximum(np.floor(centre - r), 0).astype(int)
@@ -131,7 +131,7 @@ class Brush:
         cv2.add(part, light, dst=part)
 
     def smoke(self, x: float, y: float, radius: float, colour, alpha: float) -> None:
-        """A soft puff laid over the picture with opacity `alpha`."""
+        """Draw a soft puff with opacity `alpha`."""
         x1, y1 = self.px((x, y))[0] - radius * self.unit
         side = 2 * radius * self.unit
         if side < 2:
@@ -147,7 +147,7 @@ class Brush:
 
 
 def paste(place: np.ndarray, patch: np.ndarray, alpha: float = 1.0) -> None:
-    """Lay a premultiplied patch [h, w, 4] over `place` [h, w, 3], in place."""
+    """Blend a premultiplied patch [h, w, 4] into `place` [h, w, 3], in place."""
     if alpha < 1:
         patch = cv2.convertScaleAbs(patch, alpha=max(alpha, 0.0))
     rest = cv2.cvtColor(cv2.bitwise_not(patch[..., 3]), cv2.COLOR_GRAY2RGB)

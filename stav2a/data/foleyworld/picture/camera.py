@@ -1,4 +1,4 @@
-"""The background, the camera that looks at the stage, and what film and file do to its picture."""
+"""The background, the camera, and how film and compression change its picture."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from stav2a.data.foleyworld.picture.art import Art, colour, colourise, procedura
 from stav2a.data.foleyworld.picture.brush import Brush
 from stav2a.data.foleyworld.scene import Rectangle
 
-CLOSE = 1.1  # the camera stands this much nearer than for a view of the whole stage
+CLOSE = 1.1  # zoom of the camera; 1 shows the whole stage
 
 
 class Backdrop:
-    """A still or slowly living background [N, N, 3]: plain, textured, a room, outdoors, or clutter."""
+    """A still or slowly moving background [N, N, 3]: plain, textured, a room, outdoors, or clutter."""
 
     def __init__(self, rng: np.random.Generator, art: Art, size: int):
         n = self.size = size
@@ -57,7 +57,7 @@ class Backdrop:
             image = (image * (1 + gx * x + gy * y)[..., None]).clip(0, 255).astype(np.uint8)
         self.image = np.ascontiguousarray(image)
         self.other = None
-        if rng.random() < 0.12:  # leaves, water, curtains: a texture that keeps moving and makes no sound
+        if rng.random() < 0.12:  # leaves, water, curtains: a texture that moves without sound
             amount = rng.uniform(1, 3)
             y, x = np.mgrid[0:n, 0:n].astype(np.float32)
             wave = (amount * np.sin(y / rng.uniform(4, 15) + x / rng.uniform(6, 30))).astype(np.float32)
@@ -65,7 +65,7 @@ class Backdrop:
             self.pace = rng.uniform(1, 8)
 
     def draw(self, canvas: np.ndarray, t: float, scroll: float = 0.0) -> None:
-        """Copy onto the canvas; `scroll` in stage units moves it to the left (a camera that follows)."""
+        """Copy onto the canvas; `scroll` in stage units moves it to the left, as for a camera that follows."""
         image = self.image
         if self.other is not None:
             w = 0.5 + 0.5 * np.sin(t * self.pace)
@@ -84,7 +84,7 @@ def _stretch(rng: np.random.Generator, n: int, art: Art) -> np.ndarray:
 
 
 class Camera:
-    """Turns canvases [N, N, 3] into frames [size, size, 3], with its own motion and no sound of it."""
+    """Turns canvases [N, N, 3] into frames [size, size, 3]; the camera's own motion makes no sound."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float, canvas: int, size: int, jolts=()):
         self.canvas, self.size = canvas, size
@@ -112,7 +112,7 @@ class Camera:
         for time_s, strength in jolts:
             kick = np.where(t >= time_s, np.exp(-(t - time_s) / 0.07) * np.sin((t - time_s) * 70), 0)
             self.y += strength * kick
-        # Wide pictures are squeezed into the square; the squeeze is shared by both axes and covers the frame.
+        # Wide pictures are squeezed into the square: the squeeze is split between both axes and covers the frame.
         aspect = rng.uniform(0.6, 0.9) if rng.random() < 0.45 else rng.uniform(0.85, 1.15)
         squeeze = np.sqrt([aspect, 1 / aspect])
         self.squeeze = np.diag(squeeze / min(squeeze.min() * 1.12, 1.0))
@@ -124,10 +124,10 @@ class Camera:
         self.y += np.interp(np.arange(len(self.y)), np.arange(len(path)), path)
 
     def window(self, bars: int = 0) -> Rectangle:
-        """What is in the picture all the time.
+        """The part of the stage that is always in the picture.
 
-        bars: rows of the frame that are black at its top and at its bottom. At least 0.3 wide and high: a camera
-        that moves further loses sight of its subject at times.
+        bars: black rows at the top and at the bottom of the frame. The window is at least 0.3 wide and high: a camera
+        that moves further loses its subject at times.
         """
         low, high = [], []
         for path, squeeze, lost in ((self.x, self.squeeze[0, 0], 0), (self.y, self.squeeze[1, 1], bars)):
@@ -153,7 +153,7 @@ class Camera:
 
 
 class Film:
-    """Exposure, colour, blur, grain, flicker, bars, titles and compression of a clip's frames."""
+    """Exposure, colour, blur, grain, flicker, black bars, titles and compression of a clip's frames."""
 
     def __init__(self, rng: np.random.Generator, size: int, art: Art):
         self.rng = rng

@@ -1,10 +1,10 @@
-"""Curves of motion shared by scenes: strikes with a sharp stop, two-link arms, decaying shakes."""
+"""Motion curves for scenes: strikes with a sharp stop, two-link arms, decaying shakes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-RATE = 200.0  # samples a second of precomputed curves
+RATE = 200.0  # samples per second of precomputed curves
 
 
 class Curve:
@@ -30,7 +30,7 @@ def smoothstep(x):
 
 
 class Swing:
-    """How one player lifts and strikes: the style of a clip, drawn once."""
+    """How one player lifts and strikes, with random parameters drawn once per clip."""
 
     def __init__(self, rng: np.random.Generator, fast: bool = False):
         self.down_s = rng.uniform(0.05, 0.11) if fast else rng.uniform(0.06, 0.2)
@@ -41,9 +41,9 @@ class Swing:
         self.rebound = rng.uniform(0, 0.15)
 
     def lift(self, times: np.ndarray, heights: np.ndarray, duration_s: float, fakes=()) -> Curve:
-        """Height over the target: 0 at contact, about 1 at the top; falls ever faster and stops at once.
+        """Height above the target: 0 at contact, about 1 at the top; it falls with acceleration and stops abruptly.
 
-        `fakes` are (time_s, lowest height): swings that turn before they touch.
+        `fakes` are (time_s, lowest height): swings that reverse before contact.
         """
         t = samples(duration_s)
         y = np.full(len(t), self.rest)
@@ -78,7 +78,7 @@ class Swing:
 
 
 def fake_times(rng: np.random.Generator, times: np.ndarray, duration_s: float) -> list[tuple[float, float]]:
-    """Times far from every hit at which a swing stops short of the target."""
+    """Times, far from every hit, of swings that stop short of the target, as (time_s, lowest height)."""
     out = []
     for t in rng.uniform(0.3, max(duration_s - 0.3, 0.4), int(rng.integers(0, 4))):
         if len(times) == 0 or np.abs(times - t).min() > 0.5:
@@ -87,7 +87,7 @@ def fake_times(rng: np.random.Generator, times: np.ndarray, duration_s: float) -
 
 
 def travel(times: np.ndarray, places: np.ndarray, duration_s: float) -> Curve:
-    """A path [n, 2] that is at places[k] at times[k], staying a moment after and arriving before each."""
+    """A path [n, 2] that is at places[k] at times[k]; it arrives a little before and stays a little after."""
     t = samples(duration_s)
     out = np.repeat(places[:1], len(t), 0) if len(places) else np.zeros((len(t), 2))
     for k in range(len(times) - 1):
@@ -99,7 +99,7 @@ def travel(times: np.ndarray, places: np.ndarray, duration_s: float) -> Curve:
 
 
 def elbow(shoulder: np.ndarray, wrist: np.ndarray, upper: float, fore: float, bend: int) -> np.ndarray:
-    """Where the joint of a two-link arm is; a wrist out of reach stretches the arm."""
+    """Position of the elbow of a two-link arm; the arm stretches to a wrist out of reach."""
     d = wrist - shoulder
     r = float(np.hypot(*d)) + 1e-9
     if r >= upper + fore:

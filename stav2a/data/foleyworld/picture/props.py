@@ -12,7 +12,7 @@ from stav2a.data.foleyworld.picture.art import Art, Sprite, blob, filled
 
 @dataclass(frozen=True)
 class Tool:
-    """A sprite that points to the right; `handle` and `tip` are fractions of it, the tip's underside touches."""
+    """A sprite that points to the right; `handle` and `tip` are fractions of it; the tip's underside makes contact."""
 
     sprite: Sprite
     handle: tuple[float, float]
@@ -35,7 +35,7 @@ def poly(m: np.ndarray, points) -> None:
 
 
 def limb(rng: np.random.Generator, kind: str) -> Sprite:
-    """A bone along x from the left end to the right, thinner to the right."""
+    """A limb along x that gets thinner to the right."""
     m = mask(96, 32)
     thin = int(rng.integers(7, 13))
     poly(m, [(12, 2), (84, 16 - thin), (84, 16 + thin), (12, 30)])
@@ -109,14 +109,14 @@ TOOLS = {"stick": stick, "hammer": hammer, "mallet": mallet, "knife": knife, "ra
 
 
 def tool(name: str, rng: np.random.Generator, art: Art) -> Tool:
-    """A drawn tool, or the picture of a real one now and then."""
+    """A drawn tool, or sometimes the picture of a real one."""
     if name in ("stick", "hammer") and rng.random() < 0.15:
         return Tool(art.sprite(None, rng), (0.1, 0.5), (0.9, 0.7))
     return TOOLS[name](rng)
 
 
 def drum(rng: np.random.Generator, bottom: float = 0.85) -> Sprite:
-    """A drum from the side and a little above; its head's middle is near the top."""
+    """A drum seen from slightly above; the centre of its head is near the top."""
     h = int(96 * rng.uniform(0.5, 1.3))
     m = mask(96, h)
     flat = max(int(h * rng.uniform(0.06, 0.22)), 3)
@@ -180,7 +180,7 @@ def torso(rng: np.random.Generator) -> Sprite:
 
 
 def thing(rng: np.random.Generator, art: Art, cls: str | None = None) -> Sprite:
-    """An object to hit, drop or push: a picture of the class where there is one, of anything, or a shape."""
+    """An object to hit, drop or push: a picture of the class if there is one, of anything else, or a shape."""
     if cls and art.has(cls) and rng.random() < 0.6:
         return art.sprite(cls, rng)
     return art.sprite(None, rng) if rng.random() < 0.4 else blob(rng)

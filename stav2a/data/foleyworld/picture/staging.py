@@ -1,4 +1,4 @@
-"""Staging: where in the picture a scene plays. What sounds is framed, as a camera's operator would frame it."""
+"""Staging: where in the picture a scene plays. Scenes with sound are framed as a camera operator would frame them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from stav2a.data.foleyworld.scene import Rectangle, Scene
 
 WHOLE = (0.0, 1.0)
-LEAST_SCALE = 0.35  # a scene is never shrunk below this to fit
+LEAST_SCALE = 0.35  # smallest scale when a scene is shrunk to fit
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Actor:
-    """A scene with its place and the stretch of the clip in which it is seen."""
+    """A scene with its place and the part of the clip in which it is seen."""
 
     scene: Scene
     place: Place
@@ -40,7 +40,7 @@ def anywhere(rng: np.random.Generator) -> Place:
 
 
 def beside(rng: np.random.Generator, k: int) -> Place:
-    """The left (k = 0) or the right part of the picture, for two that are seen at once."""
+    """The left (k = 0) or the right part of the picture, for two scenes at once."""
     scale = float(rng.uniform(0.45, 0.75))
     x = rng.uniform(-0.05, 0.1) if k == 0 else rng.uniform(0.9, 1.05) - scale
     part = (0.0, 0.6) if k == 0 else (0.4, 1.0)
@@ -48,9 +48,9 @@ def beside(rng: np.random.Generator, k: int) -> Place:
 
 
 def framed(place: Place, focus: Rectangle, window: Rectangle) -> Place:
-    """The place, moved and shrunk as far as needed for `focus` (the scene's own units) to lie inside of `window`.
+    """The place, moved and shrunk as far as needed to put `focus` (in the scene's units) inside `window`.
 
-    A contact outside the picture would be a label that cannot be seen.
+    A contact outside the picture would be a label without visible cause.
     """
     x0, y0, x1, y1 = focus
     if place.mirror:
@@ -66,5 +66,5 @@ def framed(place: Place, focus: Rectangle, window: Rectangle) -> Place:
 
 
 def _inside(offset: float, low: float, high: float) -> float:
-    """The offset within its bounds, the middle of them where there is no room."""
+    """The offset clamped to its bounds, or their middle if the bounds cross."""
     return float(np.clip(offset, low, high)) if low <= high else (low + high) / 2

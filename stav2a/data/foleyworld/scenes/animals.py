@@ -1,4 +1,4 @@
-"""Calls: animals and faces whose mouths open and whose heads or bodies jerk when they are heard."""
+"""Calls: animals and faces that open their mouths and jerk their heads or bodies when they are heard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stav2a.data.foleyworld.picture.motion import smoothstep
 from stav2a.data.foleyworld.plan import Event, rhythm, spaced
 from stav2a.data.foleyworld.scene import Scene, after
 
-# class: (rates a second, seconds of a call)
+# class: (calls per second, seconds of a call)
 CALLS = {
     "dog_bark": ((0.4, 4.0), (0.15, 0.35)),
     "cat_meow": ((0.2, 1.0), (0.4, 0.9)),
@@ -38,7 +38,7 @@ COMMON = ("dog_bark",) * 5 + ("cat_meow", "bird_chirp", "bird_chirp")
 
 
 class Caller(Scene):
-    """One animal or face. The mouth starts to open a moment before the sound and is widest just after it."""
+    """One animal or face. The mouth starts to open just before the sound and is widest just after it begins."""
 
     focus = (0.22, 0.25, 0.78, 0.72)
 
@@ -61,7 +61,7 @@ class Caller(Scene):
         self.recoil = rng.uniform(-0.03, 0.03)
         self.sway = rng.uniform(0, 0.03), rng.uniform(0.3, 1.6), rng.uniform(0, 6.3)
         turns = rng.uniform(0, duration_s, int(rng.integers(0, 4)))
-        self.turns = np.sort(turns)  # silent looks to another side
+        self.turns = np.sort(turns)  # silent turns of the head
         self.turn_to = np.concatenate([[0], rng.normal(0, 1, len(turns))])
         self.breath = rng.uniform(0, 0.02)
 
@@ -142,9 +142,9 @@ class Caller(Scene):
 
 
 def split_jaw(picture: Sprite, rng: np.random.Generator) -> tuple[Sprite, Sprite, tuple[float, float], int]:
-    """Cut an animal's picture at its mouth: the rest, the lower jaw, the hinge (fractions), and +1/-1 for facing.
+    """Cut an animal's picture at its mouth: the rest, the lower jaw, the hinge (fractions), the side it faces (+1/-1).
 
-    The head is taken to be at the end whose outline reaches higher; the mouth about two thirds down the head.
+    The head is assumed at the end with the higher outline, the mouth about two thirds down the head.
     """
     alpha = picture.levels[0][..., 3]
     h, w = alpha.shape

@@ -1,4 +1,4 @@
-"""Bodies that fall, bounce, roll and collide: pymunk gives exact contact times and energies."""
+"""Bodies that fall, bounce, roll and collide; pymunk simulates exact contact times and energies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BOUNCE = {
 
 
 class Bodies(Scene):
-    """Things dropped or thrown on a floor or a ramp; now and then a push sends one off again."""
+    """Things dropped or thrown on a floor or a ramp; sometimes a push sets one in motion again."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
@@ -88,7 +88,7 @@ class Bodies(Scene):
         contacts: list[tuple[float, int, float]] = []
 
         def touched(arbiter, space, data) -> None:
-            # The impulse over the mass is the speed change of the contact: what is heard.
+            # Impulse divided by mass is the change of speed at the contact; it decides the loudness.
             for shape in arbiter.shapes:
                 index = getattr(shape.body, "index", None)
                 if index is not None and arbiter.is_first_contact:
@@ -123,7 +123,7 @@ class Bodies(Scene):
         by_body: list[list[tuple[float, float]]] = [[] for _ in range(self.count)]
         for time_s, k, impulse in contacts:
             x = path[min(int(time_s / STEP), total - 1), k, 0]
-            # Weaker contacts and those out of the stage are neither seen nor heard.
+            # Weaker contacts and those outside the stage are neither seen nor heard.
             if impulse > 0.12 * scale and 0.0 < x < 1.0:
                 by_body[k].append((time_s, impulse))
         where = []
@@ -164,7 +164,7 @@ class Bodies(Scene):
 
 
 class Pushed(Scene):
-    """A hand or thing that slides in, knocks something over or against a wall, and goes back."""
+    """A hand or thing that slides in, knocks something over or against a wall, and returns."""
 
     focus = (0.3, 0.3, 0.7, 0.7)
 

@@ -16,7 +16,7 @@ from stav2a.data.foleyworld.scenes.strikes import bone
 
 
 class Gun(Scene):
-    """A gun held by a shooter, or seen along the barrel: one or two frames of flash, a kick, smoke, a shell."""
+    """A gun held by a shooter, or seen along the barrel: a flash of one or two frames, recoil, smoke, a shell case."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
@@ -76,7 +76,7 @@ class Gun(Scene):
         self.focus = (*np.minimum(near, muzzle - 0.12), *np.maximum(near + (0.1, 0.2), muzzle + 0.12))
 
     def _muzzle(self, at: np.ndarray, angle: float, push: float = 0.0) -> np.ndarray:
-        """Where the shot leaves the gun, stage point [2]; seen along the barrel the gun is held below the picture."""
+        """Where the shot leaves the gun, stage point [2]; seen along the barrel, it is held below the picture."""
         if self.first:
             return np.array([0.5, 0.95]) + 0.85 * np.array([np.sin(0.3 + angle), -np.cos(0.3 + angle)]) * (1 - push)
         return at + np.array([np.cos(angle), np.sin(angle)]) * self.length * 0.8

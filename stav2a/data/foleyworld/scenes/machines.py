@@ -1,4 +1,4 @@
-"""Machines and tools that move as they sound, and what scenes with one continuous sound share."""
+"""Machines and tools that move while they sound, and the base class of scenes with one continuous sound."""
 
 # ruff: noqa: RUF005  (sums of vectors, not joined lists)
 
@@ -16,7 +16,7 @@ from stav2a.data.foleyworld.scenes.strikes import bone
 
 
 class Bedded(Scene):
-    """A scene with one bed; `loud(t)` is its envelope."""
+    """A scene with one continuous sound (bed); `loud(t)` is its envelope."""
 
     def bed(self, cls: str, envelope: np.ndarray, speed: np.ndarray | None = None) -> None:
         self.cls = cls
@@ -28,7 +28,7 @@ class Bedded(Scene):
 
 
 def gated(rng: np.random.Generator, duration_s: float) -> np.ndarray:
-    """A bed's loudness: steady, swelling, or switched on and off."""
+    """Envelope of a bed: steady, swelling, or switched on and off."""
     n = round(duration_s * ENVELOPE_RATE) + 1
     t = np.arange(n) / ENVELOPE_RATE
     style = rng.random()
@@ -46,7 +46,7 @@ def gated(rng: np.random.Generator, duration_s: float) -> np.ndarray:
 
 
 class Machine(Bedded):
-    """A machine or tool that shakes and turns while it runs; a saw or scraper whose strokes are heard."""
+    """A machine or tool that shakes and turns while it runs; a saw or scraper with audible strokes."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)

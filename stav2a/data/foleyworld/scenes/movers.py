@@ -1,4 +1,4 @@
-"""Silent movers: things that drift, wave, turn or are shaken and make no sound. Not all that moves is heard."""
+"""Silent movers: things that drift, wave, turn or shake without a sound, because not everything that moves is heard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stav2a.data.foleyworld.scenes.strikes import bone
 
 
 class Mover(Scene):
-    """One silent thing. Its sudden moves are events with `audible=False`."""
+    """One silent thing. Its sudden movements are events with `audible=False`."""
 
     focus = None
 
@@ -38,7 +38,7 @@ class Mover(Scene):
         self.look = props.thing(rng, art)
         self.torso, self.head, self.limb = props.torso(rng), props.head(rng), props.limb(rng, "any")
         self.ink = colour(rng)
-        self.layer = 1.5 if rng.random() < 0.3 else 0.5  # before or behind what sounds
+        self.layer = 1.5 if rng.random() < 0.3 else 0.5  # in front of or behind the scenes with sound
 
     def draw(self, brush: Brush, t: float) -> None:
         x, y = self.centre + self.reach * np.sin(2 * np.pi * self.pace * t + self.phase)
@@ -49,7 +49,7 @@ class Mover(Scene):
             x = (0.5 + self.way * self.pace[0] * 0.5 * t + self.phase[0]) % 1.6 - 0.3
             brush.sprite(self.torso, x, self.centre[1], self.size * 0.6, pivot=(0.5, 0.0))
             brush.sprite(self.head, x, self.centre[1] + 0.01, self.size * 0.35, pivot=(0.5, 0.95))
-        elif self.kind == "hop":  # glides from place to place, softly
+        elif self.kind == "hop":  # glides smoothly from place to place
             k, since = after(self.times, t)
             a, b = self.places[max(k, 0)], self.places[k + 1]
             x, y = a + (b - a) * smoothstep(min(since, 9.0) / 0.35) if k >= 0 else self.places[0]

@@ -16,7 +16,7 @@ from stav2a.data.foleyworld.scenes.strikes import bone
 
 
 class Pluck(Scene):
-    """A hand at strings that vibrate, a swinging bell, a ticking clock, a switch."""
+    """A hand that plucks vibrating strings, a swinging bell, a ticking clock, a switch."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
@@ -79,7 +79,7 @@ class Pluck(Scene):
         brush.sprite(self.hand.sprite, *tip, 0.22, np.pi + 0.9 if self.side > 0 else -0.9, (0.9, 0.5))
 
     def _bell(self, brush: Brush, t: float) -> None:
-        # The bell swings so that it is at an end of its way when it sounds.
+        # The bell is at a turning point of its swing when it sounds.
         beat = self.times[1] - self.times[0] if len(self.times) > 1 else 1.0
         start = self.times[0] if len(self.times) else 0.0
         angle = 0.5 * np.cos(np.pi * (t - start) / beat)
@@ -108,7 +108,7 @@ class Pluck(Scene):
             )
 
     def _shaker(self, brush: Brush, t: float) -> None:
-        # Each jerk ends in the event: fast to one side, slower back.
+        # The event is at the end of each jerk: fast to one side, slower back.
         k, since = after(self.times, t)
         _, to = until(self.times, t)
         x = self.wide * 3 * (max(1 - to / 0.1, 0.0) ** 2 if to < 0.1 else 0.0)

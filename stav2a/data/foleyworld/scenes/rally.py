@@ -16,7 +16,7 @@ from stav2a.data.foleyworld.scenes.strikes import bone
 
 
 class Rally(Scene):
-    """Ball games: a ball flies to a racket, foot or hand that swings at it, to a wall, and back; serves."""
+    """Ball games: a ball flies between rackets, feet or hands that swing at it, or to a wall and back; serves."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
@@ -27,7 +27,7 @@ class Rally(Scene):
         beat = rng.uniform(0.5, 1.6)
         times = np.arange(rng.uniform(0.3, 1.2), duration_s - 0.05, beat)
         self.times = np.sort(times + rng.normal(0, 0.05, len(times)) * beat)
-        if rng.random() < 0.4:  # serves: separated by long waits
+        if rng.random() < 0.4:  # serves, separated by long pauses
             self.times = rhythm(rng, duration_s, (0.2, 0.5), 1.0)
         self.who = np.arange(len(self.times)) % self.players
         self.gains = np.clip(rng.uniform(0.5, 0.9) * np.exp(rng.normal(0, 0.15, len(self.times))), 0.2, 1)
@@ -55,7 +55,7 @@ class Rally(Scene):
         self.scale = rng.uniform(0.5, 1.1)
         hits = np.array([self._hit_point(p) for p in range(self.players)])
         (left, top), (right, bottom) = hits.min(0) - 0.1, hits.max(0) + 0.1
-        if self.middle:  # where the ball meets the floor
+        if self.middle:  # where the ball hits the floor
             left, right, bottom = min(left, 0.3), max(right, 0.75), self.floor + 0.04
         self.focus = (left, top, right, bottom)
         self.wall = colour(rng) if self.players == 1 and rng.random() < 0.6 else None

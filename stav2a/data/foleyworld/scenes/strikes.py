@@ -1,4 +1,4 @@
-"""Strikes: an arm with a stick, hammer, mallet, knife or bare hand that hits things; drum kits; players seen whole."""
+"""Strikes: an arm with a stick, hammer, mallet, knife or bare hand that hits things; drum kits; whole players."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOOL_CLASSES = {
     "hand": ("hand_drum", "hand_drum", "hand_drum", "wood_hit", "thud", "body_hit", "plastic_hit", "hand_clap"),
 }  # fmt: skip
 RATES = {"stick": (0.6, 8), "hammer": (0.4, 3.5), "mallet": (0.8, 7), "knife": (1.0, 8), "hand": (0.6, 8)}
-KICK_Y = 0.85  # of the bass drum's middle
+KICK_Y = 0.85  # centre of the bass drum
 KIT = ("snare_drum", "tom_drum", "cymbal", "tom_drum", "cymbal", "kick_drum")
 
 
@@ -65,7 +65,7 @@ class Strike(Scene):
         self.effect = str(rng.choice(["none", "jiggle", "squash", "chips", "sink"], p=[0.3, 0.34, 0.12, 0.16, 0.08]))
         if rng.random() < 0.12:
             self.jolts = tuple((e.time_s, 0.012 * e.gain) for e in self.score.events)
-        if kit and rng.random() < 0.6:  # the foot's bass drum
+        if kit and rng.random() < 0.6:  # a bass drum with pedal
             self.kick = rhythm(rng, duration_s, (0.8, 3.0))
             self.score.events += [Event(float(t), "kick_drum", float(rng.uniform(0.5, 0.9)), 90) for t in self.kick]
         else:
@@ -78,7 +78,7 @@ class Strike(Scene):
         self._geometry(rng)
 
     def _plan_hits(self, rng: np.random.Generator, times: np.ndarray) -> None:
-        """Share the hits out to arms and targets; an arm needs time to come back."""
+        """Distribute the hits over arms and targets; an arm needs time to return."""
         count, arm_times = len(self.targets), [[] for _ in range(self.arms)]
         arm_places: list[list[int]] = [[] for _ in range(self.arms)]
         for k, t in enumerate(times):
@@ -192,7 +192,7 @@ class Strike(Scene):
                         brush.disc(x, y, 0.008, self.chip_colour)
 
     def _draw_kick(self, brush: Brush, t: float) -> None:
-        """The bass drum and its beater, which swings in and falls back; the foot's leg goes down with it."""
+        """The bass drum, its beater that swings in and falls back, and the leg that moves with it."""
         _, since = after(self.kick, t)
         _, to = until(self.kick, t)
         away = min(1.0, to / 0.09, 0.1 + since / 0.12)
@@ -239,7 +239,7 @@ class Strike(Scene):
 
 
 def bone(brush: Brush, sprite, start, stop, width: float) -> None:
-    """A limb's sprite laid from joint to joint."""
+    """Draw a limb's sprite from joint to joint."""
     d = np.asarray(stop) - np.asarray(start)
     length = float(np.hypot(*d)) + 1e-6
     long = length * 1.15

@@ -1,4 +1,4 @@
-"""The table of scenes: how each is made and how often it is chosen."""
+"""All scenes, with how each is made and how often it is chosen."""
 
 from __future__ import annotations
 

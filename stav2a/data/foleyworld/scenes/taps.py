@@ -1,4 +1,4 @@
-"""Small fast fingers: typing, a piano, drumming on a table."""
+"""Fast finger movements: typing, a piano, drumming on a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stav2a.data.foleyworld.scene import Scene, after
 
 
 class Taps(Scene):
-    """Small fast fingers: typing, a piano, drumming on a table. Keys go down, seen from above or the side."""
+    """Fast finger movements: typing, a piano, drumming on a table. Keys go down; seen from above or the side."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)

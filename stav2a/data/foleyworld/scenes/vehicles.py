@@ -1,4 +1,4 @@
-"""Cars, trains and planes that come and go."""
+"""Cars, trains and planes that pass by."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stav2a.data.foleyworld.scenes.machines import Bedded
 
 
 class Vehicle(Bedded):
-    """A car, train or plane that comes, is loudest when nearest, and goes; a horn now and then."""
+    """A car, train or plane that passes and is loudest when nearest; sometimes a horn."""
 
     layer = 0
 

@@ -1,4 +1,4 @@
-"""Steps: a walker from the side or the front, feet alone, a bobbing first-person camera, jumps."""
+"""Steps: a walker from the side or the front, only feet, a bobbing first-person camera, jumps."""
 
 # ruff: noqa: RUF005  (sums of vectors, not joined lists)
 
@@ -28,13 +28,13 @@ GROUNDS = (
 
 
 class Walker(Scene):
-    """Two legs; a foot's contact is the event. The walker crosses the stage, or the ground passes under it."""
+    """Two legs; the event is a foot's contact. The walker crosses the stage, or the ground moves below."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)
         self.cls = str(rng.choice(GROUNDS[:-1]))
         self.view = str(rng.choice(["side", "front", "first"], p=[0.55, 0.25, 0.2]))
-        pace = float(np.exp(rng.uniform(np.log(1.2), np.log(4.5))))  # steps a second
+        pace = float(np.exp(rng.uniform(np.log(1.2), np.log(4.5))))  # steps per second
         t, foot = rng.uniform(0.1, 0.8), 0
         steps: list[tuple[float, int]] = []
         stop = rng.uniform(0.3, 1.0) * duration_s if rng.random() < 0.35 else duration_s
@@ -54,7 +54,7 @@ class Walker(Scene):
         self.times = [np.array([s for s, f in steps if f == k]) for k in (0, 1)]
         self.all = np.array([s for s, _ in steps])
         self.period = 1 / pace
-        self.length = rng.uniform(0.12, 0.3)  # of a step, in stage units
+        self.length = rng.uniform(0.12, 0.3)  # of one step, in stage units
         self.lift = rng.uniform(0.03, 0.12)
         self.ground = rng.uniform(0.78, 0.95)
         self.leg = rng.uniform(0.17, 0.3)
@@ -69,7 +69,7 @@ class Walker(Scene):
             self.bob = self.bobbing * np.exp(-np.minimum(since, 5) / 0.12) * np.cos(np.minimum(since, 5) * 12)
 
     def _paths(self, duration_s: float) -> None:
-        """Foot x (relative to the walk) and height: planted from contact until the other foot has landed."""
+        """x of each foot (relative to the walker) and height: a foot stays down until the other one has landed."""
         t = samples(duration_s)
         count = np.searchsorted(self.all, t, side="right")
         ahead = np.searchsorted(self.all, t + 1e-9)
@@ -96,7 +96,7 @@ class Walker(Scene):
         self.foot_x, self.foot_y = xs, ys
 
     def _keep_to_the_stage(self) -> None:
-        """Drop steps outside the stage; `focus` spans the others."""
+        """Drop steps outside the stage; `focus` covers the others."""
         if self.view != "side":
             wide = 0.2 if self.view == "front" else 0.3
             self.focus = (0.5 - wide, self.ground - 0.3, 0.5 + wide, min(self.ground + 0.08, 1.0))
@@ -110,7 +110,7 @@ class Walker(Scene):
             self.focus = (x[seen].min() - 0.1, self.ground - 0.25, x[seen].max() + 0.1, self.ground + 0.06)
 
     def _origin(self, body: float) -> float:
-        """Where the walk began, on the stage; `body` is how far the walker has come."""
+        """Start of the walk on the stage; `body` is the distance walked."""
         return 0.5 - body if self.follow else self.start
 
     @property
@@ -193,7 +193,7 @@ class Walker(Scene):
 
 
 class Jumper(Scene):
-    """Something that jumps and lands: a person, an animal, a thing that hops; the landing is heard."""
+    """A person, animal or thing that jumps and lands; the event is the landing."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         super().__init__(rng, duration_s)

@@ -12,7 +12,7 @@ from stav2a.data.foleyworld.scenes.machines import Bedded
 
 
 class Weather(Bedded):
-    """Rain, waves, wind, running water, fire, a crowd: many small things that move as it sounds."""
+    """Rain, waves, wind, running water, fire, a crowd: many small things that move with the sound."""
 
     layer = 0
 

@@ -1,4 +1,4 @@
-"""The sound of a plan: recordings placed at the event times, continuous beds, a room and a noise floor."""
+"""The sound of a plan: recordings at the event times, continuous sounds (beds), a room and background noise."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ AMBIENCE = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects", 
 
 @dataclass(frozen=True)
 class Sound:
-    """waveform: float32 [S] at 16 kHz, |x| <= 0.9; `onsets_s` are the visible contacts of audible events, those
-    within 30 ms once."""
+    """waveform: float32 [S] at 16 kHz, |x| <= 0.9; `onsets_s` are the times of the visible contacts of audible
+    events; contacts within 30 ms count once."""
 
     waveform: np.ndarray
     events: list[Event]
@@ -38,8 +38,8 @@ def render(
     held_out: bool = False,
     loose: np.random.Generator | None = None,
 ) -> Sound:
-    """Mix a score. The same score with another generator gives another take of it; `held_out` and `loose` as in
-    `captions.caption`.
+    """Mix a score. Another generator `rng` gives another version of the same score; `held_out` and `loose` are
+    those of `captions.caption`.
     """
     samples = round(score.duration_s * SAMPLE_RATE)
     mix = np.zeros(samples, np.float32)
@@ -101,7 +101,7 @@ def _lay_beds(mix: np.ndarray, score: Score, source, rng: np.random.Generator, r
 
 
 def resampled(wave: np.ndarray, speed: float) -> np.ndarray:
-    """Played `speed` times as fast (pitch and length change together), by linear interpolation."""
+    """The sound at `speed` times its speed, by linear interpolation; pitch and length change together."""
     if abs(speed - 1) < 0.004 or len(wave) < 4:
         return wave
     place = np.arange(0, len(wave) - 1, speed)
@@ -109,7 +109,7 @@ def resampled(wave: np.ndarray, speed: float) -> np.ndarray:
 
 
 def looped(wave: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """`samples` of a texture: pieces joined with equal-power cross-fades, started at a random place."""
+    """`samples` of a texture: pieces from a random start, joined with equal-power cross-fades."""
     fade = min(int(0.15 * SAMPLE_RATE), len(wave) // 4)
     start = int(rng.integers(0, max(len(wave) // 2, 1)))
     out = wave[start : start + samples].copy()
@@ -149,7 +149,7 @@ def level(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def floor(samples: int, source, rng: np.random.Generator) -> np.ndarray:
-    """The background: true silence mostly, else faint coloured noise, seldom a quiet ambience."""
+    """The background: mostly silence, else faint coloured noise, rarely a quiet ambience."""
     kind = rng.random()
     if kind < 0.6:
         return np.zeros(samples, np.float32)

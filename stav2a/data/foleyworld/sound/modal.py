@@ -1,7 +1,7 @@
-"""Modal synthesis by material: the sound of FoleyWorld where no bank of recordings is given.
+"""Modal synthesis by material: the sound of FoleyWorld without a bank of recordings.
 
 A struck body is a sum of decaying sinusoids under a short noise click; a call is a gliding harmonic tone; a
-burst is decaying noise; a texture is shaped noise or a hum. Each class maps to one such recipe.
+burst is decaying noise; a texture is filtered noise or a hum. Each class has one of these recipes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where event sounds come from: a bank of recordings, or modal synthesis when there is none."""
+"""Sources of event sounds: a bank of recordings, or modal synthesis without one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from stav2a.data.foleyworld.sound import modal
 from stav2a.data.soundbank import SAMPLE_RATE, Entry, SoundBank
 
-# Where a split has no recording of a class, the nearest sounding classes stand in, in this order.
+# If a split has no recording of a class, the most similar classes are used instead, in this order.
 RELATED = {
     "keyboard_typing": ("switch_click", "plastic_hit"),
     "footsteps_metal": ("metal_hit",),
@@ -40,14 +40,14 @@ MIN_SEGMENT_S = 0.10
 
 @dataclass(frozen=True)
 class EventSound:
-    """One event's sound: its attack is at the first sample, give or take 5 ms."""
+    """The sound of one event; its attack is within 5 ms of the first sample."""
 
     waveform: np.ndarray
     caption: str = ""
 
 
 class ModalSource:
-    """Synthesised sounds for every class; a voice keeps its seed, so that one object keeps its timbre."""
+    """Synthesised sounds for every class; all sounds of a voice use one seed, so that an object keeps its timbre."""
 
     def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[EventSound]:
         seed = int(rng.integers(2**31))
@@ -58,7 +58,7 @@ class ModalSource:
 
 
 class BankSource:
-    """Recordings of one split of a bank; several takes of one instrument make a voice."""
+    """Recordings of one split of a bank; a voice is several takes of one instrument."""
 
     def __init__(self, bank: SoundBank):
         self.bank = bank
@@ -94,7 +94,7 @@ class BankSource:
         return []
 
     def _cut(self, entry: Entry, duration_s: float) -> list[EventSound]:
-        """A one-shot whole; a recording with several attacks cut at them, so that one event has one onset."""
+        """One-shots are kept whole; a recording with several attacks is cut at them, so that an event has one onset."""
         wave = self.bank.load(entry)
         caption = plain_caption(entry.caption)
         if not entry.onsets_s:
@@ -111,7 +111,7 @@ class BankSource:
 
 
 def faded(wave: np.ndarray, out_s: float = 0.03) -> np.ndarray:
-    """A copy with a short fade at its end (and 1 ms at its beginning), so that a cut does not click."""
+    """A copy with a short fade-out (and a fade-in of 1 ms), so that a cut does not click."""
     wave = wave.copy()
     n_in, n_out = min(16, len(wave)), min(int(out_s * SAMPLE_RATE), len(wave))
     wave[:n_in] *= np.linspace(0, 1, n_in, dtype=np.float32)
@@ -126,5 +126,5 @@ _COUNT = re.compile(
 
 
 def plain_caption(caption: str) -> str:
-    """A recording's caption without its count of events, which the plan decides."""
+    """A recording's caption without the number of events, which the plan decides."""
     return _COUNT.sub("", caption).replace("a single ", "a ").strip()

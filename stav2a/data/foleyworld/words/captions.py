@@ -1,8 +1,8 @@
-"""Captions: several wordings of what is heard, and wordings kept apart for tests.
+"""Captions: several wordings of what is heard, some of them held out for tests.
 
 The last phrase of each class (`phrases.py`) and the held-out sentence patterns are for tests only: they show whether a
-model understands words that it was not trained on. What people type instead of sentences
-(`wordings.py`) is for training only, so that additions leave the tests unchanged.
+model understands words that it was not trained on. Informal wordings (`wordings.py`) are for training only, so that
+additions leave the tests unchanged.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ HELD_OUT_SENTENCES = (
     "{s} {ing} {count}, close by",
     "audio of {s} {ing}",
 )
-LOOSE = 0.4  # share of training's clauses that are worded as people type
+LOOSE = 0.4  # share of the clauses in training with informal wordings
 SILENT = ("silence", "no sound", "nothing can be heard", "it is quiet")
 HELD_OUT_SILENT = ("complete silence", "not a sound is heard")
 
 
 def count_words(count: int, rate: float, rng: np.random.Generator) -> str:
-    """How often an event is heard, in words; `rate` in events a second while it goes on."""
+    """The number of events in words; `rate` is in events per second while they last."""
     if count <= 1:
         return "once"
     if count == 2:
@@ -56,9 +56,9 @@ def caption(
     recorded: dict[str, str] | None = None,
     loose: np.random.Generator | None = None,
 ) -> str:
-    """A sentence on what is heard. `recorded` gives captions of the recordings used, by class: more wordings.
+    """A sentence about what is heard. `recorded` adds wordings: captions of the recordings used, by class.
 
-    With `loose`, a generator of its own so that `rng` draws the same as without, some clauses read as people type.
+    With `loose`, some clauses are informal. It is a separate generator, so that `rng` draws the same values without it.
     """
     classes = score.classes()[:3]
     if not classes:

@@ -1,6 +1,6 @@
-"""How people ask for each class in their own words, for training alone: names, noises, whole clauses, other objects.
+"""How people ask for each class in their own words, only for training: names, noises, clauses, other objects.
 
-Captions of validation and tests are made of `phrases.py` alone, and none here says what its held-out phrases say.
+Captions of validation and tests use only `phrases.py`. Nothing here has the meaning of its held-out phrases.
 """
 
 # ruff: noqa: E501  (a table: one class a line)

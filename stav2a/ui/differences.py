@@ -1,4 +1,4 @@
-"""What tells results of one clip from one another, in a few words each."""
+"""How the results of one clip differ, in a few words each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _onsets(times: object) -> str:
     return "predicted onsets" if times is None else f"{count} onset{'' if count == 1 else 's'} by hand"
 
 
-WORDS = {  # setting: how its value is said, None included
+WORDS = {  # setting: text for its value, including None
     "prompt": _caption,
     "negative_prompt": lambda text: f"not {_caption(text)}" if text else "no negative caption",
     "parts": lambda parts: parts or "all parts",
@@ -29,7 +29,7 @@ WORDS = {  # setting: how its value is said, None included
     "reference": lambda name: "no sound of one’s own" if name is None else "a sound of one’s own",
     "loudness_lufs": lambda value: "loudness as made" if value is None else f"{value:g} LUFS",
 }
-VALUES = {  # how a value that is there is said
+VALUES = {  # setting: text for a value that is not None
     "model": str,
     "guidance_scale": lambda value: f"guidance {value:g}",
     "video_guidance_scale": lambda value: f"video guidance {value:g}",
@@ -42,7 +42,7 @@ VALUES = {  # how a value that is there is said
 
 
 def differences(settings: Sequence[Mapping]) -> list[str]:
-    """For each result the settings in which they differ; where they differ in none, how often it has been made."""
+    """For each result the settings in which they differ; if none differ, the results are numbered."""
     first, *others = WORDS
     told = [first, *(name for name in VALUES if name != "seed"), *systems.own_dials(), *others, "seed"]
     varying = [name for name in told if len({repr(each.get(name)) for each in settings}) > 1]
@@ -52,7 +52,7 @@ def differences(settings: Sequence[Mapping]) -> list[str]:
 
 
 def summary(settings: Mapping) -> str:
-    """The dials of one result, without its caption: it may be personal."""
+    """The settings of one result, without its caption, which may be personal."""
     names = ["guidance_scale", "steps", "sampler", "seed"]
     names += ["control_scale"] if settings.get("control_scale", 1) != 1 else []
     return " · ".join(VALUES[name](settings[name]) for name in names if settings.get(name) is not None)

@@ -1,4 +1,4 @@
-"""The named API endpoints, which are the MCP tools as well. They take uploaded files only."""
+"""The named API endpoints, which are also the MCP tools. They accept only uploaded files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stav2a.ui.widgets.onset_editor import onsets_of
 from stav2a.ui.widgets.parameters import CLIP, Parameters, endpoint, file_box
 from stav2a.ui.work import generation, prediction
 
-# The framework copies what is answered; callers come back for nothing, so all of them share one visit's room.
+# Gradio copies the returned files, so nothing needs to be kept per caller: all share one visit.
 VISIT = "endpoints"
 NOTHING = "Give a clip, or a caption, which makes a sound by itself."
 
@@ -82,7 +82,7 @@ def build(shared: Shared) -> None:
 
 
 def asked(shared: Shared, values: dict) -> Settings:
-    """Settings of an endpoint's values; a dial that the model lacks is refused only where it was turned."""
+    """Settings from an endpoint's values; a dial that the model lacks is refused only if it is not at its default."""
     known = declared()
     has = shared.engine.dials(shared.need_model(values["model"]))
     values = {name: value for name, value in values.items() if name in has or value != known[name].default}
@@ -94,7 +94,7 @@ def asked(shared: Shared, values: dict) -> Settings:
 
 
 def facts(run) -> dict:
-    """What a caller may want to know of a run, without paths of this machine."""
+    """Facts about a run for the caller, without paths of this machine."""
     data = asdict(run)
     for key in ("bundle", "id", "created", "clip", "clip_key", "original", "thumb", "reference", "exports"):
         data.pop(key)

@@ -1,11 +1,11 @@
-"""What a visitor has made: one folder a run, under one folder a visit, and nothing else on disk.
+"""The results of each visitor: one folder per run, within one folder per visit, and nothing else on disk.
 
-A visit is a random token that the browser keeps, so that a reloaded page finds its finished results. It is signed
-by this server: nobody makes one up. Folders carry a hash of it: whoever sees a file's address cannot tell the token
-and reach the other results. `own_folder.py` says what may be removed.
+A visit is a random token that the browser stores, so that a reloaded page finds its finished results. This server signs
+it, so that it cannot be made up. Folders are named by a hash of it, so that a file's URL does not reveal the token and
+with it the other results. `own_folder.py` defines what may be removed.
 
-`Run` is the plain record of a finished generation: it is what `gr.State` holds and `run.json` stores. Arrays
-stay out of it, so memory does not grow with visitors.
+`Run` is the record of a finished generation: `gr.State` holds it and `run.json` stores it. It has no arrays, so that
+memory does not grow with the number of visitors.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{22})", re.ASCII)
 RUNS_A_VISIT = 12
-RUNS_IN_ALL = 240  # over all visits: callers of the endpoints come as a new visit each time
+RUNS_IN_ALL = 240  # over all visits: each call of `/compare` is a new one
 KEEP_S = 2 * 3600
 
 
@@ -47,7 +47,7 @@ class Take:
     """One take of a run: files, and the onsets detected in its audio."""
 
     seed: int
-    video: str | None  # None: of a sound without a clip
+    video: str | None  # None for a sound without a clip
     audio: str
     onsets_s: list[float]
     figure: dict  # {"wide": path, "narrow": path, "alt": str, "duration_s": float}
@@ -77,19 +77,19 @@ class Run:
     seconds: float
     rtf: float
     stages: dict = field(default_factory=dict)
-    original: str | None = None  # the clip's own sound, where it was read
+    original: str | None = None  # the clip's own sound, if it was read
     clip_key: str = ""  # hash of the clip's file
-    thumb: str = ""  # picture of the first take's mel-spectrogram
-    layout: list | None = None  # rows of the audio layout that was followed, where the system has one
+    thumb: str = ""  # image of the first take's mel-spectrogram
+    layout: list | None = None  # rows of the audio layout that was used, if the system has one
     predicted_layout: list | None = None
-    caption_source: str = "given"  # or who found the caption in the settings
+    caption_source: str = "given"  # or where the caption in the settings comes from
     caption_note: str = ""
-    seen: list[dict] = field(default_factory=list)  # captions by the built-in describer, with their confidence
-    reference: str | None = None  # the file of a person's own sound; `settings` hold its name alone
+    seen: list[dict] = field(default_factory=list)  # captions from the built-in describer, with confidence
+    reference: str | None = None  # file of the user's reference sound; `settings` only have its name
     exports: list[str] = field(default_factory=list)  # marker files
 
     def __hash__(self) -> int:
-        """The framework hashes what a `gr.State` holds to see whether it has changed; dicts have no hash."""
+        """Gradio hashes the value of a `gr.State` to detect changes; dicts have no hash."""
         return hash((self.id, self.created))
 
     @classmethod
@@ -110,12 +110,12 @@ class History:
         self._lock = threading.Lock()
 
     def claim(self) -> History:
-        """Take `root` for results, see `own_folder.claim`: visits outlive a restart then."""
+        """Mark `root` as a results folder (`own_folder.claim`), so that visits survive a restart."""
         self._key = own_folder.claim(self.root)
         return self
 
     def visit(self, token: object) -> str:
-        """`token` when this server has given it out, else a new one."""
+        """`token` if this server issued it, else a new one."""
         found = TOKEN.fullmatch(token) if isinstance(token, str) else None
         if found and hmac.compare_digest(found[2], self._signature(found[1])):
             return token
@@ -130,7 +130,7 @@ class History:
         return self.root / hashlib.sha256(visit.encode()).hexdigest()[:24]
 
     def new_folder(self, visit: str, name: str | None = None) -> Path:
-        """An empty folder for a run of this visit, after sweeping what is too old."""
+        """A new empty folder for a run of this visit; removes old results first."""
         self.sweep()
         self.room.check()
         folder = self.folder(visit) / f"{time.time_ns():016x}-{name or secrets.token_hex(4)}"
@@ -139,13 +139,13 @@ class History:
         return folder
 
     def runs(self, visit: str) -> list[Run]:
-        """Finished runs of this visit, oldest first; a record that cannot be read is passed over."""
+        """Finished runs of this visit, oldest first; unreadable records are skipped."""
         found = []
         for path in sorted(self.folder(visit).glob("*/run.json")):
             try:
                 found.append(Run.from_json(json.loads(path.read_text(encoding="utf-8"))))
             except FileNotFoundError:
-                continue  # swept between the listing and the reading
+                continue  # removed between listing and reading
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 log.warning("a run's record cannot be read and is passed over: %s: %s", path, error)
         return found
@@ -153,11 +153,11 @@ class History:
     def drop(self, folder: Path) -> None:
         """Remove the folder of a run that failed or was cancelled."""
         shutil.rmtree(folder, ignore_errors=True)
-        with self._lock, contextlib.suppress(OSError):  # a visit with other runs stays
+        with self._lock, contextlib.suppress(OSError):  # a visit with other runs is kept
             folder.parent.rmdir()
 
     def sweep(self) -> None:
-        """Remove what is too old or beyond a share, see `own_folder.sweep`."""
+        """Remove results that are too old or too many, see `own_folder.sweep`."""
         with self._lock:
             own_folder.sweep(self.root, self.keep_s, self.runs_a_visit, self.runs_in_all)
 
@@ -167,14 +167,14 @@ def _rows(layout) -> list[list[float]] | None:
 
 
 def record(result: Result, folder: Path, clip_name: str = "") -> Run:
-    """Draw the figures of `result` into `folder`, and write and return its record."""
+    """Draw the figures of `result` into `folder`; write its record and return it."""
     from stav2a.generation.figure import tracks
     from stav2a.media.audio import write_wav
     from stav2a.ui.widgets.player import write_mel
 
     settings = json.loads(result.settings.to_json())
     reference = settings["reference"]
-    if reference is not None:  # no path of this machine is shown
+    if reference is not None:  # show no paths of this machine
         settings["reference"] = Path(reference).name
     original = None
     if result.original_waveform is not None:
@@ -226,7 +226,7 @@ def record(result: Result, folder: Path, clip_name: str = "") -> Run:
 
 
 def clip_hash(path: Path | None) -> str:
-    """Equal for equal files, whatever their names; empty where there is no clip."""
+    """Equal for files with equal content; empty without a clip."""
     if path is None:
         return ""
     state = Path(path).stat()
@@ -243,7 +243,7 @@ def _hash(path: str, size: int, changed_ns: int) -> str:
 
 
 def label(settings: dict, seed: int) -> str:
-    """A short name of a run for lists: caption, guidance, steps, seed."""
+    """A short name for a run in lists: caption, guidance, steps, seed."""
     prompt = (settings.get("prompt") or "no caption").strip()
     prompt = prompt if len(prompt) <= 40 else prompt[:39] + "…"
     return f"{prompt} · guidance {settings.get('guidance_scale')} · {settings.get('steps')} steps · seed {seed}"
@@ -254,7 +254,7 @@ def _numbers(values) -> list[float]:
 
 
 def _measures(result: Result, take: int) -> dict:
-    """The measures of one take: `result.measures` holds a list, one dict a take, or one dict for all."""
+    """The measures of one take: `result.measures` is a list with one dict per take, or one dict for all."""
     measures = result.measures
     if isinstance(measures, (list, tuple)):
         measures = measures[take] if take < len(measures) else {}

@@ -1,10 +1,10 @@
-"""A folder of results that may lie anywhere: it carries a marker, and only what bears names of our making is removed.
+"""A results folder at any place: it has a marker file, and only entries with the names below are ever removed.
 
-DIR/.stav2a-results             the marker; it holds the key that signs visits
+DIR/.stav2a-results             the marker; it contains the key that signs visits
 DIR/<24 hex digits>/            a visit
-    <16 hex digits>-<8>/        a run: nanoseconds of its beginning, then chance
+    <16 hex digits>-<8>/        a run: start time in ns, then random digits
     <16>-clip-<16>/             variants of one part of a clip
-    <16>-blind-<32>/            what a blind test is about
+    <16>-blind-<32>/            the sounds of a blind test
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KINDS = ("run", "clip", "blind")
 
 
 def claim(root: Path) -> bytes:
-    """Mark `root` as a folder of results, and return its key; `InputError` where it holds foreign things."""
+    """Mark `root` as a results folder and return its key; `InputError` if it contains other files."""
     marker = root / MARKER
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -48,14 +48,14 @@ def claim(root: Path) -> bytes:
 
 
 def sweep(root: Path, keep_s: float, of_a_visit: int, in_all: int) -> None:
-    """Remove what is older than `keep_s`, and of each kind what exceeds a visit's share or that of all."""
+    """Remove results older than `keep_s`, and the oldest of a kind beyond `of_a_visit` or `in_all`."""
     visits = _folders(root, VISIT)
     kept: dict[str, list[Path]] = {kind: [] for kind in KINDS}
     for visit in visits:
         runs = _folders(visit, RUN)
         gone = {run for run in runs if time.time() - began(run) > keep_s}
         for kind in KINDS:
-            # a run at work has no record yet and is not counted
+            # an unfinished run has no record yet and is not counted
             of_kind = [r for r in runs if kind_of(r) == kind and (kind != "run" or (r / "run.json").exists())]
             gone.update(of_kind[:-of_a_visit])
             kept[kind] += [run for run in of_kind if run not in gone]
@@ -65,7 +65,7 @@ def sweep(root: Path, keep_s: float, of_a_visit: int, in_all: int) -> None:
         for run in sorted(of_kind, key=began)[:-in_all]:
             shutil.rmtree(run, ignore_errors=True)
     for visit in visits:
-        with contextlib.suppress(OSError):  # it holds runs, or something that is not ours
+        with contextlib.suppress(OSError):  # it still has runs, or files that are not ours
             visit.rmdir()
 
 
@@ -75,12 +75,12 @@ def kind_of(run: Path) -> str:
 
 
 def began(run: Path) -> float:
-    """When the folder of a run was made, in seconds since the epoch."""
+    """Time at which the folder of a run was created, in seconds since the epoch."""
     return int(run.name[:16], 16) / 1e9
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, whatever stops the process."""
+    """Write a file atomically: it is complete or absent, even if the process is killed."""
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with open(hidden, "w", encoding="utf-8") as file:
@@ -93,7 +93,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _folders(root: Path, name: re.Pattern) -> list[Path]:
-    """Real folders with such a name, never links to them, in order of name."""
+    """Folders with such names, no links, sorted by name."""
     if not root.is_dir():
         return []
     found = (path for path in root.iterdir() if name.fullmatch(path.name))

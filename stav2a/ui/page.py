@@ -1,4 +1,4 @@
-"""The page: its tabs and its limits. How it is served stands in `serve/`."""
+"""The page: its tabs and its limits. `serve/` starts the server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from stav2a.ui.upload import Page
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
 
-# Smaller than on the command line: a public page shares one machine between strangers.
+# Stricter than on the command line: many visitors share the machine of a public page.
 LIMITS = Limits(file_mb=200.0, duration_s=60.0)
 QUEUE_SIZE = 20
 CPU_NOTICE = "Ten seconds of video take it a few seconds on a CPU."
@@ -54,16 +54,16 @@ def create_demo(
     jobs: Jobs | None = None,
     sync: Sync | None = None,
 ) -> gr.Blocks:
-    """The whole page over one engine. Results live under `root`, a fresh temporary folder by default.
+    """Build the whole page for one engine. Results are stored under `root`, by default a new temporary folder.
 
-    `ratings` is the SQLite file of the blind tests, by default what `STAV2A_RATINGS` names. `jobs`: the line of runs
-    with its places and deadline, for strangers by default. `sync` keeps a copy of the answers elsewhere.
+    `ratings`: SQLite file of the blind tests, by default that in `STAV2A_RATINGS`. `jobs`: the job queue with its
+    limits, by default those of a public page. `sync` keeps a copy of the answers elsewhere.
     """
     history = History(root or temporary_folder("stav2a-")).claim()
     with Page(title="STA-V2A: video to audio", delete_cache=(1800, 7200)) as demo:
         token = gr.BrowserState("", storage_key="stav2a-visit")
-        # A session that has not gone through `enter` is a visit of its own; that of the browser's token comes from
-        # `enter` alone, not from the event that the framework attaches to a callable.
+        # A session starts as a new visit. Only `enter` replaces it by the visit of the browser's token, not the load
+        # event that Gradio attaches to a callable value.
         visit = gr.State(lambda: history.visit(None))
         visit.load_event_to_attach = None
         runs = gr.State([])
@@ -77,7 +77,7 @@ def create_demo(
                 after = compare.build(shared)
             with gr.Tab("Explore", id="explore"):
                 grid = explore.build(shared)
-            with gr.Tab("Batch", id="batch", visible=not zero_gpu()):  # a shared GPU lends minutes, not hours
+            with gr.Tab("Batch", id="batch", visible=not zero_gpu()):  # a shared GPU is lent for minutes, not hours
                 many = batch.build(shared)
         after.sent(grid.sent)
         after.sent(tab.sent)
@@ -85,7 +85,7 @@ def create_demo(
         compare_endpoint.build(shared)
 
         def enter(known: str, request: gr.Request) -> dict:
-            """Know the visitor; only then may runs begin, which are kept under that name."""
+            """Identify the visitor. Runs can start only after that, because they are stored under the visit."""
             shared.jobs.opened(request.session_hash or "")
             own, awake = history.visit(known), gr.update(interactive=True)
             return {token: own, visit: own, **dict.fromkeys(buttons, awake)}
@@ -108,7 +108,7 @@ def create_demo(
 
 
 def notices(engine: Engine) -> list[str]:
-    """What a visitor should know before anything else: a missing model, a slow machine."""
+    """Warnings at the top of the page: a missing model, a slow machine."""
     sentences = []
     if (missing := engine.models()[engine.default_model]) is not None:
         sentences.append(f"{missing} Choose another model under “Model, sampling and seed”.")
@@ -120,7 +120,7 @@ def notices(engine: Engine) -> list[str]:
 
 
 def likely_accelerated() -> bool:
-    """Whether there seems to be an accelerator. Asking torch would add seconds to every start."""
+    """Whether there seems to be an accelerator. Asking torch would slow every start by seconds."""
     apple = (platform.system(), platform.machine()) == ("Darwin", "arm64")
     return apple or zero_gpu() or shutil.which("nvidia-smi") is not None
 

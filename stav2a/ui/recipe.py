@@ -1,6 +1,6 @@
-"""Clip, caption and settings that a tab starts from, before it varies some of them.
+"""Clip, caption and settings that a tab uses as its base before it varies some of them.
 
-The clip and the caption follow those of Generate: what is uploaded there is here as well.
+The clip and the caption are copied from Generate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stav2a.ui.upload import Video, look, need, summary
 
 @dataclass
 class Recipe:
-    """The components; `inputs` and `read` are the two ends of an event."""
+    """The components; an event takes `inputs`, and its handler reads their values with `read`."""
 
     source: Video
     info: gr.Markdown
@@ -32,7 +32,7 @@ class Recipe:
         return [self.source, *self.fields.values(), *more]
 
     def read(self, given: tuple) -> tuple[Path, Settings, tuple]:
-        """(clip, settings, the rest) of what an event with `inputs` receives; `InputError` where one is unusable."""
+        """(clip, settings, the rest) from the values that an event with `inputs` receives; raises `InputError`."""
         end = 1 + len(self.fields)
         clip = need(given[0])
         settings = controls.settings_of(dict(zip(self.fields, given[1:end], strict=True)))
@@ -41,10 +41,10 @@ class Recipe:
         return clip, settings, given[end:]
 
     def filled(self, clip: Path, settings: Settings) -> dict:
-        """The form of a job with these settings, as it began; without the clip where that was swept.
+        """Updates that restore the form of a job with these settings; without the clip if it was removed.
 
-        Not for an event that yields more than once: the browser makes its second update out of the first in place,
-        and with it changes the clip's value into something that cannot be sent back.
+        Do not use it in an event that yields more than once: the browser applies the second update to the first in
+        place, which turns the clip's value into something that cannot be sent back.
         """
         values = controls.values_of(settings.to_dict())
         fields = {self.fields[name]: value for name, value in values.items() if name in self.fields}
@@ -61,7 +61,7 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
     recipe = Recipe(source, info, shared.limits, {"prompt": prompt})
 
     def told(clip) -> str:
-        """What the clip holds, or the sentence that says why it cannot be used."""
+        """A summary of the clip, or the reason why it cannot be used."""
         if clip is None:
             return ""
         try:
@@ -70,7 +70,7 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
             return explain(error)
 
     source.change(told, source, info, **QUICK)
-    if shared.form is not None:  # copied by the browser: no request, no second upload
+    if shared.form is not None:  # copied in the browser: no request, no second upload
         copy = {"js": "(value) => value", **QUICK}
         shared.form.source.change(None, shared.form.source, source, **copy)
         shared.form.fields["prompt"].change(None, shared.form.fields["prompt"], prompt, **copy)
@@ -80,7 +80,7 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
 def more_settings(
     shared: Shared, prefix: str, leave_out: Collection[str] = (), length_s: float | None = None
 ) -> dict[str, gr.components.Component]:
-    """Everything else of `Settings` that shapes the sound, by name, with Generate's defaults."""
+    """Components for all other `Settings` that shape the sound, by name, with Generate's defaults."""
     own = shared.engine.defaults(shared.engine.default_model)
     made: dict[str, gr.components.Component] = {}
     negative = gr.Textbox(
@@ -116,9 +116,9 @@ def more_settings(
 def on_reload(
     visit: gr.State, refill: Callable, form: list, resume: Callable, views: list
 ) -> Callable[[gr.events.Dependency], None]:
-    """What to call with the event after which the visit is known: the form as it was, then its job, followed.
+    """A function for the event after which the visit is known: it restores the form, then follows the job.
 
-    Two events, for the reason given at `Recipe.filled`.
+    These are two events for the reason given in `Recipe.filled`.
     """
 
     def reloaded(entered: gr.events.Dependency) -> None:

@@ -1,10 +1,10 @@
-"""What the tabs of the page have in common. Every tab is `build(shared)` inside an open `gr.Blocks`.
+"""State shared by the tabs of the page. Every tab is built by `build(shared)` inside an open `gr.Blocks`.
 
-`visit` holds the visitor's token and `runs` their finished runs (`list[Run]`, oldest first); both are
+`visit` holds the visitor's token and `runs` the visitor's finished runs (`list[Run]`, oldest first); both are
 `gr.State`. A tab that makes a run appends to `runs`; a tab that shows runs listens to `runs.change`. A tab
-that sends sounds to Compare puts their ids (see `entries.py`) into `picked` and selects it in `tabs`.
-Work for the model is a job, whoever asks: jobs stand in one line (see `jobs.py`), those that watch them in none.
-Events of the page are given `**WATCHING`, those that answer at once `**QUICK`, the endpoints `**PROGRAM`.
+that sends sounds to Compare puts their ids (see `entries.py`) into `picked` and selects Compare in `tabs`.
+All work for the model is done by jobs in one queue (see `jobs.py`); the events that watch jobs are not queued.
+Events of the page use `**WATCHING`, events that answer at once `**QUICK`, the endpoints `**PROGRAM`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Shared:
     picked: gr.State
     tabs: gr.Tabs | None = None
     form: Form | None = None  # Generate's components: clip and caption are the same in all tabs
-    listens: Allowance = field(default_factory=lambda: Allowance(60, 600))  # of a visit: each writes files of sound
+    listens: Allowance = field(default_factory=lambda: Allowance(60, 600))  # per visit: each writes sound files
     sync: Sync | None = None  # keeps a copy of the answers elsewhere
     ratings: Path | None = None  # SQLite file of the blind tests
 
     def need_model(self, name: str) -> str:
-        """The name of a model that is here; `InputError` without an administrator's command where it is not."""
+        """`name` if that model is installed; else `InputError`, without the command for administrators."""
         known = self.engine.models()
         if known.get(name) is not None:
             here = ", ".join(each for each, why in known.items() if why is None)

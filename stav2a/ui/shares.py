@@ -1,4 +1,4 @@
-"""What one visitor may take, and all of them together: places, requests, room on the disk."""
+"""Limits for one visitor and for all together: requests, uploads, disk space."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REMEMBERED = 10_000  # senders
 
 @dataclass
 class Room:
-    """A folder that strangers fill. `most_mb`: what it may hold; `free_mb`: what stays free on its disk."""
+    """A folder filled by visitors. `most_mb`: its largest size; `free_mb`: space that stays free on its disk."""
 
     folder: Path
     most_mb: float = 20_000.0
@@ -37,7 +37,7 @@ class Room:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, more_mb: float = 0.0) -> None:
-        """`InputError` where `more_mb` has no room."""
+        """`InputError` if there is no room for `more_mb`."""
         disk = next(path for path in (self.folder, *self.folder.resolve().parents) if path.exists())
         free_mb = shutil.disk_usage(disk).free / 1e6
         with self._lock:
@@ -51,12 +51,12 @@ class Room:
 
 @cache
 def room_of(folder: Path) -> Room:
-    """The one `Room` of a folder that several parts of the page fill."""
+    """The shared `Room` of a folder that several parts of the page fill."""
     return Room(folder)
 
 
 def size_mb(folder: Path) -> float:
-    """Of all files in the folder; those that go in the meantime do not count."""
+    """Total size of the files in the folder; files deleted meanwhile do not count."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
@@ -68,7 +68,7 @@ def size_mb(folder: Path) -> float:
 
 
 class Allowance:
-    """A bucket a sender that fills up again: `most` within `period_s`. Thread-safe."""
+    """Token-bucket rate limit per sender: `most` within `period_s`. Thread-safe."""
 
     def __init__(self, most: float, period_s: float):
         self.most, self.period_s = most, period_s
@@ -81,7 +81,7 @@ class Allowance:
             raise InputError(TOO_MANY)
 
     def take(self, sender: str | None, amount: float = 1.0) -> bool:
-        """Whether `sender` had that much left; someone unknown always has."""
+        """Spend `amount` if `sender` has that much left; returns whether it had. None is not limited."""
         if sender is None:
             return True
         now = time.monotonic()
@@ -96,9 +96,9 @@ class Allowance:
 
 
 def sender(client: tuple | None, headers: Mapping[str, str]) -> str | None:
-    """The public address a request comes from, or None where it is of this network.
+    """The public address of the sender of a request, or None if it comes from this network.
 
-    A proxy in this network appends the address it sees to `X-Forwarded-For`: its last public one cannot be forged.
+    A proxy in this network appends the address it sees to `X-Forwarded-For`: the last public one cannot be forged.
     """
     peer = client[0] if client else ""
     if _public(peer):
@@ -108,7 +108,7 @@ def sender(client: tuple | None, headers: Mapping[str, str]) -> str | None:
 
 
 def sender_of(request: gr.Request | None) -> str | None:
-    """`sender` of an event."""
+    """`sender` of a Gradio event."""
     peer = getattr(request, "client", None)
     return sender(peer and (peer.host,), dict(request.headers)) if peer else None
 

@@ -1,7 +1,7 @@
-"""The page of a listening study: an introduction, the blind test, a word of thanks.
+"""The page of a listening study: an introduction, the blind test, thanks at the end.
 
-It never holds a system's name before the last answer. A listener is a random id that the browser keeps, so a
-reloaded page goes on with the trial at hand, also after the server was restarted.
+The page has no system's name before the last answer. A listener is a random id that the browser stores, so a
+reloaded page continues with the current trial, even after a restart of the server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stav2a.ui.theme import theme
 from stav2a.ui.upload import Page
 from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
 
-SECRET = "stav2a-rater"  # encrypts nothing but a random id; fixed, so that it outlives the server
+SECRET = "stav2a-rater"  # only encrypts a random id; fixed, so that the id survives a restart
 KEEP_FILES_S = 86_400
 QUICK = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 CSS = """

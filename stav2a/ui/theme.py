@@ -1,4 +1,4 @@
-"""The page's look: one theme, a little CSS, system fonts only (no request leaves the page)."""
+"""The look of the page: one theme, a little CSS, only system fonts (so that no request goes to another host)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLUE = gr.themes.Color(
 
 
 def theme() -> gr.themes.Base:
-    """Quiet greys, one accent: the blue that the figure gives to what the model makes."""
+    """Greys and one accent colour: the blue of the model's output in the figure."""
     return gr.themes.Base(
         primary_hue=BLUE,
         secondary_hue=BLUE,

@@ -1,4 +1,4 @@
-"""Files that a visitor hands in: uploaded ones, never a foreign address and never a path of this machine."""
+"""Files from visitors: only uploads, never a foreign URL and never a path of this machine."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ from stav2a.media.probe import ClipInfo, probe
 NO_ADDRESS = "Only uploaded files are accepted, not addresses."
 PROBES = threading.BoundedSemaphore(2)
 PREVIEWS = threading.BoundedSemaphore(1)
-PROBE_S = 20.0  # an upload of the largest size is listed in a few
+PROBE_S = 20.0  # the largest upload takes a few
 
 
 class Page(gr.Blocks):
-    """Blocks that refuse addresses in every input, but for those of files that were uploaded here.
+    """Blocks that refuse URLs in every input, except those of files that were uploaded to this server.
 
-    The framework already refuses paths outside its upload folder, but it fetches an address that a client puts in
-    place of a path, into any component and not only those for files. A public page would then download for
-    strangers. MCP clients upload first and then name the file by the address that this server gave it: that one is
-    read from the disk.
+    Gradio already refuses paths outside its upload folder, but it fetches a URL given in place of a path, for any
+    component and not only those for files. A public page would then download files for anyone. MCP clients upload
+    first and then name the file by the URL that this server gave it: such a file is read from disk.
     """
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
@@ -41,9 +40,9 @@ class Page(gr.Blocks):
 
 
 class Video(gr.Video):
-    """A `gr.Video` that shows files as they are.
+    """A `gr.Video` that shows files unchanged.
 
-    The framework's own converts what a browser may not play, without limits of time, memory and format.
+    Gradio's own converts files that a browser may not play, without limits on time, memory and format.
     """
 
     def get_block_name(self) -> str:
@@ -57,7 +56,7 @@ class Video(gr.Video):
 
 
 class Sound(gr.Audio):
-    """A `gr.Audio` that hands files on as they are, like `Video`."""
+    """A `gr.Audio` that passes files on unchanged, like `Video`."""
 
     def get_block_name(self) -> str:
         return "audio"
@@ -70,7 +69,7 @@ class Sound(gr.Audio):
 
 
 def without_address(file: dict) -> dict:
-    """The description of a file with the path of an upload in it; `gr.Error` where it names a foreign address."""
+    """The file's description with the path of the upload; `gr.Error` if it names a foreign URL."""
     path, url = str(file.get("path") or ""), file.get("url")
     if is_http_url_like(path):
         path = uploaded_file(path) or ""
@@ -80,7 +79,7 @@ def without_address(file: dict) -> dict:
 
 
 def uploaded_file(address: str) -> str | None:
-    """The file behind an address that this server gave out for an upload, or None. Nothing is fetched."""
+    """The file of a URL that this server gave to an upload, or None. Nothing is fetched."""
     _, mark, path = address.partition(f"{API_PREFIX}/file=")
     path = Path(unquote(path)).resolve()
     inside = path.is_relative_to(Path(get_upload_folder()).resolve())
@@ -88,7 +87,7 @@ def uploaded_file(address: str) -> str | None:
 
 
 def need(path: object) -> Path:
-    """The uploaded clip, or one sentence that says it is missing."""
+    """The path of the uploaded clip; `InputError` if it is missing."""
     if not isinstance(path, str) or not path:
         raise InputError("There is no video yet: upload a clip first.")
     if is_http_url_like(path):
@@ -97,7 +96,7 @@ def need(path: object) -> Path:
 
 
 def look(path: Path, limits: Limits) -> ClipInfo:
-    """`probe` of an upload: two at a time, each file once."""
+    """`probe` an upload: at most two at a time, each file once."""
     try:
         state = path.stat()
     except OSError:
@@ -112,7 +111,7 @@ def _look(path: Path, size: int, changed_ns: int, limits: Limits) -> ClipInfo:
 
 
 def suggested(path: Path, limits: Limits) -> list[str]:
-    """Captions that the built-in describer is sure of; none of a file that it cannot read."""
+    """Captions that the built-in describer is confident of; [] for an unreadable file."""
     from stav2a.generation.describe import suggest
 
     with PROBES:
@@ -120,8 +119,8 @@ def suggested(path: Path, limits: Limits) -> list[str]:
 
 
 def playable(path: Path, limits: Limits) -> Path | None:
-    """A copy of a clip that browsers play, silent and at most as long as the page takes; None where they play it
-    itself."""
+    """A silent copy of a clip that browsers can play, at most as long as the page accepts; None if they can play the
+    clip itself."""
     from stav2a.media import mux
     from stav2a.media.mux import can_copy
     from stav2a.ui.widgets.player import public_folder

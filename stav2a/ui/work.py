@@ -1,7 +1,7 @@
-"""The jobs of the page, as iterators of progress whose last item is the outcome.
+"""The work of the page's jobs, as iterators of progress whose last item is the result.
 
-On a Space with a shared GPU the functions at the end run in a process that is forked from this one: what they are
-given and what they yield is pickled, and of a failure only its class comes back. See `on_gpu`.
+On a Space with a shared GPU, the functions at the end run in a forked process: their arguments and results are pickled,
+and of an exception only the class comes back. See `on_gpu`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 WINDOW_STEP_S = 7.68  # windows of 10.24 s overlap by a quarter
 MOST_GPU_S = 300
 
-Work = Callable[[Callable[[], bool]], Iterator]  # whether to stop -> progress, and the outcome last
+Work = Callable[[Callable[[], bool]], Iterator]  # whether to stop -> progress, then the result
 
 
 def generation(
     engine: Engine, history: History, visit: str, clip: Path | None, settings: Settings, limits: Limits
 ) -> Work:
-    """Generate into a new folder of the visit; the folder goes when the run fails or is cancelled."""
+    """Generate into a new folder of the visit; the folder is removed if the run fails or is cancelled."""
 
     def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Run]:
         folder = history.new_folder(visit)
@@ -70,7 +70,7 @@ def prediction(engine: Engine, clip: Path, settings: Settings, limits: Limits) -
 
 
 class Here:
-    """The engine of this process. Pickled, it is a number, by which the fork finds its own copy."""
+    """The engine of this process. It is pickled as a number, with which the fork finds its own copy."""
 
     _engines: WeakValueDictionary[int, Engine] = WeakValueDictionary()
 
@@ -88,13 +88,13 @@ def _here(number: int) -> Here:
 
 @dataclass(frozen=True)
 class Refused:
-    """The sentence of an `InputError`, which a fork cannot raise here."""
+    """The message of an `InputError`, because a fork cannot raise it in this process."""
 
     sentence: str
 
 
 def gpu_seconds(here: Here, clip: Path | None, settings: Settings, *_) -> int:
-    """How long a shared GPU is asked for: steps × takes × windows of the clip, with room for loading."""
+    """Seconds to request from a shared GPU: steps × takes × windows of the clip, plus time for loading."""
     windows = _windows(clip, settings)
     steps = settings.steps or here.engine.defaults(settings.model)["steps"]
     return int(min(20 + 0.06 * steps * settings.takes * windows + 3 * windows * settings.takes, MOST_GPU_S))
@@ -114,14 +114,14 @@ def _windows(clip: Path | None, settings: Settings) -> float:
         try:
             length_s = probe(clip).duration_s - settings.start_s
         except InputError:
-            length_s = 0.0  # the run itself will say why the clip cannot be used
+            length_s = 0.0  # the run itself will report why the clip cannot be used
     return max(1.0, (length_s or 0.0) / WINDOW_STEP_S)
 
 
 def on_gpu(work: Callable[..., Iterator], seconds: Callable[..., int]) -> Callable[..., Iterator]:
-    """`work(engine, ..., cancelled, limits)` in a fork with a shared GPU, on a Space that has one; else work itself.
+    """`work(engine, ..., cancelled, limits)` in a fork on a Space with a shared GPU; else `work` itself.
 
-    Whether to stop cannot be asked from a fork: a run is stopped there by closing its stream.
+    A fork cannot call `cancelled`: a run is stopped there by closing its stream.
     """
     try:
         import spaces

@@ -1,4 +1,4 @@
-"""Several clips as one job: what is asked for each, how far it is, and the zip of what is finished."""
+"""Several clips as one job: the request and progress of each, and a zip of the finished files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WAITING, WORKING, DONE, FAILED = "waiting", "working", "done", "failed"
 
 @dataclass
 class Row:
-    """One clip. `told`: what there is to say of it; video: its file with sound, once it is made."""
+    """One clip. told: its status in words; video: its file with sound, once it exists."""
 
     clip: Path
     caption: str
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass
 class Plan:
-    """`notes`: sentences about the table of captions. folder, zip: once there are any files."""
+    """notes: sentences about the table of captions; folder, zip: set once there are files."""
 
     rows: list[Row]
     settings: Settings
@@ -57,7 +57,7 @@ class Plan:
         return sum(row.state in (DONE, FAILED) for row in self.rows)
 
     def shown(self, with_files: bool) -> list[dict]:
-        """The rows as the list shows them; files are fetched only once all are made."""
+        """The rows for the list; files are included only with `with_files`, once all are made."""
         return [
             {
                 "name": row.clip.name, "caption": row.caption, "state": row.state, "told": row.told,
@@ -71,7 +71,7 @@ class Plan:
 def plan_of(files: Sequence[str] | None, settings: Settings) -> Plan:
     """The plan of uploaded clips and at most one table with the columns clip and caption (CSV).
 
-    A clip that the table does not name takes the caption of `settings`.
+    A clip that is not in the table gets the caption of `settings`.
     """
     paths = [Path(file) for file in dict.fromkeys(files or ())]  # the same file twice has one path
     tables = [path for path in paths if path.suffix.lower() == ".csv"]
@@ -81,14 +81,14 @@ def plan_of(files: Sequence[str] | None, settings: Settings) -> Plan:
     if len(clips) > MOST or len(tables) > 1:
         raise InputError(f"These are {len(clips)} clips and {len(tables)} tables; at most {MOST} and 1 are accepted.")
     captions, notes = captions_of(tables[0] if tables else None, clips)
-    for path in paths:  # no path of this machine is shown
+    for path in paths:  # show no paths of this machine
         notes = [note.replace(str(path), path.name) for note in notes]
     rows = [Row(clip, captions.get(clip) or settings.prompt) for clip in clips]
     return Plan(rows, settings, notes)
 
 
 def batching(engine: Engine, history: History, visit: str, plan: Plan, limits: Limits) -> Callable:
-    """Work for a job, by the function behind `generate` of the command line; the outcome is the plan."""
+    """Work for a job, with the function that `generate` on the command line uses; the result is the plan."""
 
     def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Plan]:
         plan.folder = folder = history.new_folder(visit, "batch")
@@ -100,7 +100,7 @@ def batching(engine: Engine, history: History, visit: str, plan: Plan, limits: L
 
         def progress(task: Task, item: Progress) -> None:
             if cancelled():
-                raise Cancelled  # within a step
+                raise Cancelled  # also in the middle of a clip
             row = tasks[task]
             row.state, row.told = WORKING, f"{item.stage} {item.step} of {item.total}" if item.total > 1 else item.stage
             row.share = item.step / max(item.total, 1)
@@ -132,7 +132,7 @@ def batching(engine: Engine, history: History, visit: str, plan: Plan, limits: L
 
 
 def _packed(folder: Path) -> Path:
-    """All files of all clips, one folder a clip, without the zip that each has of its own."""
+    """A zip of all files, one folder per clip, without the clips' own zips."""
     target = folder / ZIP
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as bundle:
         for path in sorted(folder.rglob("*")):

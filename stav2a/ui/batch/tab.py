@@ -1,4 +1,4 @@
-"""The Batch tab: several clips, with a table of captions or one for all; a list with progress, and one zip."""
+"""The Batch tab: several clips, with one caption for all or a table of captions; a list with progress, and one zip."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATE = '<ol class="bl" aria-label="Clips of this batch"></ol><ul class="bl-n
 
 
 class Batch(NamedTuple):
-    """The button that may be pressed once the visit is known, and what to call with the event after which it is."""
+    """The button to enable once the visit is known, and a function for the event after which it is known."""
 
     start: gr.Button
     entered: Callable[[gr.events.Dependency], None]
@@ -105,7 +105,7 @@ def build(shared: Shared) -> Batch:
             yield update
 
     async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
-        """After a reload: the batch that goes on, or the last one."""
+        """After a reload: the unfinished batch, or the last one."""
         job = await follower.orphan(visit, request.session_hash or "") or shared.jobs.get(follower.key(visit))
         if job is None or not (job.done or job.page == request.session_hash):
             yield {line: gr.skip()}

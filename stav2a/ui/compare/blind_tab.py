@@ -1,4 +1,4 @@
-"""Blind listening in the Compare tab: choose a test, answer it, see the names."""
+"""Blind listening in the Compare tab: choose a test, answer it, see the systems' names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stav2a.ui.line import status
 from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
 
-SECRET = "stav2a-listener"  # encrypts nothing but a random id; fixed, so that it outlives the server
+SECRET = "stav2a-listener"  # only encrypts a random id; fixed, so that the id survives a restart
 TESTS = [
     ("Rate each sound on four scales", "rating"),
     ("AB: which fits better", "ab"),
@@ -26,7 +26,7 @@ ANCHORS = [("3.5 kHz low-pass", LOW_PASS), ("shifted in time", SHIFTED)]
 
 @dataclass
 class Blind:
-    """The components that other parts of the tab refer to, and two things they do."""
+    """The components that other parts of the tab use, and two of their functions."""
 
     tests: BlindTests
     rater: gr.BrowserState
@@ -45,7 +45,7 @@ class Blind:
         return [self.box, self.with_original, self.without_original]
 
     def offer(self, picked: Sequence[Entry]) -> dict:
-        """Shows the test where there are sounds, and the options that need an original where there is one."""
+        """Updates: show the test if sounds are picked, and the options for an original if there is one."""
         original = any(entry.original for entry in picked)
         return {
             self.box: gr.update(visible=bool(picked)),
@@ -92,7 +92,7 @@ def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTM
     views = [open_part, box, stage, waiting, panel, back, done, line, last]
 
     def staged(value: dict) -> dict:
-        """The test alone: nothing that carries a name stays on the page."""
+        """Show only the test: nothing with a name stays on the page."""
         ended = bool(value.get("finished") or value.get("message"))
         return {
             open_part: gr.update(visible=False), box: gr.update(visible=False), stage: gr.update(visible=True),
@@ -108,7 +108,7 @@ def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTM
             own = tests.rater(known)
             session = tests.begin(visit, own, picked, design)
             value = screen(tests.store, tests.collection(visit, session), session)
-        except ValueError as refusal:  # InputError and RatingError are ValueErrors with a sentence
+        except ValueError as refusal:  # InputError and RatingError are ValueErrors with a message for users
             return {line: status.error(str(refusal))}
         return {**staged(value), rater: own, player: None}
 

@@ -1,7 +1,7 @@
-"""The blind tests of a public page: what each visitor's test is about, kept beside the visit's files.
+"""The blind tests of a public page: the sounds of each visitor's test, stored with the visit's files.
 
-Ratings hold no caption and no file name: a clip is a hash, a system is named by its settings. The rating store
-knows the plan; which sounds a session is about lies in the visit's folder, so that a reloaded page goes on.
+Ratings have no caption and no file name: a clip is a hash, a system is named by its settings. The rating store has
+the plan; the visit's folder says which sounds a session uses, so that a reloaded page can continue.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ STUDY = "compare"
 SESSION = re.compile(r"[0-9a-f]{32}")
 NOTHING_KEPT = "There are no answers of yours."
 DELETED = "Your answers are deleted."
-KEPT = 64  # collections in memory; others are read again
+KEPT = 64  # collections in memory; others are read from disk
 GONE = "The sounds of this test are not kept any more; begin a new one."
 
 
 def ratings_path() -> Path:
-    """Where answers go: `STAV2A_RATINGS`, else a file in the user's data folder."""
+    """File of the answers: `STAV2A_RATINGS`, else one in the user's data folder."""
     if named := os.environ.get("STAV2A_RATINGS"):
         return Path(named)
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -43,7 +43,7 @@ def ratings_path() -> Path:
 
 
 class BlindTests:
-    """Tests of all visits of one server; thread-safe. The file at `path` is made with the first test."""
+    """Tests of all visits of one server; thread-safe. The file at `path` is created with the first test."""
 
     def __init__(self, history: History, path: Path, sync: Sync | None = None):
         self.history, self.path, self.sync = history, Path(path), sync
@@ -55,20 +55,20 @@ class BlindTests:
         return RatingStore(self.path)
 
     def rater(self, known: object) -> str:
-        """This listener's id, a new one where `known` is none of ours."""
+        """This listener's id; a new one if this server does not know `known`."""
         return known if self.is_rater(known) else self.store.new_rater()
 
     def is_rater(self, known: object) -> bool:
         return isinstance(known, str) and bool(SESSION.fullmatch(known)) and self.store.has_rater(known)
 
     def forget(self, known: object) -> str:
-        """Delete this listener's answers; a sentence about it."""
+        """Delete this listener's answers; returns a sentence about it."""
         if not (self.path.exists() and self.is_rater(known)):
             return NOTHING_KEPT
         return forgotten(self.store, str(known), self.sync)
 
     def begin(self, visit: str, rater: str, picked: Sequence[Entry], design: Design) -> str:
-        """A new session over these sounds."""
+        """Start a session with these sounds; returns its id."""
         collection = collection_of(picked)
         trials = collection.plan(design)
         if not trials:
@@ -80,7 +80,7 @@ class BlindTests:
         return session
 
     def collection(self, visit: str, session: str) -> Collection:
-        """What a session of this visit is about; `InputError` where it is another's or swept."""
+        """The sounds of a session of this visit; `InputError` if it belongs to another visit or was removed."""
         if not SESSION.fullmatch(str(session)):
             raise InputError(GONE)
         paths = sorted(self.history.folder(visit).glob(f"*-blind-{session}/sounds.json"))
@@ -98,14 +98,14 @@ class BlindTests:
         return collection
 
     def unfinished(self, visit: str, known: object) -> str | None:
-        """This listener's session that can be taken up again."""
+        """This listener's session that can be continued, or None."""
         if not self.path.exists() or not self.is_rater(known):
             return None
         session = self.store.unfinished_session(known, STUDY)
         try:
             return session if session and self.collection(visit, session) else None
         except InputError:
-            return None  # its sounds are gone: there is nothing to go on with
+            return None  # its sounds were removed
 
     def _remember(self, session: str, collection: Collection) -> None:
         with self._lock:
@@ -115,7 +115,7 @@ class BlindTests:
 
 
 def forgotten(store: RatingStore, rater: str, sync: Sync | None) -> str:
-    """Delete a rater here, and in the dataset that holds a copy; a sentence about it."""
+    """Delete a rater here and in the dataset with the copy; returns a sentence about it."""
     gone, copied = sync.forget(rater) if sync else (store.delete_rater(rater), True)
     if not gone:
         return NOTHING_KEPT
@@ -123,7 +123,7 @@ def forgotten(store: RatingStore, rater: str, sync: Sync | None) -> str:
 
 
 def collection_of(picked: Sequence[Entry]) -> Collection:
-    """The picked sounds as systems for one clip; equal names get a number."""
+    """The picked sounds as systems for one clip; equal names are numbered."""
     systems: dict[str, Path] = {}
     for entry in picked:
         name, number = entry.name, 2

@@ -1,4 +1,4 @@
-"""The named API endpoint `/compare`, an MCP tool as well: a set of sounds along one axis."""
+"""The named API endpoint `/compare`, also an MCP tool: a set of sounds that differ in one setting."""
 
 from __future__ import annotations
 

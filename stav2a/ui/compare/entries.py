@@ -1,9 +1,9 @@
-"""Sounds of a visit that can be listened to side by side: takes of its runs, and rendered variants.
+"""Sounds of a visit that can be compared: takes of its runs, and rendered variants.
 
-Variants lie on disk under the visit, one folder a clip and part of it; a file's name is a hash of all its
-settings. So what was made once is found again, whichever tab asks for it and also after a reload:
+Variants are stored in the visit's folder, one folder per clip and part; a file's name is a hash of all its settings.
+So a variant is found again by every tab, and after a reload:
 
-    <visit>/<time>-clip-<hash>/clip.json, silent.mp4, original.wav     and for every variant
+    <visit>/<time>-clip-<hash>/clip.json, silent.mp4, original.wav     and for each variant
                                <hash>.json, .wav (as made), .listen.wav (levelled), .png and .npy (its mel)
 """
 
@@ -29,16 +29,16 @@ from stav2a.ui.differences import summary
 from stav2a.ui.history import History, Run, clip_hash
 from stav2a.ui.own_folder import began, write_whole
 
-MOST_VARIANTS = 72  # of one clip; the oldest go first
+MOST_VARIANTS = 72  # per clip; the oldest are removed first
 MOST_CLIPS = 4
 FEWEST, MOST = 2, 4  # sounds side by side
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One sound. `clip` is equal where entries belong to the same part of the same clip.
+    """One sound. `clip` is equal for entries of the same part of the same clip.
 
-    `name` goes into ratings, so it holds no caption; lists name entries by how their `settings` differ.
+    `name` is stored in ratings, so it has no caption; lists name entries by how their `settings` differ.
     """
 
     id: str
@@ -52,11 +52,11 @@ class Entry:
     original: str | None = None
     original_onsets_s: list[float] | None = None
     measures: dict = field(default_factory=dict)
-    listed: bool = True  # offered by Compare; cells of a grid are once they were sent there
+    listed: bool = True  # offered in Compare; cells of a grid only after they were sent there
     settings: dict = field(default_factory=dict)
     clip_name: str = ""
-    thumb: str | None = None  # picture of its mel-spectrogram
-    files: dict = field(default_factory=dict)  # levelled sound and mel, where they are on disk already
+    thumb: str | None = None  # image of its mel-spectrogram
+    files: dict = field(default_factory=dict)  # loudness-matched sound and mel, if they are on disk
 
 
 def of_runs(runs: list[Run]) -> list[Entry]:
@@ -107,7 +107,7 @@ def every(history: History, visit: str) -> dict[str, Entry]:
 
 
 def pick(known: dict[str, Entry], ids: Sequence[str]) -> list[Entry]:
-    """The entries of these ids, which must be two to four of one clip."""
+    """The entries with these ids; `InputError` unless they are two to four of one clip."""
     found = [known[each] for each in ids if each in known]
     if len(found) < len(ids):
         raise InputError("A chosen result is not kept any more; choose another one.")
@@ -124,7 +124,7 @@ def variant_hash(variant: Variant) -> str:
 
 
 def folder_of(history: History, visit: str, clip: Path, settings: Settings) -> Path | None:
-    """The folder of this part of this clip, if it is there and young enough to be written to."""
+    """The folder of this part of this clip, if it exists and is new enough to be written to."""
     found = sorted(history.folder(visit).glob(f"*-clip-{_part_hash(clip, settings)}"))
     young = [path for path in found if time.time() - began(path) < history.keep_s / 2]
     return young[-1] if young else None
@@ -133,7 +133,7 @@ def folder_of(history: History, visit: str, clip: Path, settings: Settings) -> P
 def rendering(
     engine, history: History, visit: str, clip: Path, variants: list[Variant], limits: Limits, listed: bool = True
 ) -> Callable[[Callable[[], bool]], Iterator]:
-    """Work for a job: make those variants that are not on disk yet; the outcome is their folder."""
+    """Work for a job: make the variants that are not on disk yet; the result is their folder."""
 
     def make(cancelled: Callable[[], bool]) -> Iterator:
         settings = variants[0].settings
@@ -166,13 +166,13 @@ def rendering(
 
 
 def relabel(folder: Path, stem: str, **changes) -> None:
-    """Change what a variant's record says of it."""
+    """Change values in a variant's record."""
     path = folder / f"{stem}.variant"
     write_whole(path, json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}))
 
 
 def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
-    """Write a finished variant; its record comes last, so that whoever sees it finds all files."""
+    """Write a finished variant; its record comes last, so that all files exist once the record does."""
     from stav2a.generation.figure import mel_of
     from stav2a.listening.stimuli import match_levels, write_stimulus
     from stav2a.media.audio import write_wav
@@ -203,7 +203,7 @@ def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
 
 
 def _write_clip(folder: Path, timeline, clip: Path, settings: Settings, limits: Limits, cancelled) -> None:
-    """The silent pictures and the own sound of the part, both only to be listened to beside the variants."""
+    """The silent video and the original sound of the part, for playback with the variants."""
     from stav2a.media import mux, read_audio, read_for_model, write_wav
     from stav2a.metrics.onsets import detect_onsets
 
@@ -224,7 +224,7 @@ def _write_clip(folder: Path, timeline, clip: Path, settings: Settings, limits: 
 
 
 def _records(folder: Path) -> list[Path]:
-    """Oldest first, by the sound: a record may be written again."""
+    """Oldest first, by the sound's time: a record may be rewritten."""
     return sorted(folder.glob("*.variant"), key=lambda path: path.with_suffix(".wav").stat().st_mtime_ns)
 
 

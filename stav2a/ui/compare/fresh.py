@@ -1,4 +1,4 @@
-"""A fresh set for Compare: two to four sounds of one clip along one axis, from the same noise."""
+"""A new set for Compare: two to four sounds of one clip that differ in one setting and share the noise."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FIRST_VALUES = {"guidance_scale": "1, 3, 6", "steps": "5, 10, 25", "seed": "0, 1
 
 
 class Asked(NamedTuple):
-    """What a set was asked for with; `axis`, `text` and `options` as they stood in the form."""
+    """The request for a set; `axis`, `text` and `options` are the values of the form."""
 
     clip: Path
     base: Settings
@@ -97,9 +97,9 @@ def usable(shared: Shared) -> list[str]:
 def entry_of(
     axis: str, models: Sequence[str], text: str | None = None, ticked: Sequence[str] = ()
 ) -> tuple[dict, dict]:
-    """Updates of the two ways to enter values, of which one is shown: text with commas, or boxes to tick.
+    """Updates of the two inputs for values, of which one is shown: comma-separated text, or checkboxes.
 
-    Without `text` or `ticked` it is filled with the first values of this axis.
+    Without `text` or `ticked`, it is filled with the first values of this axis.
     """
     several = {
         "sampler": controls.options(TABLE["sampler"]),
@@ -113,7 +113,7 @@ def entry_of(
 
 
 def variants_of(base: Settings, axis: str, text: str, options: Sequence[str]) -> list[Variant]:
-    """Two to four variants from what stands in the form."""
+    """Two to four variants from the values of the form."""
     if axis not in VARIANT_AXES:
         raise InputError(f"The axis must be one of {', '.join(VARIANT_AXES)}.")
     if axis in ("sampler", "parts", "model"):
@@ -127,12 +127,12 @@ def variants_of(base: Settings, axis: str, text: str, options: Sequence[str]) ->
 
 
 def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Callable[[gr.events.Dependency], None]:
-    """Connect the form; returns what to call with the event after which the visit is known."""
+    """Connect the form; returns a function for the event after which the visit is known."""
     recipe = fresh.recipe
     follower = Follower(shared.jobs, [fresh.make], fresh.cancel, fresh.line, "compare")
 
     def ended(job: Job, visit: str) -> dict:
-        """However the job has ended: what is finished is shown."""
+        """Show the finished sounds, however the job has ended."""
         asked, variants = job.about, job.about.variants
         folder = entries.folder_of(shared.history, visit, asked.clip, asked.base)
         there = entries.of_folder(folder) if folder else {}
@@ -160,7 +160,7 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
             yield update
 
     def refill(visit: str) -> dict:
-        """After a reload: the form as it was. See `Recipe.filled` why this is an event of its own."""
+        """After a reload: restore the form. `Recipe.filled` explains why this is a separate event."""
         job = shared.jobs.get(follower.key(visit))
         if job is None:
             return {fresh.line: gr.skip()}
@@ -170,7 +170,7 @@ def connect(shared: Shared, fresh: Fresh, shown: Callable, outputs: list) -> Cal
         return {**recipe.filled(asked.clip, asked.base), **known}
 
     async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
-        """After a reload: on with a set that is still being made."""
+        """After a reload: continue with a set that is still being made."""
         if (job := await follower.orphan(visit, request.session_hash or "")) is None:
             yield {fresh.line: gr.skip()}
             return

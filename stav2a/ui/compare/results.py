@@ -1,4 +1,4 @@
-"""Results of listening tests as the page shows them: tables and one plot. Every name is escaped."""
+"""HTML of the results of listening tests: tables and one plot. All names are escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stav2a.listening import statistics as listening_stats
 from stav2a.listening.design import RATED, SCALES, SYSTEM
 from stav2a.listening.store import RatingStore
 
-# Shown in a `gr.HTML` without its default style, which would frame every cell.
+# Shown in a `gr.HTML` without its default style, which would draw a border around every cell.
 STYLE = """
 <style>
 .lr { contain: inline-size; font-size: 14px; }
@@ -37,11 +37,11 @@ STYLE = """
 """
 BLUE, INK, MUTED, RULE = "#0072B2", "#1f2933", "#5b6673", "#d9dee4"
 MOST_TESTS = 24
-MOST_SYSTEMS = 16  # every pair of them is tested: the page must not grow with what strangers compare
+MOST_SYSTEMS = 16  # every pair is tested, so their number must not grow with what visitors compare
 
 
 def results_html(store: RatingStore, study: str | None, rater: str | None = None) -> str:
-    """Everything that the answers of a study (of one rater, if given) say."""
+    """All results of a study (of one rater, if given)."""
     ratings, choices = store.ratings(study, rater), store.choices(study, rater)
     if ratings.empty and choices.empty:
         return f'{STYLE}<div class="lr"><p>No answers yet.</p></div>'
@@ -60,14 +60,14 @@ def results_html(store: RatingStore, study: str | None, rater: str | None = None
 
 
 def most_heard(ratings: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """The ratings of the `MOST_SYSTEMS` with the most answers, and how many systems that leaves out."""
+    """The ratings of the `MOST_SYSTEMS` systems with the most answers, and the number of other systems."""
     answers = ratings.system.value_counts(sort=False).sort_values(ascending=False, kind="stable")
     kept = answers.index[:MOST_SYSTEMS]
     return ratings[ratings.system.isin(kept)], len(answers) - len(kept)
 
 
 def reveal_html(store: RatingStore, session: str) -> str:
-    """Which system stood behind which number, trial by trial, with what it was given."""
+    """Which system each number was, trial by trial, with its answer."""
     parts = []
     for number, trial in enumerate(store.answered_trials(session), start=1):
         again = " <small>again</small>" if trial.repeat_of else ""
@@ -79,7 +79,7 @@ def reveal_html(store: RatingStore, session: str) -> str:
 
 
 def score_figure(table: pd.DataFrame, best: int = 100) -> Figure:
-    """One panel a scale, from 1 to `best`: mean and 95 % interval of every system."""
+    """One panel per scale, from 1 to `best`: mean and 95 % interval of each system."""
     figure = Figure(figsize=(10.8, 0.9 + 0.34 * len(table)), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     places = range(len(table))[::-1]
@@ -94,7 +94,7 @@ def score_figure(table: pd.DataFrame, best: int = 100) -> Figure:
         axes.grid(axis="x", color=RULE, linewidth=0.8)
         axes.set_yticks(list(places), short_names(table.system) if number == 0 else [])
         for label in axes.get_yticklabels():
-            label.set(color=INK, fontsize=9, parse_math=False)  # a "$" in a name is a "$"
+            label.set(color=INK, fontsize=9, parse_math=False)  # a "$" in a name is not math
         axes.set_title(f"{scale.key}", fontsize=10, color=INK, loc="left")
         for side in axes.spines.values():
             side.set_visible(False)
@@ -224,7 +224,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def short_names(names: Iterable[str], most: int = 26) -> list[str]:
-    """Names cut to `most` characters at their ends, or at their beginnings where only the ends differ."""
+    """Names cut to `most` characters at the end, or at the beginning if only the ends differ."""
     names = list(names)
     cut = [name if len(name) <= most else f"{name[: most - 1]}…" for name in names]
     return [f"…{name[1 - most :]}" if cut.count(one) > 1 else one for name, one in zip(names, cut, strict=True)]

@@ -1,6 +1,6 @@
-"""What the blind tests of the Compare tab have said: the visitor's own answers and everyone's.
+"""Results of the blind tests of the Compare tab: the visitor's own answers and everyone's.
 
-A listener's id opens their answers, so the page writes it into no file but their own.
+A listener's id gives access to their answers, so the page writes it only into their own file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def build(shared: Shared, blind: Blind) -> None:
         )
 
     def table(whose: str, known: str) -> tuple:
-        """The results, and the visitor's own answers as a file where there are any."""
+        """The results, and the visitor's own answers, if any, as a file."""
         mine = whose == "Mine"
         known = known if tests.path.exists() and tests.is_rater(known) else ""
         if mine and not known:
@@ -47,7 +47,7 @@ def build(shared: Shared, blind: Blind) -> None:
         return html, gr.update(value=save(known), interactive=True) if known else no_file
 
     def finished(session: str, known: str) -> tuple:
-        """After the last answer: who stood behind which number, and what was given."""
+        """After the last answer: which system each number was, and its answer."""
         if not session:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         return gr.update(open=True), reveal_html(tests.store, session), *table("Mine", known)

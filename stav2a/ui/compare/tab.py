@@ -1,4 +1,4 @@
-"""The Compare tab: two to four results side by side on one transport, and the blind test of the same sounds."""
+"""The Compare tab: two to four results in one player, and a blind test of the same sounds."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ HINT = "Choose two to four results of one clip. There are none yet? Make some un
 
 
 class After(NamedTuple):
-    """What to call with the event after which the visit is known, and with one that has put ids into `picked`; the
-    button that may be pressed from then on."""
+    """Functions for the event after which the visit is known, and for one that has put ids into `picked`; and the
+    button to enable once the visit is known."""
 
     make: gr.Button
     entered: Callable[[gr.events.Dependency], None]
@@ -44,14 +44,14 @@ def build(shared: Shared) -> After:
             fresh = compare_fresh.build(shared, box)
     blind = compare_blind.build(shared, chosen, open_part, player)
     compare_results.build(shared, blind)
-    remembered = gr.BrowserState([], storage_key="stav2a-compared")  # what is shown, for the page after a reload
+    remembered = gr.BrowserState([], storage_key="stav2a-compared")  # what is shown, to restore it after a reload
 
     def offered(visit: str, ids: Sequence[str]) -> dict:
         listed = [entry for entry in entries.every(shared.history, visit).values() if entry.listed]
         return {picker: picker_value(listed, ids)}
 
     def shown(visit: str, ids: Sequence[str], sentence: str = "") -> dict:
-        """The page with these results in the player, or with a sentence that says why not."""
+        """Updates that show these results in the player, or a sentence on why they cannot be shown."""
         ids = list(ids or [])
         update = {**offered(visit, ids), chosen: ids, remembered: ids, **blind.offer([])}
         try:
@@ -65,8 +65,8 @@ def build(shared: Shared) -> After:
         return {**update, player: heard, note: said, box: gr.update(open=False), **blind.offer(picked)}
 
     def latest(visit: str, ids: list[str], before: list[str]) -> dict:
-        """New results are offered. Where nothing is chosen, what was shown before a reload, as long as all of it is
-        kept, else the newest two of one clip, are shown."""
+        """Offer new results. If nothing is chosen, show what was shown before a reload if all of it still exists,
+        else the newest two results of one clip."""
         if ids:
             return offered(visit, ids)
         known = entries.every(shared.history, visit)
@@ -98,14 +98,14 @@ def build(shared: Shared) -> After:
         blind.resume(event)
 
     def sent(event: gr.events.Dependency) -> None:
-        # Not `picked.change`: the browser learns of changed states from queued events only.
+        # Not `picked.change`: only queued events tell the browser that a state has changed.
         event.then(lambda ids, visit: shown(visit, ids), [shared.picked, shared.visit], outputs, **QUICK)
 
     return After(fresh.make, entered, sent)
 
 
 def listen(picked: Sequence[Entry]) -> dict:
-    """The player's value: the entries in the order chosen, the clip's own sound last."""
+    """The player's value: the entries in the chosen order, then the clip's own sound."""
     from stav2a.generation.figure import mel_of
 
     rate = soundfile.info(picked[0].audio).samplerate
@@ -123,7 +123,7 @@ def listen(picked: Sequence[Entry]) -> dict:
 
 
 def _read(path: str, rate: int) -> np.ndarray:
-    """float32 [S] at `rate`: results may have been written at different ones."""
+    """float32 [S] at `rate`: results may have different rates."""
     waveform, own = soundfile.read(path, dtype="float32")
     if own == rate:
         return waveform

@@ -1,4 +1,4 @@
-"""The measures of a grid over guidance, one curve for every number of steps."""
+"""Plots of the measures of a grid over guidance, one curve per number of steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from stav2a.generation.figure import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, RULE, VERMILION
 from stav2a.ui.explore.grid import Cells, measures_of
 
-COLOURS = (BLUE, VERMILION, GREEN, ORANGE)  # no colour stands alone: every curve has its own marker
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE)  # every curve also has its own marker, for colour-blind readers
 MARKERS = ("o", "s", "^", "D")
 PANELS = {
     "match": "Class match (chance 0.5)",
@@ -30,14 +30,14 @@ STYLE = """<style>
 
 
 def curves_html(guidance: Sequence[float], steps: Sequence[int], cells: Cells) -> str:
-    """A small figure for every measure that could be taken; nothing before two cells of one row are there."""
+    """A small figure for each available measure; empty until one row has two cells."""
     rows = [row for row, _ in cells]
     if not any(rows.count(row) > 1 for row in rows):
         return ""
     images = []
     for name, title in PANELS.items():
         if all(measures_of(cells, *place)[name] is None for place in cells):
-            continue  # a caption that names no class, say
+            continue  # e.g. the caption names no class
         buffer = BytesIO()
         curve_figure(name, title, guidance, steps, cells).savefig(buffer, format="png", dpi=200)
         data = base64.b64encode(buffer.getvalue()).decode()

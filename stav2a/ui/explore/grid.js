@@ -1,5 +1,5 @@
-// The grid of guidance (columns) and steps (rows) around a player: every cell is one of its sounds.
-// Cells come one after another; what plays goes on playing. Elements and text only, never HTML from data.
+// The grid of guidance (columns) and steps (rows) with a player: every cell is one of the player's sounds.
+// Cells arrive one after another without stopping playback. Elements and text only, never HTML from data.
 //
 // value: {key, guidance: [w], steps: [n], duration_s, video, reference, blind: false,
 //         sounds: [{...player's, row, column, measures: {match, gain, loudness, distance}}]}
@@ -13,7 +13,7 @@ const MEASURES = {
   distance: {name: "Change", unit: " dB", text: (v) => v.toFixed(1), about: "how far the sound differs from that of the cell on the left: mean difference of their mel-spectrograms"},
 };
 const MOST_SENT = 4, REST_MS = 350;
-// Differences over a grid that one can hear or that mean something; a measure that differs less says nothing.
+// Smallest range over a grid that is audible or meaningful, for each measure.
 const TELLING = {match: 0.05, gain: 0.05, loudness: 1, distance: 0.5};
 const MOVES = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
 
@@ -22,7 +22,7 @@ class ExploreGrid {
     this.root = root;
     this.sent = new Set();
     this.measure = "gain";
-    this.chosen = false; // a person has picked the measure
+    this.chosen = false; // whether the user has picked the measure
     this.onRest = true;
     this.table = node("div", {class: "eg-table", role: "group", "aria-label": "Grid of guidance and steps: choose what is heard"});
     this.tools = node("div", {class: "eg-tools"});
@@ -66,7 +66,7 @@ class ExploreGrid {
     return done;
   }
 
-  // Headings, and an empty place for every cell to come.
+  // Headings, and an empty place for every cell.
   frame() {
     const {guidance, steps} = this.value;
     this.table.style.setProperty("--columns", guidance.length);
@@ -92,7 +92,7 @@ class ExploreGrid {
     return button;
   }
 
-  // One cell of the grid is reached by Tab, the others from there by arrow keys.
+  // Tab reaches one cell of the grid, arrow keys the others.
   reach(chosen) {
     this.reached = chosen.sound.id;
     for (const button of this.player.buttons || []) button.tabIndex = button === chosen ? 0 : -1;
@@ -102,9 +102,9 @@ class ExploreGrid {
     const by = MOVES[event.key], from = event.target.closest && event.target.closest(".eg-cell");
     if (!by || !from || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    event.stopPropagation(); // the player would move the playhead
+    event.stopPropagation(); // otherwise the player moves the playhead
     let {row, column} = from.sound, to = null;
-    do { // the next cell that is filled
+    do { // find the next filled cell
       row += by[0]; column += by[1];
       if (!this.places[row] || !this.places[row][column]) return;
       to = this.places[row][column].querySelector(".eg-cell");
@@ -119,7 +119,7 @@ class ExploreGrid {
     this.rest.setAttribute("aria-pressed", String(this.onRest));
   }
 
-  // The first measure that differs over the cells; of none, the one that is shown already.
+  // The first measure with a meaningful difference between cells; if none has one, the current measure.
   telling(offered) {
     const spread = (key) => {
       const values = this.value.sounds.map((sound) => sound.measures[key]).filter((value) => value !== null);
@@ -128,8 +128,8 @@ class ExploreGrid {
     return offered.find((key) => spread(key) >= TELLING[key]) || this.measure;
   }
 
-  // A click is heard at once, or as soon as the sounds are there: the first one starts the transport, later ones
-  // switch within it.
+  // Play a clicked cell at once, or as soon as its sound is loaded. The first click starts the transport, later clicks
+  // switch sounds.
   async hear(index) {
     this.wanted = index;
     if (!this.player.transport.sounds[index]) await this.player.loading.catch(() => false); // the player says why
@@ -140,7 +140,7 @@ class ExploreGrid {
 
   place() {
     const known = this.value && this.value.sounds;
-    for (const each of this.choices) // a measure that no cell has is not offered
+    for (const each of this.choices) // hide measures that no cell has
       each.hidden = Boolean(known && known.length) && known.every((sound) => sound.measures[each.dataset.measure] === null);
     const offered = this.choices.filter((each) => !each.hidden).map((each) => each.dataset.measure);
     if (offered.length && known.length) {

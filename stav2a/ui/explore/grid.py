@@ -1,4 +1,4 @@
-"""The grid as a component: thumbnails to click, one transport beneath them."""
+"""The grid component: thumbnails to click, with one player for all sounds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from stav2a.ui.compare.entries import Entry
 from stav2a.ui.widgets.player import MEL_FLOOR, file_data, scripts, styles
 
 HERE = Path(__file__).parent
-DECIBELS = 20 / math.log(10)  # of one neper: mels are natural logarithms of amplitudes
-Cells = Mapping[tuple[int, int], Entry]  # by (row, column), in the order in which they came
+DECIBELS = 20 / math.log(10)  # per neper: mels are natural logarithms of amplitudes
+Cells = Mapping[tuple[int, int], Entry]  # by (row, column), in order of completion
 
 
 class ExploreGrid(gr.HTML):
@@ -39,7 +39,7 @@ class ExploreGrid(gr.HTML):
 
 
 def grid_value(key: str, guidance: Sequence[float], steps: Sequence[int], cells: Cells) -> dict:
-    """The frame of a grid and its finished cells; values of one `key` may only grow at the end."""
+    """The axes of a grid and its finished cells; new values of the same `key` may only append cells."""
     first = next(iter(cells.values()), None)
     sounds = [
         {
@@ -82,7 +82,7 @@ def measures_of(cells: Cells, row: int, column: int) -> dict[str, float | None]:
 
 @lru_cache(512)
 def mel_distance(first: str, second: str) -> float:
-    """Mean absolute difference of two log-mels in dB, counting nothing below the floor."""
+    """Mean absolute difference of two log-mels in dB; values below the floor are set to the floor."""
     one, other = (np.maximum(np.load(path).astype(np.float32), MEL_FLOOR) for path in (first, second))
     frames = min(len(one), len(other))
     return round(float(DECIBELS * np.abs(one[:frames] - other[:frames]).mean()), 3)

@@ -1,4 +1,4 @@
-"""The Explore tab: guidance against steps, every cell from the same noise, to see and to hear."""
+"""The Explore tab: a grid of guidance scales and steps, all from the same noise."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from stav2a.ui.recipe import clip_and_caption, more_settings, on_reload
 from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.shares import sender_of
 
-COLUMNS, ROWS = 6, 4  # the most
+COLUMNS, ROWS = 6, 4  # maximum
 LENGTH_S = 8.0
 GONE = "These sounds are not kept any more; fill the grid again."
 HINT = "The grid appears below. Every cell begins with the same noise: only guidance and steps differ."
 
 
 class Explore(NamedTuple):
-    """The button that may be pressed once the visit is known, what to call with the event after which it is, and
-    the event that has put ids into `shared.picked`."""
+    """The button to enable once the visit is known, a function for the event after which it is known, and the event
+    that has put ids into `shared.picked`."""
 
     fill: gr.Button
     entered: Callable[[gr.events.Dependency], None]
@@ -63,17 +63,17 @@ def build(shared: Shared) -> Explore:
             line = gr.HTML(status.note(HINT), elem_id="explore-status", padding=False)
     board = ExploreGrid(elem_id="explore-grid", padding=False)
     curves = gr.HTML("", elem_id="explore-curves", padding=False, apply_default_css=False)
-    plan = gr.State(None)  # (clip, base settings, guidance scales, steps) of the grid that is shown
+    plan = gr.State(None)  # (clip, base settings, guidance scales, steps) of the grid on display
 
     follower = Follower(shared.jobs, [fill], cancel, line, "explore", busy={curves: ""})
 
     def drawn(visit: str, asked: tuple, cells: dict) -> dict:
-        """The grid as far as it is on disk."""
+        """Update of the grid with the cells on disk."""
         _, _, scales, counts = asked
         return {board: grid_value(_key(asked), scales, counts, cells)}
 
     def ended(job: Job, visit: str) -> dict:
-        """The grid with its curves, whole or as far as it was filled when stopped."""
+        """Updates of the grid and its curves after the job has ended, complete or stopped."""
         _, _, scales, counts = asked = job.about
         cells, total = finished(shared, visit, *asked), len(scales) * len(counts)
         words = f"{len(cells)} of {total} cells. Click one to hear it."
@@ -82,7 +82,7 @@ def build(shared: Shared) -> Explore:
         return {**drawn(visit, asked, cells), curves: curves_html(scales, counts, cells), **follower.free(said)}
 
     async def follow(job: Job, visit: str) -> AsyncIterator[dict]:
-        """Cells as they come, and the progress between them."""
+        """Yield new cells as they are finished, and progress in between."""
         seen = -1
 
         def more() -> dict | None:
@@ -110,7 +110,7 @@ def build(shared: Shared) -> Explore:
             yield update
 
     def refill(visit: str) -> dict:
-        """After a reload: the form as it was. See `Recipe.filled` why this is an event of its own."""
+        """After a reload: restore the form. `Recipe.filled` explains why this is a separate event."""
         job = shared.jobs.get(follower.key(visit))
         if job is None:
             return {line: gr.skip()}
@@ -119,7 +119,7 @@ def build(shared: Shared) -> Explore:
         return {**recipe.filled(clip, base), **texts}
 
     async def resume(visit: str, request: gr.Request) -> AsyncIterator[dict]:
-        """After a reload: the last grid, as far as it is filled, and on with it."""
+        """After a reload: show the last grid and continue it if it is unfinished."""
         job = await follower.orphan(visit, request.session_hash or "") or shared.jobs.get(follower.key(visit))
         if job is None:
             yield {line: gr.skip()}
@@ -131,7 +131,7 @@ def build(shared: Shared) -> Explore:
             yield update
 
     def send(visit: str, asked: tuple | None, evt: gr.EventData) -> tuple:
-        """Marked cells become results that Compare offers, and are shown there."""
+        """Offer the marked cells as results in Compare and show them there."""
         ids = evt._data.get("ids") if isinstance(evt._data, dict) else None
         cells = {entry.id: entry for entry in finished(shared, visit, *asked).values()} if asked else {}
         known = [each for each in ids or [] if isinstance(each, str) and each in cells][: entries.MOST]
@@ -153,14 +153,14 @@ def build(shared: Shared) -> Explore:
 
 
 def rows_around(own: int) -> str:
-    """Half, as many and twice as many steps as the model's own."""
+    """Half the model's default number of steps, that number, and twice that number."""
     return ", ".join(map(str, sorted({max(1, own // 2), own, min(2 * own, 200)})))
 
 
 def filling(
     shared: Shared, visit: str, clip: Path, base: Settings, scales: Sequence[float], counts: Sequence[int]
 ) -> Callable:
-    """Work that makes the cells which are not there yet, fewest steps first."""
+    """Work for a job: make the missing cells, fewest steps first."""
     variants = grid(base, scales, counts)
     return entries.rendering(shared.engine, shared.history, visit, clip, variants, shared.limits, listed=False)
 
@@ -168,7 +168,7 @@ def filling(
 def finished(
     shared: Shared, visit: str, clip: Path, base: Settings, scales: Sequence[float], counts: Sequence[int]
 ) -> dict[tuple[int, int], entries.Entry]:
-    """The cells on disk by (row, column), in the order in which they came."""
+    """The cells on disk by (row, column), in order of completion."""
     folder = entries.folder_of(shared.history, visit, clip, base)
     there = entries.of_folder(folder) if folder else {}
     places = {}

@@ -1,4 +1,4 @@
-"""How well a sound matches what its caption asks for, as this project's own sound classifier hears it."""
+"""How well a sound matches its caption, according to this project's own sound classifier."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ a an and are as at be being by for from goes hear hit in is it no of off on or o
 sound sounding the their through to two up with you
 """
 COMMON = frozenset(STOP.split())
-LEAST = 2.0  # nats: a word that a quarter of the classes share says too little
+LEAST = 2.0  # nats; below it, a word is shared by too many classes to identify one
 _turn = threading.Lock()
 
 
 def class_match(caption: str, waveform: np.ndarray) -> float | None:
-    """Share of the classifier's other classes that it finds less likely than the class the caption asks for.
+    """Share of the other classes to which the classifier gives a lower probability than to the class of the caption.
 
-    1 where that class comes first, 0.5 on average for a sound that has nothing to do with it; None where the
-    caption names no class, the sound is silent, or there is no classifier. `waveform`: float [S] at 16 kHz.
+    1 if that class comes first, 0.5 on average for an unrelated sound; None if the caption names no class, the sound
+    is silent, or there is no classifier. `waveform`: float [S] at 16 kHz.
     """
     from stav2a.metrics.bank_classifier import ASSETS, describe, known_classes, rank_of
 
@@ -43,7 +43,7 @@ def class_match(caption: str, waveform: np.ndarray) -> float | None:
 
 
 def asked_class(caption: str, classes: tuple[str, ...]) -> str | None:
-    """The class whose words the caption shares; rare words count for more. None where it shares none that tell."""
+    """The class that shares most words with the caption, weighted by rarity; None if these are too common."""
     said = words(caption)
     if not said:
         return None
@@ -54,7 +54,7 @@ def asked_class(caption: str, classes: tuple[str, ...]) -> str | None:
 
 
 def words(text: str) -> frozenset[str]:
-    """Words that say something, without their endings: "dogs barking" and "a dog barks" are the same two."""
+    """Content words without their endings: "dogs barking" and "a dog barks" give the same two."""
     found = (word for word in re.findall(r"[a-z]+", text.lower()) if word not in COMMON)
     return frozenset(_stem(word) for word in found)
 
@@ -70,7 +70,7 @@ def _stem(word: str) -> str:
 
 @lru_cache(2)
 def _vocabulary(classes: tuple[str, ...]) -> tuple[dict[str, frozenset[str]], dict[str, float]]:
-    """Words of each class, of its name and its wordings, and how rare each word is."""
+    """The words in the name and phrases of each class, and how rare each word is, in nats."""
     from stav2a.condition.phrases import PHRASES
 
     texts = {name: " ".join([name.replace("_", " "), *PHRASES.get(name, ())]).replace("|", " ") for name in classes}

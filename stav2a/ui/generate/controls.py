@@ -1,4 +1,4 @@
-"""The controls of Generate: one component a dial, made from its declaration, and the way back to `Settings`."""
+"""The controls of Generate: one component per dial, made from its declaration, and their conversion to `Settings`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from stav2a.media.limits import InputError
 from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.upload import Sound
 
-ELEMENTS = {"takes": "takes-count", "original_gain_db": "gain", "loudness_lufs": "lufs"}  # where the flag is another
-LONG_RANGE = 1000  # numbers beyond it are typed, not slid
+ELEMENTS = {"takes": "takes-count", "original_gain_db": "gain", "loudness_lufs": "lufs"}  # ids that are not the flag
+LONG_RANGE = 1000  # longer ranges get a number field instead of a slider
 NOTE = "It sounds at the onsets, or goes on where it is steady. Its first 30 s are read."
 EXPORTED = {
     "audacity": "Audacity labels", "reaper": "Reaper markers", "midi": "MIDI notes", "edl": "EDL (DaVinci Resolve)",
@@ -25,12 +25,12 @@ EXPORTED = {
 
 
 def declared() -> dict[str, Dial]:
-    """Every dial by name: those of every model, and those that systems declare."""
+    """All dials by name: those of every model, and those that systems declare."""
     return {**TABLE, **systems.own_dials()}
 
 
 def component(name: str, value: Any = None, prefix: str = "", **more) -> gr.components.Component:
-    """A dial's component: a slider, a field for a number of a long range, or a menu. `more`: in place of its own."""
+    """A dial's component: a slider, a number field for a long range, or a dropdown. `more` overrides its arguments."""
     dial = declared()[name]
     value = dial.default if value is None else value
     value = dial.low if value is None and not dial.choices and dial.high <= LONG_RANGE else value
@@ -44,14 +44,14 @@ def component(name: str, value: Any = None, prefix: str = "", **more) -> gr.comp
         return gr.Dropdown(options(dial), value=value, **more)
     whole = {"precision": 0} if dial.kind == "whole" else {}
     if prefix or dial.high > LONG_RANGE:
-        lowest = 0 if dial.none else dial.low  # such as a length of 0: to the end
+        lowest = 0 if dial.none else dial.low  # 0 stands for None, e.g. a length to the end
         high = {"maximum": dial.high} if dial.high <= LONG_RANGE or dial.kind == "whole" else {}
         return gr.Number(value, minimum=lowest, step=dial.step, **high, **whole, **more)
     return gr.Slider(dial.low, dial.high, value=value, step=dial.step, **more)
 
 
 def options(dial: Dial) -> list[tuple[str, str]]:
-    """(label, value) of a dial with choices."""
+    """The choices of a dial as (label, value)."""
     return [(label, value) for value, label in dial.choices.items()]
 
 
@@ -65,7 +65,7 @@ def part(shared: Shared) -> dict[str, gr.components.Component]:
 
 
 def main(shared: Shared) -> dict[str, gr.components.Component]:
-    """The two dials that everybody turns: guidance and steps."""
+    """The two main dials: guidance and steps."""
     own = shared.engine.defaults(shared.engine.default_model)
     short = {"info": None, "min_width": 150}
     with gr.Row(elem_id="main-dials"):
@@ -94,13 +94,13 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
 
 
 def control(shared: Shared) -> dict[str, gr.components.Component]:
-    """The dials that not every model has; those of the chosen model are shown."""
+    """Dials that not every model has; only those of the chosen model are shown."""
     dials = [name for name, dial in declared().items() if not dial.everywhere and dial.kind in ("number", "whole")]
     return {dial: _of_model(shared, dial) for dial in dials if dial != "strength"}
 
 
 def by_example(shared: Shared) -> dict[str, gr.components.Component]:
-    """A sound to be like, and how much of it is kept."""
+    """A reference sound, and how far the result may differ from it."""
     has = shared.engine.dials(shared.engine.default_model)
     reference = Sound(
         label="A sound of your own", sources=["upload", "microphone"], type="filepath", elem_id="reference",
@@ -110,7 +110,7 @@ def by_example(shared: Shared) -> dict[str, gr.components.Component]:
     strength = _of_model(shared, "strength")
 
     def given(sound, strength):
-        """At 1 nothing would be heard of it."""
+        """A strength below 1 for a new reference: at 1, nothing of it would be heard."""
         from stav2a.recordings.reference import REFERENCE_STRENGTH
 
         return REFERENCE_STRENGTH if sound is not None and strength == 1 else gr.skip()
@@ -120,7 +120,7 @@ def by_example(shared: Shared) -> dict[str, gr.components.Component]:
 
 
 def files() -> dict[str, gr.components.Component]:
-    """Markers, single hits, and the kind of sound file."""
+    """Output files: markers, single hits, and the format of sound files."""
     exports = gr.CheckboxGroup(
         [(label, kind) for kind, label in EXPORTED.items()], value=[], label="Beside the clip and its sound",
         elem_id="export",
@@ -133,19 +133,19 @@ def files() -> dict[str, gr.components.Component]:
 
 
 def _of_model(shared: Shared, name: str) -> gr.components.Component:
-    """A dial that not every model has, as the default model has it; hidden where it has it not."""
+    """A dial that not every model has, with the default model's value; hidden if that model lacks it."""
     model = shared.engine.default_model
     own, has = shared.engine.defaults(model), shared.engine.dials(model)
     return component(name, _own(name, own, has), visible=name in has)
 
 
 def _own(dial: str, defaults: Mapping, has: Mapping[str, Dial]) -> Any:
-    """The model's own value of a dial, None where it has none."""
+    """The model's default for a dial, None if it has none."""
     return defaults.get(dial, has[dial].default if dial in has else None)
 
 
 def follow_model(shared: Shared, fields: dict[str, gr.components.Component]) -> None:
-    """Choosing a model brings its own values to those of these fields that are there, and shows the dials it has."""
+    """On a choice of model, set these fields to its defaults and show only the dials that it has."""
     known = declared()
 
     def chosen(name):
@@ -178,9 +178,9 @@ def sound() -> dict[str, gr.components.Component]:
 def settings_of(
     values: dict, onsets_s: tuple[float, ...] | None = None, has: Collection[str] | None = None
 ) -> Settings:
-    """`Settings` of the page's values, checked; `InputError` names both numbers where one is out of range.
+    """Checked `Settings` from the page's values; `InputError` if a value is out of range.
 
-    has: the dials of the model that not every model has; what the page sends of others is left out.
+    has: the dials of this model that not every model has; values of other such dials are ignored.
     """
     values = dict(values)
     if not values.pop("level", True):
@@ -191,13 +191,13 @@ def settings_of(
     values["length_s"] = values.get("length_s") or None
     values["start_s"] = values.get("start_s") or 0.0
     values["audio_rate"] = values.get("audio_rate") or None
-    if values.get("describe", BUILT_IN) not in DESCRIBERS:  # no repository that a stranger names is fetched
+    if values.get("describe", BUILT_IN) not in DESCRIBERS:  # never fetch a repository named by a visitor
         raise InputError(f"The describer must be one of {', '.join(DESCRIBERS)}.")
     return Settings.of({**values, "onsets_s": onsets_s})
 
 
 def values_of(settings: dict) -> dict:
-    """The page's values that `settings_of` turns into these settings, as far as they are given."""
+    """The page's values for these settings, the inverse of `settings_of`; only for the settings given."""
     given = {name: value for name, value in settings.items() if value is not None or name in ("length_s", "reference")}
     values = {name: value for name, value in given.items() if name not in ("onsets_s", "layout")}
     files = {"audio_rate": settings.get("audio_rate") or 0, "exports": list(settings.get("exports") or ())}
@@ -205,5 +205,5 @@ def values_of(settings: dict) -> dict:
 
 
 def models(engine) -> list[tuple[str, str | None]]:
-    """(name, why it cannot be used or None) of every model."""
+    """Every model as (name, reason why it cannot be used or None)."""
     return list(engine.models().items())

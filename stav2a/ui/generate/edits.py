@@ -1,4 +1,4 @@
-"""Which onsets a run follows: those in the editor belong to one clip and one part of it, and to no other."""
+"""Edited onsets: they belong to one part of one clip and are used only for runs of that part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEAR_S = 0.05
 
 
 def part_key(clip_key: str, start_s: float, length_s: float | None) -> str:
-    """Names a clip (by the hash of its file) and the used part of it."""
+    """Key of a clip (the hash of its file) and its used part."""
     return f"{clip_key} {start_s:g} {'' if length_s is None else f'{length_s:g}'}".strip()
 
 
@@ -23,7 +23,7 @@ def key_of(run: Run) -> str:
 
 
 def edited(editor: object, key: str) -> tuple[float, ...] | None:
-    """The onsets in the editor, where they are of this clip and a person has changed them."""
+    """The onsets in the editor if they belong to `key` and the user has changed them, else None."""
     if not isinstance(editor, dict) or editor.get("clip") != key:
         return None
     onsets_s = onsets_of(editor)
@@ -33,7 +33,7 @@ def edited(editor: object, key: str) -> tuple[float, ...] | None:
 
 
 def required(editor: object, key: str) -> tuple[float, ...]:
-    """The onsets in the editor; `InputError` where there are none or they are of another clip or part."""
+    """The onsets in the editor; `InputError` if there are none or they belong to another clip or part."""
     onsets_s = onsets_of(editor)
     if editor.get("clip") != key:
         raise InputError(FOREIGN)
@@ -41,7 +41,7 @@ def required(editor: object, key: str) -> tuple[float, ...]:
 
 
 def told(run: Run) -> str:
-    """What a person should know of onsets that were deleted and are heard all the same; empty where there are none."""
+    """A sentence about deleted onsets that can still be heard; empty if there are none."""
     deleted = [t for t in run.predicted_onsets_s if not any(abs(t - kept) <= NEAR_S for kept in run.onsets_s)]
     heard = [t for t in deleted if any(abs(t - sound) <= NEAR_S for sound in run.takes[0].onsets_s)]
     if not heard:
@@ -54,5 +54,5 @@ def told(run: Run) -> str:
 
 
 def settings_key(clip: Path | None, settings: Settings) -> str:
-    """`part_key` of a clip's file, or of none."""
+    """`part_key` for a clip's file, or for no clip."""
     return part_key(clip_hash(clip), settings.start_s, settings.length_s)

@@ -1,7 +1,7 @@
-"""Examples with stored results: they open at once, without a run of the model.
+"""Examples with stored results: they open at once, without running the model.
 
-`assets/examples/NAME/` has `clip.mp4` and what `python -m stav2a example NAME CLIP --prompt TEXT` puts beside it: the
-files of the run and `run.json` with paths relative to the folder.
+`assets/examples/NAME/` has `clip.mp4` and what `python -m stav2a example NAME CLIP --prompt TEXT` writes: the files of
+the run, and `run.json` with paths relative to the folder.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ TEMPLATE = """
 
 
 def load(folder: Path | None = None) -> list[Run]:
-    """The examples there are (in `FOLDER`), in order of name; the paths of their files made whole."""
+    """The examples in `folder` (`FOLDER` by default), sorted by name, with absolute paths of their files."""
     return [_read(path.parent) for path in sorted((folder or FOLDER).glob("*/run.json"))]
 
 
 def shelf(runs: list[Run]) -> gr.HTML | None:
-    """A row of examples to choose from; no row where there are none."""
+    """A row of examples to choose from; None if there are none."""
     if not runs:
         return None
     cards = [

@@ -1,14 +1,14 @@
-// A row of ready clips: a picture of each, its caption beside it; one press opens the result made beforehand.
-// value: [{video: {url}, caption, seconds}]; captions become text, never HTML.
+// A row of examples: a picture and a caption for each; a click opens the stored result.
+// value: [{video: {url}, caption, seconds}]; captions are set as text, never as HTML.
 const shelf = element.querySelector(".xs");
 
-// The press that chose an example allows its result to be heard as soon as it is there.
+// Browsers allow sound after a click, so the result of a chosen example plays as soon as it is loaded.
 function playResult() {
   const started = (event) => {
     const video = event.target;
     if (!video.closest || !video.closest("#result-video")) return;
     document.removeEventListener("loadeddata", started, true);
-    if (shelf.isConnected) video.play().catch(() => {}); // refused by the browser: the person presses play
+    if (shelf.isConnected) video.play().catch(() => {}); // blocked by the browser: the user presses play
   };
   document.removeEventListener("loadeddata", playResult.waiting, true);
   document.addEventListener("loadeddata", playResult.waiting = started, true);
@@ -32,7 +32,7 @@ function card({video, caption, seconds}, index) {
   button.setAttribute("aria-pressed", "false");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   for (const name of ["pointerenter", "focus"])
-    button.addEventListener(name, () => { if (!still.matches) picture.play().catch(() => {}); }); // refused: the picture stands still
+    button.addEventListener(name, () => { if (!still.matches) picture.play().catch(() => {}); }); // blocked: no motion
   for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => picture.pause());
   return button;
 }

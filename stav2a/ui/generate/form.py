@@ -1,4 +1,4 @@
-"""The components of Generate that its events and the other tabs refer to. Nothing else is known here."""
+"""The components of Generate that its events and the other tabs use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Form:
 
     source: Video
     info: gr.Markdown
-    fields: dict[str, gr.components.Component] = field(default_factory=dict)  # dials by name
-    preview: Video = field(init=False)  # what a browser can play, where it cannot play the source
-    seen: gr.Dataset = field(init=False)  # captions that the describer suggests
+    fields: dict[str, gr.components.Component] = field(default_factory=dict)  # components of the dials, by name
+    preview: Video = field(init=False)  # a copy that browsers can play, if they cannot play the source
+    seen: gr.Dataset = field(init=False)  # captions suggested by the describer
     generate: gr.Button = field(init=False)
     find: gr.Button = field(init=False)
     cancel: gr.Button = field(init=False)
     status: gr.HTML = field(init=False)
 
-    current: gr.State = field(init=False)  # the `Run` that is shown
+    current: gr.State = field(init=False)  # the `Run` on display
     video: Video = field(init=False)
     strip: gr.HTML = field(init=False)
     takes: gr.Radio = field(init=False)
@@ -44,13 +44,13 @@ class Form:
         return [self.source, *self.fields.values(), *more]
 
     def values(self, given: tuple) -> tuple[object, dict, tuple]:
-        """(clip, values by name, the rest) of what an event with `inputs` receives."""
+        """(clip, values by name, the rest) from the values that an event with `inputs` receives."""
         end = 1 + len(self.fields)
         return given[0], dict(zip(self.fields, given[1:end], strict=True)), given[end:]
 
     @property
     def result(self) -> list:
-        """What shows a result, and the fields that a result fills."""
+        """Components that show a result or are filled by one."""
         return [
             self.current, self.video, self.strip, self.takes, self.editor, self.regenerate, self.layout_box,
             self.layout, self.figure, self.audio, self.bundle, self.files, self.measures, self.settings_box,

@@ -1,4 +1,4 @@
-"""The left half of Generate: clip, caption and dials, what is known of an upload, and captions to choose from."""
+"""The left half of Generate: clip, caption, dials, facts about the upload, and suggested captions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build(shared: Shared) -> Form:
     )  # fmt: skip
     dials = controls.main(shared)
     with gr.Row():
-        # both wait for the visit to be known, which takes the page a moment
+        # both are disabled until the visit is known, a moment after the page loads
         asleep = {"interactive": False, "min_width": 110}
         form.generate = gr.Button("Generate", variant="primary", elem_id="generate", scale=3, **asleep)
         form.find = gr.Button("Find onsets", elem_id="find", scale=2, **asleep)
@@ -62,7 +62,7 @@ def build(shared: Shared) -> Form:
     )  # fmt: skip
     for row in (form.seen, tries):
         row.click(lambda sample: sample[0], row, prompt, **QUICK)
-    with gr.Column(min_width=0, elem_id="more"):  # on a phone it comes after the result
+    with gr.Column(min_width=0, elem_id="more"):  # on phones, below the result
         negative = gr.Textbox(
             label="Negative caption", placeholder="What should not be heard, for example: speech, music",
             max_length=MAX_PROMPT, lines=1, elem_id="negative",
@@ -92,13 +92,13 @@ def limits_sentence(limits: Limits) -> str:
 
 
 def connect(form: Form, shared: Shared) -> None:
-    """What happens when a clip is uploaded or taken away."""
+    """Connect the events for a clip that is uploaded or removed."""
     part = [form.fields["start_s"], form.fields["length_s"]]
     looked = [form.info, form.status, form.preview, form.seen, *part, *form.result]
     hidden = gr.update(visible=False)
 
     def told(clip) -> dict:
-        """Say what the upload holds before anything is generated; what was shown of another clip goes."""
+        """Describe the upload before anything is generated, and clear what was shown of another clip."""
         cleared = {**result_panel.cleared(form), form.preview: hidden, form.seen: hidden}
         cleared |= dict(zip(part, (0, None), strict=True))
         if clip is None:
@@ -108,7 +108,7 @@ def connect(form: Form, shared: Shared) -> None:
         except Exception as error:
             return {**cleared, form.info: "", form.status: status.error(explain(error))}
         said, most = status.idle(), shared.limits.duration_s
-        if info.duration_s > most:  # the first part is taken; the fields say which
+        if info.duration_s > most:  # use the first part; the fields show which
             cleared[part[1]] = most
             said = status.note(
                 f"The clip lasts {info.duration_s:.0f} s and this page takes {most:g} s at once: the first {most:g} s "
@@ -117,7 +117,7 @@ def connect(form: Form, shared: Shared) -> None:
         return {**cleared, form.info: summary(info), form.status: said}
 
     async def looked_at(clip) -> dict:
-        """What the upload shows, told by the describer, and a copy that browsers play where they cannot play it."""
+        """The describer's captions, and a copy for browsers if they cannot play the upload."""
         if clip is None:
             return {form.seen: hidden, form.preview: hidden}
         try:
@@ -126,7 +126,7 @@ def connect(form: Form, shared: Shared) -> None:
                 asyncio.to_thread(playable, need(clip), shared.limits),
             )
         except InputError:
-            return {form.seen: hidden, form.preview: hidden}  # `told` has said why
+            return {form.seen: hidden, form.preview: hidden}  # `told` shows the reason
         return {
             form.seen: gr.update(visible=bool(seen), samples=[[text] for text in seen or [""]]),
             form.preview: gr.update(visible=copy is not None, value=None if copy is None else str(copy)),

@@ -1,4 +1,4 @@
-"""How to read the page: every word and colour that a visitor meets, in one fold."""
+"""Explains all terms and colours of the page, in the accordion “How to read this page”."""
 
 from __future__ import annotations
 

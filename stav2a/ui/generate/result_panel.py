@@ -53,7 +53,7 @@ def build(form: Form) -> None:
 
 
 def cleared(form: Form) -> dict:
-    """Nothing of a clip that is not there any more; its results stay in the list of results and in Compare."""
+    """Updates that clear what was shown of a removed clip; its results stay in the result list and in Compare."""
     hidden = gr.update(visible=False)
     gone = gr.update(value=None, visible=False)
     return {
@@ -75,7 +75,7 @@ def cleared(form: Form) -> dict:
 
 
 def show_take(form: Form, run: Run, k: int) -> dict:
-    """One take of a run: video, sound, figure and measures."""
+    """Updates that show one take of a run: video, sound, figure and measures."""
     take = run.takes[k]
     return {
         form.video: gr.update(value=take.video, visible=take.video is not None),
@@ -87,8 +87,8 @@ def show_take(form: Form, run: Run, k: int) -> dict:
 
 
 def show_run(form: Form, run: Run) -> dict:
-    """A finished run with its first take, its onsets in the editor and its settings."""
-    # a caption that was found or reworded is there to be edited
+    """Updates that show a finished run: its first take, its onsets in the editor and its settings."""
+    # show a suggested or reworded caption, so that it can be edited
     changed = run.caption_source != "given"
     found = {form.fields["prompt"]: run.settings["prompt"]} if changed and run.settings["prompt"] else {}
     names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
@@ -112,7 +112,7 @@ def show_run(form: Form, run: Run) -> dict:
 
 
 def connect(form: Form, shared: Shared) -> gr.events.Dependency:
-    """Takes, and the strip of results; returns the event that may have put ids into `shared.picked`."""
+    """Connect takes and result strip; returns the event that may have put ids into `shared.picked`."""
 
     def choose(k, run: Run | None) -> dict:
         if run is None or not isinstance(k, int) or not 0 <= k < len(run.takes):
@@ -120,7 +120,7 @@ def connect(form: Form, shared: Shared) -> gr.events.Dependency:
         return show_take(form, run, k)
 
     def from_strip(visit: str, current: Run | None, evt: gr.EventData) -> dict:
-        """Hear a result of the strip, bring its settings back, or send it with the shown one to Compare."""
+        """Show a result of the strip, restore its settings, or send it to Compare with the one on display."""
         runs = shared.history.runs(visit)
         found = asked(evt._data, runs)
         if found is None:

@@ -1,4 +1,4 @@
-"""The runs of Generate: started, followed, stopped, and found again after a reload."""
+"""The runs of Generate: start, follow and stop them, and find them again after a reload."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOTHING = "There is no video yet: upload a clip first, or write a caption, which
 
 
 class Runs:
-    """`form` of one page over the jobs of all."""
+    """Connects the `form` of a page with the job queue."""
 
     def __init__(self, form: Form, shared: Shared):
         self.form, self.shared = form, shared
@@ -74,7 +74,7 @@ class Runs:
         return start
 
     def _asked(self, kind: str, clip, values: dict, editor, layout) -> tuple[Path | None, Settings]:
-        """The clip and the settings of a press; edits are never lost to a press of Generate."""
+        """The clip and the settings for a click on a button; a click on Generate never loses edits."""
         settings = controls.settings_of(values, has=self.shared.engine.dials(self.shared.need_model(values["model"])))
         path = need(clip) if clip or kind == "onsets" else None
         if path is None:
@@ -91,7 +91,7 @@ class Runs:
         return path, settings
 
     def _ended(self, job: Job, visit: str, editable: bool = False) -> dict:
-        """What the page shows when a job has ended, whichever way. editable: whether the editor held onsets before."""
+        """Updates of the page after a job has ended in any way. editable: whether the editor had onsets before."""
         form, free = self.form, self.follower.free
         again = {form.regenerate: gr.update(interactive=editable)}
         if job.error is not None:
@@ -112,9 +112,9 @@ class Runs:
         return {**free(status.note(sentence)), form.editor: value, form.regenerate: gr.update(interactive=True)}
 
     def refill(self, visit: str) -> dict:
-        """After a reload: the form as it was when a run began; of a job of another tab, clip and caption.
+        """After a reload: restore the form of the run; for another tab's job, only clip and caption.
 
-        The other tabs copy both from here, so their own forms are filled after this one.
+        The other tabs copy both from here, so their own forms are restored after this one.
         """
         form = self.form
         jobs = [self.shared.jobs.get(name) for name in (visit, f"{visit}/compare", f"{visit}/explore")]
@@ -130,10 +130,10 @@ class Runs:
         try:
             return {**filled, form.source: str(clip), form.info: summary(look(clip, self.shared.limits))}
         except InputError:
-            return {form.info: gr.skip()}  # the run has said why the clip cannot be used, or it was swept
+            return {form.info: gr.skip()}  # the run has reported why the clip cannot be used, or it was removed
 
     async def restore(self, visit: str, request: gr.Request) -> AsyncIterator[dict]:
-        """After a reload: follow the run that is still going, or show the last one."""
+        """After a reload: follow the unfinished run, or show the last one."""
         if (job := await self.follower.orphan(visit, request.session_hash or "")) is not None:
             async for update in self.follower.follow(job, lambda: self._ended(job, visit)):
                 yield update

@@ -1,11 +1,10 @@
-"""Work that outlives the page that asked for it: a job runs in a thread, and the page watches it.
+"""The job queue: a job runs in a thread while the page watches it, and continues if the page is closed.
 
-A browser that reloads loses its connection and the framework drops that event. The work itself goes on here,
-and the reloaded page finds it by its visit. Starting a second job in one window stops the first; another window of
-the same visitor has jobs of its own.
+When a browser reloads the page, Gradio drops the event, but the job continues, and the reloaded page finds it by its
+visit. Starting a second job in one window stops the first; another window of the same visitor has its own jobs.
 
-Jobs stand in one line and one works at a time. The framework's own queue would hold a visitor's event back
-until its turn: the page could neither say how many are ahead nor let the visitor step out of the line.
+There is one queue, and one job runs at a time. Gradio's own queue would hold an event back until its turn, so the page
+could neither show how many jobs are ahead nor let the visitor cancel.
 """
 
 from __future__ import annotations
@@ -36,15 +35,15 @@ SHARED_GPU = "The shared GPU gave no result ({}): try fewer steps or takes or a 
 FULL = "The queue is full: {} runs are waiting. Please try again in a few minutes."
 PLACES = "{} runs of yours are waiting or at work already; please wait for one of them."
 TOO_LONG = "The run took longer than {:g} minutes and was stopped: use fewer steps or takes or a shorter part."
-WAITING = 20  # most jobs that wait
-A_SENDER = 3  # of them of one address
-A_VISIT = 3  # of them of one visitor
-DEADLINE_S = 900.0  # of work, without the wait
+WAITING = 20  # most waiting jobs
+A_SENDER = 3  # most of them from one address
+A_VISIT = 3  # most of them from one visitor
+DEADLINE_S = 900.0  # of running time, without waiting
 FORGET_S = 3600
 
 
 class Job:
-    """One run of `work`, an iterator of progress whose last item is the outcome."""
+    """One run of `work`, an iterator of progress whose last item is the result."""
 
     def __init__(
         self,
@@ -61,8 +60,8 @@ class Job:
         self.sender = sender
         self.deadline_s = deadline_s
         self.page = page  # the window that follows it
-        self.replaced = False  # by a newer job of that window
-        self.about = about  # what a page needs to show it again
+        self.replaced = False  # by a newer job of the same window
+        self.about = about  # what a page needs to show it after a reload
         self.progress = None
         self.outcome = None
         self.error: str | None = None
@@ -86,7 +85,7 @@ class Job:
 
     @property
     def ahead(self) -> int:
-        """Jobs that come before this one; 0 from its start on."""
+        """Number of jobs before this one; 0 once it has started."""
         line = list(self._line)
         return sum(not job.done for job in line[: line.index(self)]) if self in line else 0
 
@@ -98,14 +97,14 @@ class Job:
         self._cancel.set()
 
     def stopped(self) -> bool:
-        """Whether the work is to stop, for either reason."""
+        """Whether the work must stop: it was cancelled, or took too long."""
         return self.cancelled or self.late
 
     def join(self, timeout: float | None = None) -> None:
         self._over.wait(timeout)
 
     def begin(self, then: Callable[[Job], None]) -> None:
-        """Work in a thread of its own; `then` is called when it has ended."""
+        """Run in a new thread; `then` is called when it has ended."""
 
         def run() -> None:
             try:
@@ -121,7 +120,7 @@ class Job:
     def end(self) -> None:
         if self.kind == "generate" and self.outcome is not None and not self.cancelled:
             self._pace.learn(self.model, self._spent)
-        self._work = None  # lets go of the clip and of the arrays it closes over
+        self._work = None  # frees the clip and the arrays in its closure
         self.ended = time.monotonic()
         self._over.set()
 
@@ -163,13 +162,13 @@ class Job:
 
     @property
     def share(self) -> float | None:
-        """How much of a generation's time is over; None where that cannot be said."""
+        """Share of a generation's time that has passed; None if unknown."""
         if self.kind != "generate" or self.progress is None:
             return None
         return self._pace.share(self.model, self.progress)
 
     def left_s(self) -> float | None:
-        """Seconds left of the whole run; of work other than a generation, those of the present stage."""
+        """Seconds left of the whole run, or of the current stage if the work is not a generation."""
         progress, now = self.progress, time.monotonic()
         if self.kind == "generate":
             return self._countdown.left_s(self.share, now)
@@ -179,7 +178,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of every visit, and the line of those that are not done; its first one works."""
+    """The jobs of all visits, and the queue of those that are not done; the first one in it runs."""
 
     def __init__(self, waiting: int = WAITING, a_sender: int = A_SENDER, deadline_s: float = DEADLINE_S):
         self.waiting, self.a_sender, self.deadline_s = waiting, a_sender, deadline_s
@@ -198,10 +197,10 @@ class Jobs:
         about=None,
         sender: str | None = None,
     ) -> Job:
-        """Put a job at the end of the line; `InputError` when that is full.
+        """Add a job at the end of the queue; `InputError` if it is full.
 
-        `page`: the window that asked, whose earlier job it replaces. `sender`: the public address it asked from, which
-        has so many places.
+        `page`: the window, whose earlier job is replaced. `sender`: the public address of the request; the number of
+        waiting jobs per address is limited.
         """
         with self._lock:
             self._forget()
@@ -228,12 +227,12 @@ class Jobs:
         return next(reversed(self._jobs.get(visit, ())), None)
 
     def orphan(self, visit: str) -> Job | None:
-        """The newest unfinished job of a visit whose window is gone: a reloaded page takes it over."""
+        """The newest unfinished job of a visit whose window was closed: a reloaded page takes it over."""
         jobs = reversed(self._jobs.get(visit, ()))
         return next((job for job in jobs if not job.done and job.page not in self._windows), None)
 
     def cancel(self, visit: str, page: str | None = None) -> bool:
-        """Stop the jobs of this visit (of one window, if given), and no other; whether there was one to stop."""
+        """Stop the jobs of this visit (of one window, if given), and no others; returns whether there were any."""
         with self._lock:
             found = [job for job in self._jobs.get(visit, ()) if not job.done and page in (None, job.page)]
             for job in found:
@@ -248,7 +247,7 @@ class Jobs:
 
     def _stop(self, job: Job) -> None:
         job.cancel()
-        if not job.started:  # nothing of it is to be waited for
+        if not job.started:  # no thread to wait for
             self._line.remove(job)
             job.end()
 
@@ -269,7 +268,7 @@ class Jobs:
 
 
 async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:
-    """The job each time it may have changed, and a last time when it has ended."""
+    """Yield the job whenever it may have changed, and once more when it has ended."""
     while not job.done:
         yield job
         await asyncio.sleep(every_s)
@@ -277,7 +276,7 @@ async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:
 
 
 async def outcome_of(jobs: Jobs, work: Callable, kind: str, sender: str | None):
-    """The outcome of work that a program asked for, done in the line of all; it ends where the program goes away."""
+    """Run work for an API call in the queue and return its result; it is cancelled if the caller disconnects."""
     name = f"program/{secrets.token_hex(8)}"
     job = jobs.start(name, work, kind, sender=sender)
     try:
@@ -291,10 +290,10 @@ async def outcome_of(jobs: Jobs, work: Callable, kind: str, sender: str | None):
 
 
 def explain(error: BaseException) -> str:
-    """The sentence a visitor reads; what is not their doing is logged with its traceback."""
+    """The message for the visitor; errors that are not caused by the input are logged with traceback."""
     if isinstance(error, InputError):
         return str(error)
-    if type(error).__module__ == "gradio.exceptions":  # of a shared GPU: no time left today, or over in the middle
+    if type(error).__module__ == "gradio.exceptions":  # from a shared GPU: no time left, before or during a run
         log.warning("a shared GPU refused a run", exc_info=error)
         return SHARED_GPU.format(re.sub(r"<[^>]*>", "", str(error)).strip(" '\".")[:200])
     if out_of_memory(error):

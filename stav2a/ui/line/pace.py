@@ -1,4 +1,4 @@
-"""How a run's time is spread over its stages, learnt from finished runs, so that the time left can be told."""
+"""Estimate the time left of a run from the shares of its stages in finished runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from stav2a.output import Progress
 
-UNTIMED = ("load", "wait")  # they may take any time, and say nothing of the rest
-# Shares of a run's time before one of its model has finished: of the built-in model, and of larger ones.
+UNTIMED = ("load", "wait")  # their time varies and does not predict the rest
+# Shares of a run's time until a run of the model has finished: for the built-in model, and for larger ones.
 COMPACT = {"read": 0.08, "video": 0.14, "text": 0.02, "denoise": 0.3, "decode": 0.12, "mux": 0.04, "measure": 0.16,
            "figure": 0.06, "bundle": 0.02, "record": 0.06}  # fmt: skip
 LARGE = {"read": 0.01, "video": 0.03, "text": 0.02, "denoise": 0.76, "decode": 0.08, "mux": 0.01, "measure": 0.03,
@@ -15,19 +15,19 @@ LARGE = {"read": 0.01, "video": 0.03, "text": 0.02, "denoise": 0.76, "decode": 0
 
 
 class Pace:
-    """Shares of the stages by model; one for all visitors, since the machine is one."""
+    """Shares of the stages by model; shared by all visitors, because they use the same machine."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, dict[str, float]] = {}
 
     def learn(self, model: str, seconds: Mapping[str, float]) -> None:
-        """Take the seconds of a finished run's stages."""
+        """Learn from the seconds of a finished run's stages."""
         timed = {stage: value for stage, value in seconds.items() if stage not in UNTIMED and value >= 0}
         if sum(timed.values()) > 0:
             self._seconds[model] = timed
 
     def share(self, model: str, progress: Progress) -> float | None:
-        """How much of a run's time is over; None while it loads or waits, and in stages that are not known."""
+        """Share of a run's time that has passed; None while it loads or waits, and in unknown stages."""
         seconds = self._seconds.get(model) or (COMPACT if model in ("compact", "tiny") else LARGE)
         if progress.stage not in seconds:
             return None
@@ -40,14 +40,14 @@ class Pace:
 
 
 class Countdown:
-    """Seconds left, from the share that is over; what it says never rises."""
+    """Seconds left, from the share that has passed; the value never rises."""
 
     def __init__(self) -> None:
         self._began: float | None = None
         self._end: float | None = None
 
     def left_s(self, share: float | None, now: float) -> float | None:
-        """`now` in seconds on any clock; None as long as nothing can be said."""
+        """`now`: seconds on any clock. None while there is no estimate."""
         if share is None:
             return None
         if self._began is None:

@@ -1,4 +1,4 @@
-"""The line under the Generate button, and the small table of measures, as escaped HTML."""
+"""The status line under the buttons and the table of measures, as escaped HTML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STAGES = {
     "wait": "Waiting for the run before this one",
 }
 
-MEASURES = {  # key in `Take.measures`: (name, what it says, format)
+MEASURES = {  # key in `Take.measures`: (name, explanation, format)
     "onset_f1": ("Onset F1", "hits within 50 ms of the onsets followed", "{:.2f}"),
     "onset_f1_gain": ("Gain over chance", "F1 above that of the same hits rotated in time", "{:+.2f}"),
     "gain_over_chance": ("Gain over chance", "F1 above that of the same hits rotated in time", "{:+.2f}"),
@@ -54,7 +54,7 @@ def error(sentence: str) -> str:
 
 
 def running(job: Job) -> str:
-    """Place in the line, or stage, step and time left; with a bar over the whole of a generation."""
+    """Place in the queue, or stage, step and time left; with a progress bar for a generation."""
     progress = job.progress
     if job.cancelled:
         return note("Stopping …")
@@ -72,7 +72,7 @@ def running(job: Job) -> str:
 
 
 def measures_table(measures: dict, rtf: float, seconds: float) -> str:
-    """The measures of one take; those that cannot be taken (silence, no original audio) are left out."""
+    """The measures of one take; unavailable ones (silence, no original audio) are left out."""
     rows = []
     for key, value in {**measures, "rtf": rtf, "seconds": seconds}.items():
         name, what, form = MEASURES.get(key, (key.replace("_", " "), "", "{:.3g}"))

@@ -1,4 +1,4 @@
-"""`python -m stav2a serve`: the page on an address, for oneself or for strangers."""
+"""`python -m stav2a serve`: serve the page, on this machine only or publicly."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def run(given: argparse.Namespace) -> int:
 
     bounded_heap()
     machine.prepare()
-    # A Space asks for all addresses through the variable; everywhere else only this machine may connect.
+    # A Space sets the variable to listen on all addresses; by default only this machine may connect.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     auth = read_auth(given.auth) if given.auth else None
     engine = Engine(given.model)
-    if zero_gpu():  # a shared GPU takes over what is on the device by the time of the launch
+    if zero_gpu():  # a shared GPU takes over models that are on the device at launch
         engine.warm().join()
     mine = is_loopback(host) and not given.share and not given.root_path
     jobs = Jobs(deadline_s=math.inf) if mine else Jobs()
@@ -76,7 +76,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def served(demo: gr.Blocks, options: dict, sync: Sync | None, then: Callable[[], object] = lambda: None) -> None:
-    """Serve until the process is stopped; `then` is called once the page answers. Answers are kept at the end."""
+    """Serve until the process is stopped; `then` is called once the page answers. Ratings are synced at the end."""
     try:
         demo.launch(prevent_thread_lock=True, **options)
         then()
@@ -89,7 +89,7 @@ def served(demo: gr.Blocks, options: dict, sync: Sync | None, then: Callable[[],
 
 
 def launch_options(limits: Limits = LIMITS) -> dict:
-    """What `launch` is given wherever the page is served, tests included."""
+    """Arguments of `launch` wherever the page is served, including tests."""
     return {
         "theme": theme(),
         "css": CSS,
@@ -106,7 +106,7 @@ def launch_options(limits: Limits = LIMITS) -> dict:
 
 
 def read_auth(path: Path) -> list[tuple[str, str]]:
-    """Names and passwords in a file; on the command line every user of the machine would read them."""
+    """Read names and passwords from a file; on the command line every user of the machine could see them."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -126,7 +126,7 @@ def is_loopback(host: str) -> bool:
 
 
 def not_served(error: OSError, host: str, port: int | None) -> str:
-    """Why the page cannot be served, in a sentence."""
+    """One sentence on why the page cannot be served."""
     if "empty port" in str(error):
         taken = "every port from 7860 to 7959" if port is None else f"port {port}"
         return f"The page cannot be served on {host}: {taken} is taken or may not be used; choose another with --port."
@@ -134,10 +134,10 @@ def not_served(error: OSError, host: str, port: int | None) -> str:
 
 
 def bounded_heap() -> bool:
-    """Keep the C library to two heaps, as far as it is glibc; whether that was done.
+    """Limit glibc's malloc to two arenas; returns whether that was possible.
 
-    Every job works in a thread of its own. By default threads get heaps of their own, up to eight a core, and each
-    keeps what it has once held: a hundred runs added 120 MB that nothing used.
+    Every job runs in its own thread. By default threads get arenas of their own, up to eight per core, and an arena
+    does not give memory back: a hundred runs added 120 MB of unused memory.
     """
     arena_max = -8  # M_ARENA_MAX in malloc.h
     return platform.libc_ver()[0] == "glibc" and ctypes.CDLL(None).mallopt(arena_max, 2) == 1

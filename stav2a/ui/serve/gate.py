@@ -1,4 +1,4 @@
-"""What is asked before the framework sees a request: its size, its sender's share, and no foreign address."""
+"""Checks of a request before Gradio sees it: its size, the sender's share, and that it names no foreign URL."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ADDRESS = "Addresses are not fetched here."
 
 @dataclass(frozen=True)
 class Shares:
-    """What one sender may ask for. Machines in the same network are told apart by `sender` or not counted at all."""
+    """Limits for one sender, as `sender` identifies it. Machines in the server's own network are not limited."""
 
-    upload_mb: float = 1000.0  # in an hour
-    requests: float = 600.0  # that change something, in a minute
-    request_mb: float = 8.0  # of one request that is no upload
+    upload_mb: float = 1000.0  # per hour
+    requests: float = 600.0  # requests that change something, per minute
+    request_mb: float = 8.0  # size of one request that is not an upload
 
 
 class Gate:
-    """ASGI middleware around the framework's app."""
+    """ASGI middleware around Gradio's app."""
 
     def __init__(self, app, shares: Shares = Shares(), room: Room | None = None):
         self.app, self.shares = app, shares
@@ -42,12 +42,12 @@ class Gate:
             await self.app(scope, receive, send)
             return
         status, sentence = refusal
-        # the rest of a body that is not read must not be taken for the next request
+        # an unread rest of the body must not be parsed as the next request
         answer = JSONResponse({"detail": sentence, "error": sentence}, status, headers={"connection": "close"})
         await answer(scope, receive, send)
 
     def refusal(self, scope) -> tuple[int, str] | None:
-        """(status, sentence) where the request is not let through."""
+        """(status, sentence) if the request is refused, else None."""
         path = scope["path"]
         asked = path.partition(API_PREFIX)[2]
         file = asked.removeprefix("/file=")

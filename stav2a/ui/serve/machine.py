@@ -1,4 +1,4 @@
-"""What the page needs of the machine it is served from: a folder of its own, and itself past every proxy."""
+"""What the server needs from its machine: private folders, and a direct connection to itself."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def prepare() -> None:
-    """Before the page is made: both of the functions below."""
+    """Call before building the page: does what the two functions below do."""
     reach_itself()
     own_upload_folder()
 
 
 def reach_itself() -> None:
-    """Exempt loopback from `HTTP_PROXY` and its like: the framework asks its own server whether it is up."""
+    """Exempt loopback from `HTTP_PROXY` and similar: Gradio asks its own server whether it is up."""
     for name in ("NO_PROXY", "no_proxy"):
         known = [each.strip() for each in os.environ.get(name, "").split(",") if each.strip()]
         if "*" not in known:
@@ -30,7 +30,7 @@ def reach_itself() -> None:
 def own_upload_folder() -> Path:
     """Keep uploads in a folder of this process, unless `GRADIO_TEMP_DIR` names one.
 
-    The framework's default is one name for all users and servers of a machine: it may belong to someone else.
+    Gradio's default is one folder for all users and servers of a machine, which may belong to another user.
     """
     if named := os.environ.get("GRADIO_TEMP_DIR"):
         return writable(Path(named), "GRADIO_TEMP_DIR")
@@ -52,7 +52,7 @@ def temporary_folder(prefix: str) -> Path:
 
 
 def writable(folder: Path, name: str) -> Path:
-    """`folder`, made where it is missing; `InputError` where nothing can be written to it."""
+    """`folder`, created if it is missing; `InputError` if it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

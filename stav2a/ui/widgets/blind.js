@@ -1,5 +1,5 @@
-// The blind test around a player: questions, answers, what is still missing. Names are "Sound 1", "A", "X": the page
-// knows no others. Answers that are not sent yet stay in this tab, so a reload loses nothing.
+// The blind test with its player: questions, answers, what is still missing. Sounds are called "Sound 1", "A", "X": the
+// page knows no other names. Answers that are not sent yet are stored in this tab, so a reload loses nothing.
 //
 // value: what `screen` in blind.py returns: {key, session, done, total, trial, test, question, scales, grades, ...player's}
 
@@ -100,7 +100,7 @@ class BlindTest {
       this.check();
     };
     input.addEventListener("input", keep);
-    input.addEventListener("click", keep); // a click on the middle is an answer too
+    input.addEventListener("click", keep); // a click that leaves the slider in the middle is also an answer
     input.addEventListener("keydown", (event) => { if (event.key === "Enter") keep(); });
     input.addEventListener("focus", () => { if (this.player.transport.selected !== index) this.player.select(index); });
     set((this.draft.scores[sound.id] || {})[scale.key]);
@@ -177,7 +177,7 @@ class BlindTest {
     }, 20000);
   }
 
-  // drafts of this tab
+  // unsent answers of this tab
 
   restore(value) {
     const empty = {scores: {}, choice: null, chosen: false, heard: []};

@@ -1,10 +1,10 @@
-"""The blind test as a component: sounds under numbers, answers first, names afterwards.
+"""The blind test component: numbered sounds, and the systems' names only after the answers.
 
-What the page gets of a trial is ids, numbers and files, all random (`Trial.public`): no name, role, order,
-level or length of a system is in the page, in its network traffic or in a file name. The plan stays in the
-rating store, so a reloaded page or a restarted server goes on with the same trial.
+The page gets only random ids, numbers and files of a trial (`Trial.public`): no name, role, order, level or length of
+a system is in the page, in its network traffic or in a file name. The plan is in the rating store, so a reloaded page
+or a restarted server continues with the same trial.
 
-What comes back is an object that anyone could forge; the store checks all of it.
+What the page sends back could be forged; the store checks all of it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class BlindPanel(gr.HTML):
 
 
 def screen(store: RatingStore, collection: Collection, session: str, problem: str = "") -> dict:
-    """What the panel shows next: the first trial without an answer, or that the session is finished."""
+    """The panel's next value: the first unanswered trial, or the end of the session."""
     done, total = store.progress(session)
     trial = store.next_trial(session)
     shared = {"key": opaque_id(), "session": session, "done": done, "total": total, "problem": problem}
@@ -65,7 +65,7 @@ def screen(store: RatingStore, collection: Collection, session: str, problem: st
 
 
 def answer(store: RatingStore, collection: Collection, data: object) -> tuple[dict | None, str | None]:
-    """Keep an answer from the page: (the next screen, the session) or (None, None) where it names no session."""
+    """Store an answer from the page; returns (next screen, session), or (None, None) if it names no session."""
     if not isinstance(data, dict) or not isinstance(data.get("session"), str):
         return None, None
     session, trial = data["session"], str(data.get("trial"))
@@ -87,7 +87,7 @@ def answer(store: RatingStore, collection: Collection, data: object) -> tuple[di
 
 
 def message(sentence: str) -> dict:
-    """A screen that says one thing."""
+    """A screen with only a sentence."""
     return {"key": opaque_id(), "message": sentence, "sounds": []}
 
 

@@ -1,4 +1,4 @@
-// Shows the figure in the width at hand and lays a playhead over it that follows the video; a click moves the video.
+// Shows the figure that fits the width, with a playhead that follows the video; a click seeks the video.
 // value: {wide: {url}, narrow: {url}, wide_extent: [l, r], narrow_extent: [l, r], duration_s, alt}
 const frame = element.querySelector(".fv"), image = element.querySelector("img"), line = element.querySelector(".fv-head");
 const videoOf = () => document.querySelector(`#${props.video_id} video`);

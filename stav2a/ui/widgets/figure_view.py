@@ -1,4 +1,4 @@
-"""The figure of a clip as the page shows it: an image with a playhead that moves with the video."""
+"""The figure of a clip on the page: an image with a playhead that follows the video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STYLE = """
 
 
 def figure_view(video_id: str, **kwargs) -> gr.HTML:
-    """Shows what `figure_value` returns, in step with the first video inside the element `video_id`."""
+    """Shows what `figure_value` returns, synchronised with the first video inside the element `video_id`."""
     return gr.HTML(
         value=None,
         html_template=TEMPLATE,
@@ -32,7 +32,7 @@ def figure_view(video_id: str, **kwargs) -> gr.HTML:
 
 
 def draw(tracks: Tracks, folder: Path, name: str) -> dict:
-    """Draw the figure for a wide and a narrow screen into `folder`; their paths and a sentence about them."""
+    """Draw the figure for wide and narrow screens into `folder`; returns their paths and the alt text."""
     paths = {}
     for kind, width_px, scale in (("wide", WIDE_PX, 2.0), ("narrow", NARROW_PX, 2.0)):
         path = folder / f"{name}_{kind}.png"
@@ -42,7 +42,7 @@ def draw(tracks: Tracks, folder: Path, name: str) -> dict:
 
 
 def figure_value(drawn: dict) -> dict:
-    """The component's value; the two images become files that the page may fetch."""
+    """The component's value; makes the two images accessible to the page."""
     files = {
         kind: {"path": drawn[kind], "meta": {"_type": "gradio.FileData"}, "mime_type": "image/png"}
         for kind in ("wide", "narrow")

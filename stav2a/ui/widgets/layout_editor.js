@@ -47,7 +47,7 @@ function cell(event) {
 
 function paint(event) {
   const to = cell(event), from = painting ? at : to, steps = Math.max(Math.abs(to.row - from.row), 1);
-  for (let k = 0; k <= steps; k++) {  // a fast stroke leaves no gaps
+  for (let k = 0; k <= steps; k++) {  // so that a fast stroke leaves no gaps
     const row = Math.round(from.row + (to.row - from.row) * k / steps);
     const band = Math.round(from.band + (to.band - from.band) * k / steps);
     cells[row][band] = brush.value / 100;

@@ -1,7 +1,7 @@
 // Editor of onset times over the predicted onset curve. The component's value is
 // {clip, duration_s, step_s, start_s, curve, predicted_s, onsets_s, extents, revision}; only onsets_s changes here.
 // `clip` names a clip and its part: edits of one clip can be undone across its runs and after a reload.
-// All text is set with textContent, so nothing that a person typed is ever read as HTML.
+// All text is set with textContent, so user input is never parsed as HTML.
 const SVG = "http://www.w3.org/2000/svg", HEIGHT = 132, RULER = 20, TOP = 38, LIMIT = 500, MOST_ZOOM = 64, KEPT = 60;
 const $ = (selector) => element.querySelector(selector);
 const svg = $(".oe-svg"), scroller = $(".oe-scroll"), marks = $(".oe-marks"), body = $("tbody"), file = $("input[type=file]");
@@ -13,7 +13,7 @@ const snap = (t) => {
   const s = Math.round(t / step()) * step();
   return +Math.min(Math.max(s, 0), Math.max(last, 0)).toFixed(4);
 };
-// The margins are the figure's, whose axis lies below, in pixels of the width at hand (its border is 1 px).
+// Margins of the figure below, in pixels at the current width (its border is 1 px), so that both axes align.
 function margins() {
   const outer = $(".oe-stage").offsetWidth || width, extents = data && data.extents;
   const [left, right] = extents ? (outer < 620 ? extents.narrow : extents.wide) : [0.02, 0.98];
@@ -26,7 +26,7 @@ const time = (clientX) => {
   return ((clientX - box.left - edges[0]) / (box.width - edges[0] - edges[1])) * data.duration_s;
 };
 const near = (list, t) => list.some((p) => Math.abs(p - t) <= step() / 2 + 1e-6);
-// Only what a person places is snapped: the model's own times stay as they are.
+// Only onsets placed by the user are snapped; predicted times stay unchanged.
 const tidy = (list) => [...new Set(list.map((t) => +t.toFixed(4)))].sort((a, b) => a - b).slice(0, LIMIT);
 const same = (a, b) => a.length === b.length && a.every((t, i) => t === b[i]);
 
@@ -50,7 +50,7 @@ function commit(list, focus) {
   set(next, focus);
 }
 
-// ---- what was done to each clip, for as long as this tab is open ------------------------------------------------
+// ---- undo history of each clip, while this tab is open ------------------------------------------------
 const shelf = (clip) => `stav2a-onsets-${clip}`;
 function keep() {
   if (!data || !data.clip) return;
@@ -185,7 +185,7 @@ function travel(from, to) {
   set(from.pop());
 }
 
-// ---- the video: whichever of this tab was last played or moved drives the playhead -------------------------
+// ---- the video: the one last played or moved in this tab drives the playhead -------------------------
 let video = null;
 const shown = () => video && video.isConnected ? video : document.querySelector("#result-video video") || document.querySelector("#source-video video");
 const offset = (v) => (v && v.closest("#source-video") ? data.start_s || 0 : 0);
@@ -197,7 +197,7 @@ function playhead() {
   if (inside) { line.setAttribute("x1", x(t)); line.setAttribute("x2", x(t)); }
   if (inside && zoom > 1 && video && !video.paused) follow(x(t));
 }
-function follow(at) { // a zoomed timeline turns the page when the playhead leaves it
+function follow(at) { // scroll a zoomed timeline when the playhead leaves it
   const left = scroller.scrollLeft, room = scroller.clientWidth;
   if (at < left || at > left + room - 20) scroller.scrollLeft = at - 20;
 }
@@ -214,8 +214,8 @@ function click(after = 0) {
   tone.start(at); tone.stop(at + 0.04);
   element.dataset.clicks = +(element.dataset.clicks || 0) + 1;
 }
-// Onsets of the next moment are scheduled on the audio clock, since frames of the page come late. A result is heard
-// as it is: clicks belong to the uploaded clip.
+// The next onsets are scheduled on the audio clock, because animation frames come late. Clicks are only for the
+// uploaded clip, not for results.
 function tickClicks() {
   const v = video;
   if (!clicks || !data || !v || v.paused || !v.closest("#source-video")) { told = NaN; return; }
@@ -278,7 +278,7 @@ svg.addEventListener("pointerup", (event) => {
   else if (i >= 0 && twice && event.timeStamp - born > 350) remove(i);
   else if (i < 0 && !moved) add(t);
 });
-// A finger on a mark moves the mark and not the page; `touch-action` does not hold for parts of a drawing.
+// A finger on a mark moves the mark, not the page; `touch-action` has no effect on parts of an SVG.
 svg.addEventListener("touchstart", (event) => { if (event.target.closest(".oe-mark")) event.preventDefault(); }, { passive: false });
 svg.addEventListener("pointercancel", () => { if (drag) { onsets = drag.before; drag = null; draw(); } });
 let born = 0;
@@ -303,7 +303,7 @@ element.addEventListener("keydown", (event) => {
   else if (mark && (key === "arrowleft" || key === "arrowright")) {
     const i = +mark.dataset.i, by = (key === "arrowleft" ? -1 : 1) * step() * (event.shiftKey ? 5 : 1);
     let t = snap(onsets[i] + by), next;
-    while (onsets.includes(t) && (next = snap(t + Math.sign(by) * step())) !== t) t = next; // past its neighbours
+    while (onsets.includes(t) && (next = snap(t + Math.sign(by) * step())) !== t) t = next; // skip occupied times
     if (!onsets.includes(t)) { selected = i; commit(onsets.map((o, j) => (j === i ? t : o)), t); }
   } else return;
   event.preventDefault();
@@ -390,7 +390,7 @@ file.addEventListener("change", async () => {
 function receive() {
   const value = props.value;
   const fresh = value && typeof value === "object" && value.duration_s > 0 ? value : null;
-  if (fresh && data && fresh.revision === data.revision) return; // an echo of an edit made here, perhaps not the last
+  if (fresh && data && fresh.revision === data.revision) return; // echo of an edit made here, maybe not the last
   const before = onsets, again = fresh && data && fresh.clip && fresh.clip === data.clip;
   data = fresh; onsets = fresh ? [...(fresh.onsets_s || [])] : []; selected = -1;
   if (!again) {

@@ -1,7 +1,7 @@
 """The onset editor: a timeline under the video on which onsets are added, moved and deleted.
 
-The browser side lies beside this file (`onset_editor.html`, `.css`, `.js`). What it sends back is a plain
-object that anyone could forge, so `onsets_of` trusts nothing in it; the settings check the times again.
+The browser side is in `onset_editor.html`, `.css` and `.js` beside this file. What it sends back could be forged, so
+`onsets_of` checks all of it; the settings check the times again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 def onset_editor(**kwargs) -> gr.HTML:
     """The component; its value is what `editor_value` returns, and its event `change` follows every edit.
 
-    A function and not a subclass: gradio writes a stub file beside the source of every subclass.
+    A function and not a subclass: Gradio writes a stub file beside the source of every subclass.
     """
     return gr.HTML(
         value=None,
@@ -50,7 +50,7 @@ def editor_value(
 ) -> dict:
     """What the editor shows. `start_s` is where the clip begins within the uploaded video.
 
-    clip: names the clip and its part; edits of one `clip` can be undone across its runs. Empty: of nothing else.
+    clip: key of the clip and its part; edits of one `clip` can be undone across its runs. Empty: no sharing.
     """
     used = predicted_s if onsets_s is None else onsets_s
     return {
@@ -62,19 +62,19 @@ def editor_value(
         "curve": [round(float(p), 3) for p in curve],
         "predicted_s": [round(float(t), 4) for t in predicted_s],
         "onsets_s": [round(float(t), 4) for t in used],
-        "revision": secrets.token_hex(6),  # tells a new clip from an echo of the person's own edit
+        "revision": secrets.token_hex(6),  # distinguishes a new clip from an echo of the user's own edit
     }
 
 
 def onsets_of(value: object) -> tuple[float, ...]:
-    """The onset times in what the browser sent: finite seconds in order; `InputError` otherwise."""
+    """The onset times from the browser's data: finite seconds in order; `InputError` otherwise."""
     if not isinstance(value, dict) or not value:
         raise InputError("There are no onsets to use yet: press “Find onsets” or “Generate” first.")
     return check_onsets(value.get("onsets_s"))
 
 
 def onsets_from_file(given: object) -> dict:
-    """Onsets in a marker file that a person picked: {"onsets_s"} or {"error"}.
+    """Onsets in a marker file that the user picked: {"onsets_s"} or {"error"}.
 
     given: {"name", "data" (its bytes in base64), "duration_s"}, from the browser.
     """
@@ -107,5 +107,5 @@ def onsets_to_file(given: object) -> dict:
 
 
 def _fields(given: object, *names: str) -> list:
-    """Values by name of what the browser sent; None for those that are missing."""
+    """Values by name from the browser's data; None for missing ones."""
     return [given.get(name) if isinstance(given, dict) else None for name in names]

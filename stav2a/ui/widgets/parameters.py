@@ -17,7 +17,7 @@ from stav2a.ui.line.jobs import explain
 from stav2a.ui.upload import Sound, Video
 
 CLIP = "The clip, an uploaded file."
-SAMPLES = {  # values that work, where the default says nothing
+SAMPLES = {  # examples of valid values, where the default is None
     "prompt": "a hammer strikes metal", "negative_prompt": "speech", "guidance_scale": 4.0, "steps": 6,
     "sampler": "dpm++2m", "seed": 7, "onsets_s": [0.5, 1.2], "length_s": 4.0,
 }  # fmt: skip
@@ -33,11 +33,11 @@ class Parameters:
         self.models, self.default_model, self.limits = tuple(models), default_model, limits
 
     def offered(self) -> list[str]:
-        """The dials of the API: all but what is only written beside a clip."""
+        """The dials of the API: all except those for extra output files."""
         return [name for name, dial in declared().items() if dial.kind != "names"]
 
     def dial(self, name: str) -> Dial:
-        """The declaration as it holds here: a stranger chooses among fewer models and describers, and shorter parts."""
+        """The declaration with this page's limits: fewer models and describers, and shorter parts."""
         dial = declared()[name]
         if name == "model":
             about = "Which model makes the sound."
@@ -56,7 +56,7 @@ class Parameters:
         return {name: self.text(name) for name in names}
 
     def box(self, name: str) -> gr.components.Component:
-        """The input of an endpoint; null stands for what the declaration says None does."""
+        """The input component of an endpoint; null means what None means in the declaration."""
         dial = self.dial(name)
         if dial.kind == "file":
             return file_box(Sound(label=name, type="filepath"), self.text(name), "hammer.wav")
@@ -70,7 +70,7 @@ class Parameters:
 
 
 def schema(dial: Dial) -> dict:
-    """JSON schema of a dial's values. Checking is left to `Settings`, which says in a sentence what it accepts."""
+    """JSON schema of a dial's values. `Settings` does the checking, with clear messages."""
     numbers = {"type": "array", "items": {"type": "number"}}
     if dial.kind == "times":
         return numbers
@@ -81,7 +81,7 @@ def schema(dial: Dial) -> dict:
 
 
 def described(box: gr.components.Component, schema: dict, text: str, sample: Any) -> gr.components.Component:
-    """The box with what is told of it: the component's own knows no integers, choices and lists."""
+    """The component with this API description: its own lacks integers, choices and lists."""
     told = {**schema, "description": text}
     box.api_info = lambda: told
     box.example_payload = box.example_value = lambda: sample
@@ -89,7 +89,7 @@ def described(box: gr.components.Component, schema: dict, text: str, sample: Any
 
 
 def file_box(box: Video | Sound, text: str, name: str) -> Video | Sound:
-    """An uploaded file. The component's own sample is an address, and no address is ever fetched here."""
+    """An uploaded file. The component's own example is a URL, but URLs are never fetched here."""
     told = {**box.api_info(), "description": text}
     sample = {"path": name, "meta": {"_type": "gradio.FileData"}, "orig_name": name}
     return described(box, told, text, sample)
@@ -102,10 +102,10 @@ def endpoint(
     returns: str,
     defaults: Mapping[str, Any] | None = None,
 ) -> Callable[..., Awaitable]:
-    """What the framework calls: `work` of the arguments by name and of the request.
+    """The function for Gradio: calls `work` with the arguments by name and the request.
 
-    The framework describes an endpoint by names and docstring of its function. A failure becomes one sentence.
-    defaults: of arguments that may be left out, in place of those of their declarations
+    Gradio describes an endpoint by the signature and docstring of its function. A failure becomes one sentence.
+    defaults: of optional arguments, in place of those of their declarations
     """
 
     async def called(*given) -> Any:
@@ -125,6 +125,6 @@ def endpoint(
 
 
 def _argument(name: str, defaults: Mapping[str, Any]) -> inspect.Parameter:
-    """Only by a default in the signature does the framework take null for a value that may be left out."""
+    """Gradio accepts null for an optional value only if the signature has a default."""
     default = defaults.get(name, inspect.Parameter.empty)
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)

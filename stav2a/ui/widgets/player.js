@@ -1,8 +1,8 @@
-// The listening player: one transport, one video, any number of sounds, and below them what the shown sound looks like.
+// The player: one transport, one video, any number of sounds, and the mel-spectrogram and onsets of the shown sound.
 // Built from elements and text only: names of systems, captions and files never become HTML.
 //
 // value: {key, duration_s, video, sounds: [{id, name, note, file, own_db, mel, onsets_s}], reference (index or null),
-//         blind}; files are {url}. In a blind test there is nothing but ids and files.
+//         blind}; files are {url}. In a blind test there are only ids and files.
 
 const node = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
@@ -36,7 +36,7 @@ const TYPING = "input:not([type=range]):not([type=radio]):not([type=checkbox]):n
 class Player {
   constructor(root) {
     this.root = root;
-    this.heard = new Set(); // ids of the sounds that were audible at least once
+    this.heard = new Set(); // ids of the sounds played at least once
     this.transport = new Transport(() => this.refresh());
     this.build();
     this.follower = new VideoFollower(this.video, this.transport);
@@ -159,7 +159,7 @@ class Player {
     this.root.dispatchEvent(new CustomEvent("stav2a-ready", {bubbles: true}));
   }
 
-  // The same value with more sounds at its end: what plays goes on playing.
+  // The same value with sounds appended; playback continues.
   async grow(value) {
     const before = this.loading;
     this.loading = (async () => {

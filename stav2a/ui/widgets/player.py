@@ -1,7 +1,7 @@
-"""The listening player as a component: several sounds of one clip on one transport.
+"""The player component: several sounds of one clip on one transport.
 
 The browser side is `transport.js` (sounds on one clock), `video_follower.js` (the muted video that follows
-them) and `player.js` (what is seen). Python prepares files and says what they are called.
+them) and `player.js` (the visible part). Python prepares and names the files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def styles(*more: str | Path) -> str:
 
 @dataclass(frozen=True)
 class Sound:
-    """One sound to listen to. `mel` [M, bins] and `onsets_s` are shown where they are given."""
+    """One sound to listen to. `mel` [M, bins] and `onsets_s` are shown if given."""
 
     name: str
     waveform: np.ndarray
@@ -71,9 +71,9 @@ def player_value(
     reference: Sound | None = None,
     folder: Path | None = None,
 ) -> dict:
-    """Files and names for the page. The reference, where there is one, comes last and is called R.
+    """Files and names for the page. The reference, if any, comes last and is called R.
 
-    The files are copies at one loudness and of one length, under random names in a folder of their own.
+    The files are copies with equal loudness and length, with random names in a new folder.
     """
     folder = folder or public_folder()
     every = [*sounds, *([reference] if reference else [])]
@@ -106,9 +106,9 @@ def player_value(
 
 
 def public_folder() -> Path:
-    """A new folder whose files the page may fetch; `InputError` where there is no room for more.
+    """A new folder whose files the page may fetch; `InputError` if there is no room.
 
-    Gradio's own cleaning of its cache removes them.
+    Gradio removes them when it cleans its cache.
     """
     files = Path(get_upload_folder())
     room_of(files).check()
@@ -122,7 +122,7 @@ def file_data(path: str | Path) -> dict:
 
 
 def write_mel(path: Path, mel: np.ndarray, height: int | None = None) -> Path:
-    """A mel spectrogram as a bare image, one pixel a frame and bin."""
+    """A mel-spectrogram as an image without axes, one pixel per frame and bin."""
     from matplotlib import colormaps
     from PIL import Image
 

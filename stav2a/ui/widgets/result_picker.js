@@ -11,7 +11,7 @@ const made = (tag, className, text) => {
 };
 const boxes = () => [...list.querySelectorAll("input")];
 
-// Sounds of one clip are compared: ticking one of another clip begins anew.
+// Only sounds of one clip can be compared: ticking one of another clip unticks the rest.
 function tick(box) {
   const own = box.closest("fieldset");
   if (box.checked) for (const each of boxes()) if (each.closest("fieldset") !== own) each.checked = false;

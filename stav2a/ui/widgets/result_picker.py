@@ -1,4 +1,4 @@
-"""A list of results to tick, clip by clip: a picture of each clip and each sound, named by what differs."""
+"""A list of results to tick, grouped by clip: an image of each clip and sound, named by the differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def result_picker(**kwargs) -> gr.HTML:
 
 
 def picker_value(entries: Sequence[Entry], chosen: Collection[str]) -> dict:
-    """entries: oldest first; the clip of the newest one comes first, and its newest sound."""
+    """entries: oldest first. The value lists the newest first, both clips and sounds."""
     clips: dict[str, list[Entry]] = {}
     for entry in reversed(entries):
         clips.setdefault(entry.clip, []).append(entry)
@@ -57,6 +57,6 @@ def picker_value(entries: Sequence[Entry], chosen: Collection[str]) -> dict:
 
 
 def ticked(data: object) -> list[str]:
-    """Ids in what the browser sent, which anyone could forge."""
+    """Ids from the browser's untrusted data."""
     ids = data.get("ids") if isinstance(data, dict) else None
     return [each for each in ids if isinstance(each, str)][: MOST + 1] if isinstance(ids, list) else []

@@ -1,4 +1,4 @@
-"""The last results of the clip that is shown: a picture of each, what differs, and what one can do with it."""
+"""The last results of the current clip: an image, the differences and the actions for each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def result_strip(**kwargs) -> gr.HTML:
 
 
 def strip_value(runs: Sequence[Run], shown: Run | None) -> list[dict] | None:
-    """The runs of the shown one's clip, newest first; nothing where there is but one."""
+    """The runs of the clip of `shown`, newest first; None if there is only one."""
     own = [run for run in runs if shown is not None and run.clip_key == shown.clip_key][-MOST:]
     if len(own) < 2:
         return None
@@ -48,7 +48,7 @@ def strip_value(runs: Sequence[Run], shown: Run | None) -> list[dict] | None:
 
 
 def asked(data: object, runs: Sequence[Run]) -> tuple[Run, str] | None:
-    """(run, action) of what the browser sent, which anyone could forge; None where it names no run of the visit."""
+    """(run, action) from the browser's untrusted data; None if it names no run of the visit."""
     if not isinstance(data, dict) or data.get("action") not in ACTIONS:
         return None
     found = next((run for run in runs if run.id == data.get("id")), None)

@@ -1,19 +1,19 @@
-// Several sounds on one clock. All of them play all the time; switching changes gains only, so the playhead never moves.
+// Several sounds on one clock. All play all the time; switching only changes gains, so the playhead never jumps.
 //
-// A "pass" is one uninterrupted run of all sounds from an offset: every sound's source is started at the same context
-// time, so they stay together to the sample. A seek, or a loop that wraps, fades one pass out while the next fades in.
-// Every fade is an equal-power curve of FADE_S; nothing ever jumps, so nothing clicks.
+// A "pass" is one uninterrupted run of all sounds from an offset: all sources are started at the same context time, so
+// they stay synchronous to the sample. A seek, or a loop that wraps, fades one pass out while the next fades in.
+// Every fade is an equal-power curve of FADE_S, so that nothing clicks.
 //
 //   source ─ envelope (of the pass) ─ switch (is this sound heard?) ─ level (as generated / matched) ─ output
 
 const FADE_S = 0.008;
-const LEAD_S = 0.012; // a change is scheduled this far ahead: the audio thread has not rendered it yet
-const GUARD_S = 1e-4; // between two curves of one gain, which may not touch
+const LEAD_S = 0.012; // changes are scheduled this far ahead, beyond what the audio thread has rendered
+const GUARD_S = 1e-4; // gap between two curves of one gain, which may not touch
 const POINTS = 33;
 const FADE_IN = Float32Array.from({length: POINTS}, (_, i) => Math.sin((Math.PI / 2) * (i / (POINTS - 1))));
 const FADE_OUT = FADE_IN.slice().reverse();
 const MIN_LOOP_S = 0.1;
-const AHEAD_S = 1.5; // of a loop is laid out in advance: a page that is busy for less leaves no hole in it
+const AHEAD_S = 1.5; // of a loop is scheduled in advance: a page that is busy for less causes no gap
 
 function audioContext() {
   // One context for the whole page: browsers allow few, and one clock is enough.
@@ -30,7 +30,7 @@ class Transport {
     this.sounds = [];
     this.passes = [];
     this.duration = 0;
-    this.position = 0; // where a paused transport stands
+    this.position = 0; // position while paused
     this.playing = false;
     this.loop = null; // {start, end} in seconds
     this.selected = 0;
@@ -39,12 +39,12 @@ class Transport {
     this.generation = 0;
   }
 
-  // sounds: [{url, own_db}]. Resolves when all are decoded; false when another load has overtaken this one.
+  // sounds: [{url, own_db}]. Resolves when all are decoded; to false if a newer load has replaced this one.
   async load(sounds, duration = 0) {
     this.stop();
     const generation = ++this.generation;
     const before = this.sounds;
-    setTimeout(() => before.forEach((sound) => sound.level.disconnect()), 100); // after their fade
+    setTimeout(() => before.forEach((sound) => sound.level.disconnect()), 100); // after they have faded out
     this.sounds = [];
     this.matched = true;
     const buffers = await Promise.all(sounds.map((sound) => this.decode(sound.url)));
@@ -57,14 +57,14 @@ class Transport {
     return true;
   }
 
-  // More sounds after those that are there; false when a load has overtaken it.
+  // Append sounds; resolves to false if a load has replaced this one.
   async add(sounds) {
     const generation = this.generation;
     const buffers = await Promise.all(sounds.map((sound) => this.decode(sound.url)));
     if (generation !== this.generation) return false;
     this.sounds.push(...buffers.map((buffer, i) => this.connected(buffer, sounds[i], !this.sounds.length && i === 0)));
     this.duration = Math.max(this.duration, ...buffers.map((buffer) => buffer.duration));
-    if (this.playing && buffers.length) this.seek(this.playhead(this.context.currentTime + LEAD_S)); // a new pass holds them all
+    if (this.playing && buffers.length) this.seek(this.playhead(this.context.currentTime + LEAD_S)); // a pass with all of them
     this.changed();
     return true;
   }
@@ -85,7 +85,7 @@ class Transport {
 
   // time
 
-  // Position at context time `at`. While playing, the pass that sounds at that time tells.
+  // Position at context time `at`. While playing, it is that of the pass audible at that time.
   playhead(at = this.context.currentTime) {
     if (!this.playing || !this.passes.length) return this.position;
     let pass = this.passes[0];
@@ -155,7 +155,7 @@ class Transport {
     this.changed();
   }
 
-  // Hear sound `index` from now on. Returns the context time at which the crossfade begins.
+  // Switch to sound `index`. Returns the context time at which the crossfade begins.
   select(index) {
     if (index === this.selected || !this.sounds[index]) return null;
     const from = this.sounds[this.selected].gate.gain, to = this.sounds[index].gate.gain;
@@ -197,7 +197,7 @@ class Transport {
     this.layAhead();
   }
 
-  // The rounds of a loop that are due soon.
+  // Schedule the next repetitions of a loop.
   layAhead() {
     const now = this.context.currentTime;
     let last = this.passes[this.passes.length - 1];
@@ -241,14 +241,14 @@ class Transport {
     }, Math.max(5, 1000 * left));
   }
 
-  // Fade out at `at` and stop; a pass that has not begun by then never does.
+  // Fade out at `at` and stop; a pass that has not begun by then never starts.
   end(at) {
     const ending = this.passes;
     this.passes = [];
     for (const pass of ending) {
       clearTimeout(pass.timer);
       if (pass.when >= at) this.silence(pass, at);
-      // One that is just fading in ends that first; one that is fading out at a wrap goes on doing so.
+      // A pass that is fading in finishes that first; one that is fading out at a wrap continues to.
       else this.fadeOut(pass, Math.max(pass.when + FADE_S + GUARD_S, Math.min(at, pass.until)));
     }
   }

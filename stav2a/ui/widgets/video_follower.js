@@ -1,12 +1,12 @@
-// A muted video that follows the sound. Sound is the clock: it is never stretched or moved for the picture's sake.
+// A muted video that follows the sound. Sound is the clock: it is never stretched or moved to match the video.
 //
-// Every frame that the browser shows is compared with the sound that is heard at that moment. Small errors are
-// taken away by playing the video a little faster or slower, large ones (a seek, a stall, a loop) by a seek.
+// The time of every frame that the browser shows is compared with the time of the sound at that moment. Small errors
+// are corrected by playing the video a little faster or slower, large ones (a seek, a stall, a loop) by a seek.
 
 const FRAME_LAG_S = 0.008; // a frame is shown at the first refresh after its time: on average half a refresh later
 const SEEK_BEYOND_S = 0.15;
 const DEAD_ZONE_S = 0.003;
-const PULL = 2.5; // share of the error that is taken away per second
+const PULL = 2.5; // share of the error corrected per second
 const MAX_PULL = 0.12;
 const SMOOTHING = 0.25;
 
@@ -51,7 +51,7 @@ class VideoFollower {
     }
   }
 
-  // Call once per animation frame: notices stalls, the end, and does all of it where frames are not reported.
+  // Call once per animation frame: detects stalls and the end, and does the corrections if no frames are reported.
   tick() {
     const {video, transport} = this;
     if (!transport.playing || video.readyState < 2) return;
@@ -69,7 +69,7 @@ class VideoFollower {
     this.error = this.error === null ? error : this.error + SMOOTHING * (error - this.error);
     const pull = Math.abs(this.error) < DEAD_ZONE_S ? 0 : PULL * this.error;
     const rate = 1 + Math.min(Math.max(pull, -MAX_PULL), MAX_PULL);
-    // Setting the rate makes some browsers re-plan their buffers: only where it matters.
+    // Setting the rate makes some browsers rebuild their buffers, so set it only if it changes enough.
     if (Math.abs(rate - video.playbackRate) > 0.004 || (pull === 0 && video.playbackRate !== 1)) video.playbackRate = rate;
   }
 
@@ -87,7 +87,7 @@ class VideoFollower {
   }
 
   refused(error) {
-    // A pause right after play aborts it, which is no fault; anything else is worth knowing.
+    // A pause right after play aborts play, which is no error; anything else is reported.
     if (error.name !== "AbortError") console.warn("the video does not play:", error.message);
   }
 }

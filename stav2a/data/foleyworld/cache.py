@@ -30,7 +30,7 @@ WORLD: FoleyWorld | None = None  # of a worker process
 def write_cache(
     folder: str | Path, options: dict, count: int, per_shard: int = 64, workers: int = 1, start: int = 0
 ) -> Iterator[int]:
-    """Render clips start..start+count of `FoleyWorld(**options)`; yields how many each shard adds."""
+    """Render clips start..start+count of `FoleyWorld(**options)`; yields the number of new clips, shard by shard."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "world.json"

@@ -25,6 +25,7 @@ COMMANDS = {  # name: (module with add_arguments and run, what it does)
     "weights": ("stav2a.commands.weights", "fetch, check and convert the authors' weights"),
     "publish": ("stav2a.commands.publish", "send the page to the Hugging Face hub as a Space of your own"),
     "example": ("stav2a.commands.example", "store a clip with its sound as an example of the page"),
+    "reel": ("stav2a.commands.reel", "put several results into one video, each under its title"),
     "study": ("stav2a.commands.study", "run a listening test and report its ratings"),
 }
 

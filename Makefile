@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-browser lint types build clean
+.PHONY: demo test test-slow test-browser lint types build clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python app.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
 
 test-browser: $(VENV)/.test
 	$(BIN)/python -m pytest -m browser

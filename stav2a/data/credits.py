@@ -9,6 +9,8 @@ import csv
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from stav2a.media.limits import InputError
+
 from .soundbank import SoundBank
 
 
@@ -28,9 +30,16 @@ def credits(bank: str | Path, sprites: str | Path | None = None) -> str:
         lines.append(f"- {source} ({licence}): {', '.join(sorted(names))}")
     if sprites:
         lines += ["", "## Pictures", ""]
-        with (Path(sprites) / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            rows = Counter((row["source"].split(":")[0], row["licence"]) for row in csv.DictReader(file))
+        rows = Counter((row["source"].split(":")[0], row["licence"]) for row in pictures(Path(sprites)))
         lines.append("Rendered training clips show cut-out pictures; no picture is part of the weights' files.")
         lines.append("")
         lines += [f"- {source}, {licence}: {count} pictures" for (source, licence), count in sorted(rows.items())]
     return "\n".join(lines) + "\n"
+
+
+def pictures(folder: Path) -> list[dict[str, str]]:
+    """Rows of the manifest of a folder of cut-out pictures."""
+    if not (folder / "manifest.csv").is_file():
+        raise InputError(f"{folder} holds no manifest.csv with the sources of its pictures.")
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -46,7 +46,9 @@ def write_reel(videos: Sequence[Path], out: Path, titles: Sequence[str] = ()) ->
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".reel-") as work:
             made = Path(work) / "reel.mp4"
             sound = {"audio_codec": "aac", "temp_audiofile_path": work}
-            joined.write_videofile(str(made), fps=max(clip.fps for clip in opened), codec="libx264", logger=None, **sound)
+            joined.write_videofile(
+                str(made), fps=max(clip.fps for clip in opened), codec="libx264", logger=None, **sound
+            )
             made.replace(out)
         return float(joined.duration)
     finally:

@@ -105,6 +105,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_and_marks_are_left_out(videos, 
         list(prepare(again, sources, PrepareSettings(model="tiny", per_shard=3)))
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tmp_path):
     """FoleyWorld in the same format, with one process and with two."""
     world = {"duration_s": 0.64, "fps": 25.0, "size": 32, "split": "train"}

@@ -145,10 +145,11 @@ def place(tmp_path_factory) -> Path:
     for video in (folder / "clip.mp4", *(folder / "my_videos" / f"{k}.mp4" for k in range(3))):
         write_clip(video, frames, 25.0, wave)
     write_bank(folder / "BANK", 16_000)
+    (folder / "SPRITES").mkdir()  # named by `data credits`; clips are rendered without
+    (folder / "SPRITES" / "manifest.csv").write_text("path,source,licence\nfrog.png,a set: frog.png,CC0\n")
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     "document",

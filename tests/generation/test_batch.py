@@ -148,6 +148,7 @@ def test_clips_share_a_pass_where_their_dials_allow(engine, clips, tmp_path, pas
     assert sorted(passes) == sizes
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_files_as_one(alone, clips, tmp_path):
     captions = tmp_path / "captions.csv"
     captions.write_text("clip,caption\na.mp4,one\nb.mp4,two\nc.mp4,three\n")

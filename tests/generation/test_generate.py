@@ -148,6 +148,7 @@ def test_every_setting_is_covered():
     tested |= {"layout", "own"}  # of one system each: test_systems.py
     tested |= {"describe"}  # without a caption alone: test_describe.py
     tested |= {"reference", "exports", "audio_format"}  # test_recordings_to_files.py
+    tested |= {"onset_threshold", "audio_track"}  # test_pipeline.py, test_tracks.py
     assert tested == {field.name for field in fields(Settings)}
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from stav2a.__main__ import main
 from stav2a.generation.engine import Engine
 from stav2a.generation.generate import generate
-from stav2a.generation.settings import EXPORTS, LOUDNESS_LUFS, Settings
+from stav2a.generation.settings import EXPORTS, Settings
 from stav2a.media import InputError, probe
 from stav2a.media.audio import loudness_lufs
 from stav2a.recordings.shelf import SHELF, shipped
@@ -79,9 +79,9 @@ def test_a_picture_is_a_clip_that_stands_still(engine, tmp_path):
 
 def test_recorded_at_the_level_of_all(tmp_path, clip):
     engine = Engine("recorded", "cpu")
-    settings = Settings(prompt="a wood block is struck", model="recorded", onsets_s=(0.3, 0.8))
+    settings = Settings(prompt="a wood block is struck", model="recorded", onsets_s=(0.3, 0.8), loudness_lufs=-20.0)
     result = outcome(engine, clip, settings, tmp_path)
-    assert loudness_lufs(result.takes[0].waveform, RATE) == pytest.approx(LOUDNESS_LUFS, abs=1.0)
+    assert loudness_lufs(result.takes[0].waveform, RATE) == pytest.approx(-20.0, abs=1.0)
     assert result.measures[0]["onset_f1"] == 1.0
     again = Settings.from_json((tmp_path / "settings.json").read_text())
     repeated = outcome(engine, clip, again, tmp_path / "again")

@@ -126,6 +126,7 @@ def same_curve_and_weights(folder, wanted) -> None:
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_split_weights_give_the_curve_of_one_process_and_go_on(tmp_path, bank):
     """FSDP on two CPU processes: the same losses, whole checkpoints that it and one process resume, an export."""
     train_vae(tmp_path / "one", bank)
@@ -144,6 +145,7 @@ def test_split_weights_give_the_curve_of_one_process_and_go_on(tmp_path, bank):
         torch.testing.assert_close(ends[1][name], value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(tmp_path, bank):
     """Two CPU processes (gloo), started as accelerate starts them: the same effective batch, the same losses."""
     train_vae(tmp_path / "one", bank)

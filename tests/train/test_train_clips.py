@@ -271,6 +271,7 @@ def test_a_checkpoint_stored_in_half_opens_in_full_precision(tmp_path):
     assert smaller < 0.6 * (tmp_path / "parts" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_features(cache, tmp_path):
     torch.manual_seed(1)
     for name in ("video_encoder", "local_features"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from clips import make
 from crowd import crowd
 
 from stav2a.generation.engine import Engine
 
 
+@pytest.mark.slow
 def test_a_small_crowd(tmp_path):
     clip = make(tmp_path / "clip.mp4", duration_s=0.6)
     found = crowd(Engine("tiny"), clip, requests=6, visitors=3, at_once=4)

@@ -10,7 +10,7 @@ import numpy as np
 
 from stav2a.metrics.alignment import av_align
 from stav2a.metrics.flow import SMALL_FLOW, flow_peaks
-from stav2a.metrics.onsets import detect_onsets
+from stav2a.sound.onsets import detect_onsets
 
 LEAST_AV_ALIGN = 0.2
 LEAST_CLAP = 0.3  # VTA-LDM appendix E: sound and caption mean the same

@@ -27,9 +27,9 @@ from stav2a.media.sound_files import is_sound_file, read_sound_file, sound_durat
 from stav2a.metrics.clap_score import ClapScore
 from stav2a.metrics.classifier import Unavailable
 from stav2a.metrics.flow import read_flow
-from stav2a.metrics.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
 from stav2a.models.hub_describer import hub_describer
 from stav2a.presets import timeline_of
+from stav2a.sound.onsets import HEARD_AFTER_S, SILENCE_DB, detect_onsets
 from stav2a.timeline import Timeline
 
 from .encoder import FrameEncoder

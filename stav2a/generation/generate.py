@@ -105,7 +105,7 @@ def render(
 
 
 def rendered(index: int, variant: Variant, output: STAV2AOutput) -> Rendered:
-    from stav2a.metrics.onsets import detect_onsets
+    from stav2a.sound.onsets import detect_onsets
 
     waveform, rate = usable(output.waveforms[0]), output.sample_rate
     heard = [float(t) for t in detect_onsets(waveform, rate)]

@@ -153,7 +153,7 @@ def measure(
     from stav2a.media.audio import loudness_lufs
     from stav2a.metrics import alignment
     from stav2a.metrics.chance import gain_over_chance
-    from stav2a.metrics.onsets import detect_onsets
+    from stav2a.sound.onsets import detect_onsets
 
     values = {"onset_f1": alignment.onset_f1(followed_s, onsets_s)}
     if duration_s >= EDGES_S and len(followed_s) and len(onsets_s):

@@ -133,7 +133,7 @@ def _result(source: ClipInput, output: STAV2AOutput, timeline: Timeline, out_dir
 
 def _measured(result: Result, source: ClipInput, timeline: Timeline) -> Result:
     from stav2a.metrics.flow import flow_magnitude, flow_peaks
-    from stav2a.metrics.onsets import detect_onsets
+    from stav2a.sound.onsets import detect_onsets
 
     peaks = None
     if source.clip is not None:

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stav2a import assets
-from stav2a.metrics.onsets import as_mono
 from stav2a.sound.mel import log_mel
+from stav2a.sound.onsets import as_mono
 from stav2a.timeline import COMPACT, Timeline
 
 ASSETS = assets.ASSETS / "bank_classifier"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import stft
 
-from .onsets import as_mono
+from stav2a.sound.onsets import as_mono
 
 FRAMES = 8  # mel frames under a window: harmonics of their rate lie eight bins apart
 LOWEST = 3  # harmonic that counts; below, sounds have tones of their own

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stav2a.metrics.alignment import onset_f1, times
-from stav2a.metrics.onsets import ATTACK_HOP, ATTACK_RATE
+from stav2a.sound.onsets import ATTACK_HOP, ATTACK_RATE
 
 EDGE_S = 0.2
 LEAST_SHIFT_S = 0.5  # smaller shifts would count true synchrony as chance

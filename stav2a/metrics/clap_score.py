@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stav2a.metrics.classifier import from_hub
-from stav2a.metrics.onsets import as_mono
+from stav2a.sound.onsets import as_mono
 
 CLAP_REPO = "laion/clap-htsat-unfused"
 PAM_PROMPTS = ("the sound is clear and clean.", "the sound is noisy and with artifacts.")

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from stav2a.metrics.onsets import as_mono
+from stav2a.sound.onsets import as_mono
 from stav2a.weights import reach
 
 EPSILON = 1e-6  # as in the evaluation code that the authors use

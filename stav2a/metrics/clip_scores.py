@@ -10,7 +10,7 @@ import numpy as np
 
 from stav2a.metrics import alignment, envelope
 from stav2a.metrics.chance import DEFAULT_GRID_S, rolled_scores, shifted_scores
-from stav2a.metrics.onsets import detect_onsets, onset_frame_s, onset_strength, strength_onsets
+from stav2a.sound.onsets import detect_onsets, onset_frame_s, onset_strength, strength_onsets
 
 LOWER_IS_BETTER = frozenset({"w_dis", "dtw_dis", "offset_abs_s"})
 LENGTH_TOLERANCE_S = 0.5

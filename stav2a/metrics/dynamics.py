@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .onsets import HEARD_AFTER_S, SILENCE_DB, as_mono
+from stav2a.sound.onsets import HEARD_AFTER_S, SILENCE_DB, as_mono
 
 STEP_S = 0.001  # of the level that attacks are read from, RMS of 4 ms
 WIDTH_S = 0.004

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets
+from stav2a.sound.onsets import HEARD_AFTER_S, detect_onsets
 
 LEAD_S = 0.5  # silence around the recording, so that its beginning and end are like any other moment
 SHIFTS_S = (0.0, 0.006, 0.012, 0.018)  # within a frame of the detector (23 ms): their median is finer than a frame

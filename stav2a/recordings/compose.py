@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stav2a.metrics.onsets import HEARD_AFTER_S
 from stav2a.recordings.place import followed, in_a_row, looped, place_hits
 from stav2a.recordings.voice import Voice
+from stav2a.sound.onsets import HEARD_AFTER_S
 
 AMBIENT = {
     "aircraft", "bird_chirp", "crowd", "fire_crackle", "insects", "rain", "running_water", "sea_waves", "thunder",

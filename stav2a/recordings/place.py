@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stav2a.metrics.onsets import HEARD_AFTER_S
+from stav2a.sound.onsets import HEARD_AFTER_S
 
 CHOKE_S = 0.04  # a hit is cut by the next one of its voice within this time, as a struck drum or string is
 EDGE_S = 0.002  # fade where a cut would click

@@ -43,7 +43,7 @@ KEEP_S = 2 * 3600
 
 
 @dataclass(frozen=True)
-class Take:
+class StoredTake:
     """One take of a run: files, and the onsets detected in its audio."""
 
     seed: int
@@ -72,7 +72,7 @@ class Run:
     predicted_onsets_s: list[float]
     onsets_s: list[float]
     original_onsets_s: list[float] | None
-    takes: list[Take]
+    takes: list[StoredTake]
     bundle: str | None
     seconds: float
     rtf: float
@@ -94,7 +94,7 @@ class Run:
 
     @classmethod
     def from_json(cls, data: dict) -> Run:
-        return cls(**{**data, "takes": [Take(**take) for take in data["takes"]]})
+        return cls(**{**data, "takes": [StoredTake(**take) for take in data["takes"]]})
 
 
 class History:
@@ -180,7 +180,7 @@ def record(result: Result, folder: Path, clip_name: str = "") -> Run:
     if result.original_waveform is not None:
         original = str(write_wav(folder / "original.wav", result.original_waveform, result.sample_rate))
     takes = [
-        Take(
+        StoredTake(
             seed=int(take.seed),
             video=None if take.video is None else str(take.video),
             audio=str(take.audio),

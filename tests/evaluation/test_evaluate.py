@@ -23,9 +23,9 @@ from stav2a.evaluation.folders.summary import markdown, summarise
 from stav2a.evaluation.folders.work import Plan, Record, measure_pair, settings_of
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.classifier import Tagger, Unavailable
-from stav2a.metrics.onsets import detect_onsets
 from stav2a.models.build import build
 from stav2a.sound.audio_encoder import MelEncoder
+from stav2a.sound.onsets import detect_onsets
 from stav2a.weights import reach
 from stav2a.weights.digest import digest
 

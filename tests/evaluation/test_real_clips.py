@@ -17,7 +17,7 @@ from stav2a.evaluation.models.real_clips import (
     strength_of_curve,
     table,
 )
-from stav2a.metrics.onsets import onset_frame_s, stronger_half
+from stav2a.sound.onsets import onset_frame_s, stronger_half
 
 F1 = "onset F1 ±50 ms, gain"
 

@@ -15,13 +15,13 @@ from stav2a.denoise.sample import SAMPLERS, make_sampler, set_steps
 from stav2a.denoise.strength import steps_from
 from stav2a.dials import Dials
 from stav2a.metrics.alignment import onset_f1
-from stav2a.metrics.onsets import detect_onsets
 from stav2a.models.defaults import model_defaults
 from stav2a.output import Progress, STAV2AOutput
 from stav2a.pipeline import STAV2APipeline
 from stav2a.pipeline.recordings import START_PEAK
 from stav2a.recordings.reference import REFERENCE_STRENGTH
 from stav2a.recordings.shelf import SHELF
+from stav2a.sound.onsets import detect_onsets
 
 pytestmark = pytest.mark.skipif(not (SHELF / "index.csv").is_file(), reason="the shelf is not here")
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,6 @@ import pytest
 from knocks import RATE, knock
 
 from stav2a.metrics.alignment import onset_f1
-from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets
 from stav2a.recordings.attacks import attacks
 from stav2a.recordings.compose import (
     BEHIND_DB,
@@ -22,6 +21,7 @@ from stav2a.recordings.compose import (
 )
 from stav2a.recordings.place import CHOKE_S, Hit, alternating, looped, place_hits
 from stav2a.recordings.voice import Voice, at_level, cut_hits, rms
+from stav2a.sound.onsets import HEARD_AFTER_S, detect_onsets
 
 
 def voice(cls: str = "wood_hit") -> Voice:

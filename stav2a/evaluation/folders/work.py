@@ -14,7 +14,7 @@ from stav2a.evaluation.folders.store import identity, read_record, stamp, stored
 from stav2a.metrics.classifier import Tagger, kl_divergence, load_tagger
 from stav2a.metrics.clip_scores import score_sounds
 from stav2a.metrics.flow import flow_peaks
-from stav2a.metrics.onsets import resample
+from stav2a.sound.onsets import resample
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from stav2a.evaluation.models.foley_test import SOUNDS, FoleyTest
 from stav2a.metrics.alignment import count_matches, onset_f1
 from stav2a.metrics.chance import Gain, bootstrap_ci, pooled_gain, shifted_scores
-from stav2a.metrics.onsets import onset_frame_s
+from stav2a.sound.onsets import onset_frame_s
 
 
 def average_precision(judged: list[tuple[float, bool]], events: int) -> float:

@@ -2,7 +2,7 @@
 
 Clips are made of recordings, pictures and (where asked) wordings that no training has seen. Their real sound, and the
 same through the vocoder alone and through VAE and vocoder, tell what of timing and class is lost where. Events are
-timed by their visible contact; onsets are compared as heard, `HEARD_AFTER_S` later (`stav2a/metrics/onsets.py`).
+timed by their visible contact; onsets are compared as heard, `HEARD_AFTER_S` later (`stav2a/sound/onsets.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stav2a.media.audio import loudness_lufs
 from stav2a.metrics import bank_classifier
 from stav2a.metrics.buzz import frame_buzz_db
 from stav2a.metrics.dynamics import attack_times_s, levels_db, noise_floor_db
-from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets
+from stav2a.sound.onsets import HEARD_AFTER_S, detect_onsets
 
 MOVE_S = 0.5
 SILENT = "silence"

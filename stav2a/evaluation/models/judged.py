@@ -15,7 +15,7 @@ from stav2a.metrics.bank_classifier import BankClassifier, describe, rank_of
 from stav2a.metrics.chance import bootstrap_ci
 from stav2a.metrics.classifier import Tagger
 from stav2a.metrics.distance import frechet_distance, own_ranks
-from stav2a.metrics.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s, resample
+from stav2a.sound.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s, resample
 
 if TYPE_CHECKING:
     from stav2a.timeline import Timeline

@@ -22,7 +22,7 @@ from stav2a.media.frames import read_for_model
 from stav2a.metrics.alignment import onset_f1
 from stav2a.metrics.chance import bootstrap_ci, pooled_gain, rolled_scores, shifted_scores
 from stav2a.metrics.envelope import envelope_correlation
-from stav2a.metrics.onsets import detect_onsets, onset_frame_s, onset_strength, stronger_half
+from stav2a.sound.onsets import detect_onsets, onset_frame_s, onset_strength, stronger_half
 
 FLOW = "optical flow"
 SHUFFLED = "shuffled videos"

@@ -17,9 +17,9 @@ from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import denoise, make_sampler
 from stav2a.generation.figure import Tracks, clip_figure, to_png
 from stav2a.metrics.chance import EDGE_S, shifted_scores
-from stav2a.metrics.onsets import detect_onsets
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
+from stav2a.sound.onsets import detect_onsets
 from stav2a.sound.vocoder import vocode
 from stav2a.train.runtime.parts import noted_defaults, trained
 

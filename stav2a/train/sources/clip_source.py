@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from stav2a.data.foleyworld.world import FoleyWorld
-from stav2a.metrics.onsets import HEARD_AFTER_S
+from stav2a.sound.onsets import HEARD_AFTER_S
 from stav2a.timeline import Timeline
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.sources.clips import CachedClips

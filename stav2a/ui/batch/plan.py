@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass
-class Plan:
+class BatchPlan:
     """notes: sentences about the table of captions; folder, zip: set once there are files."""
 
     rows: list[Row]
@@ -68,7 +68,7 @@ class Plan:
         ]  # fmt: skip
 
 
-def plan_of(files: Sequence[str] | None, settings: Settings) -> Plan:
+def plan_of(files: Sequence[str] | None, settings: Settings) -> BatchPlan:
     """The plan of uploaded clips and at most one table with the columns clip and caption (CSV).
 
     A clip that is not in the table gets the caption of `settings`.
@@ -84,13 +84,13 @@ def plan_of(files: Sequence[str] | None, settings: Settings) -> Plan:
     for path in paths:  # show no paths of this machine
         notes = [note.replace(str(path), path.name) for note in notes]
     rows = [Row(clip, captions.get(clip) or settings.prompt) for clip in clips]
-    return Plan(rows, settings, notes)
+    return BatchPlan(rows, settings, notes)
 
 
-def batching(engine: Engine, history: History, visit: str, plan: Plan, limits: Limits) -> Callable:
+def batching(engine: Engine, history: History, visit: str, plan: BatchPlan, limits: Limits) -> Callable:
     """Work for a job, with the function that `generate` on the command line uses; the result is the plan."""
 
-    def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Plan]:
+    def work(cancelled: Callable[[], bool]) -> Iterator[Progress | BatchPlan]:
         plan.folder = folder = history.new_folder(visit, "batch")
         names = folder_names([row.clip for row in plan.rows])
         tasks = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from stav2a.generation.settings import MAX_PROMPT
-from stav2a.ui.batch.plan import MOST, Plan, batching, plan_of
+from stav2a.ui.batch.plan import MOST, BatchPlan, batching, plan_of
 from stav2a.ui.generate import controls
 from stav2a.ui.line import status
 from stav2a.ui.line.following import Follower
@@ -65,11 +65,11 @@ def build(shared: Shared) -> Batch:
     bundle = gr.DownloadButton("Download all (zip)", visible=False, elem_id="batch-zip", size="md")
     follower = Follower(shared.jobs, [start], cancel, line, "batch", busy={bundle: gr.update(visible=False)})
 
-    def drawn(plan: Plan, with_files: bool = False) -> dict:
+    def drawn(plan: BatchPlan, with_files: bool = False) -> dict:
         return {listed: {"rows": plan.shown(with_files), "notes": plan.notes}}
 
     def ended(job: Job) -> dict:
-        plan: Plan = job.about
+        plan: BatchPlan = job.about
         count = f"{plan.finished} of {len(plan.rows)} clips have sound."
         said = status.note(f"Stopped. {count}" if job.cancelled else count)
         said = said if job.error is None else status.error(job.error)

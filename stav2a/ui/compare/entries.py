@@ -205,7 +205,7 @@ def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
 def _write_clip(folder: Path, timeline, clip: Path, settings: Settings, limits: Limits, cancelled) -> None:
     """The silent video and the original sound of the part, for playback with the variants."""
     from stav2a.media import mux, read_audio, read_for_model, write_wav
-    from stav2a.metrics.onsets import detect_onsets
+    from stav2a.sound.onsets import detect_onsets
 
     part, rate = (settings.start_s, settings.length_s), timeline.sample_rate
     duration_s = read_for_model(clip, timeline, *part, limits, cancelled).duration_s

@@ -17,7 +17,7 @@ from stav2a.assets import ASSETS
 from stav2a.media.probe import probe
 from stav2a.ui.generate.form import Form
 from stav2a.ui.generate.result_panel import show_run
-from stav2a.ui.history import Run, Take, record
+from stav2a.ui.history import Run, StoredTake, record
 from stav2a.ui.line import status
 from stav2a.ui.shared import QUICK
 from stav2a.ui.upload import summary
@@ -100,7 +100,7 @@ def _read(folder: Path) -> Run:
         return None if path is None else str(folder / path)
 
     takes = [
-        Take(
+        StoredTake(
             **{
                 **asdict(take),
                 "video": whole(take.video),

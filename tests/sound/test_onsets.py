@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from stav2a.metrics.flow import flow_magnitude, flow_peaks
-from stav2a.metrics.onsets import HEARD_AFTER_S, as_mono, detect_onsets, onset_frame_s, onset_strength
+from stav2a.sound.onsets import HEARD_AFTER_S, as_mono, detect_onsets, onset_frame_s, onset_strength
 
 
 def clicks(times_s, duration_s=4.0, sample_rate=16_000, noise=1e-3, seed=0):

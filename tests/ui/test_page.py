@@ -497,6 +497,9 @@ def test_onsets_come_back_from_the_editor():
 
 
 def test_measures_that_could_not_be_taken_are_left_out():
+    for measured, said in ((-22.0, True), (-17.9, False)):
+        table = status.measures_table({"loudness_lufs": measured}, 1.0, 2.0, target_lufs=-17.0)
+        assert ("limited by its peaks, −17 LUFS were asked for" in table) is said
     table = status.measures_table({"aa_align": float("nan"), "onset_f1": 0.5}, 1.0, 2.0)
     assert "AA-Align" not in table
     assert "0.50" in table

@@ -82,7 +82,7 @@ def show_take(form: Form, run: Run, k: int) -> dict:
         form.audio: gr.update(value=take.audio, visible=True),
         form.figure: figure_value(take.figure),
         form.measures: (status.note(run.caption_note) if run.caption_note else "")
-        + status.measures_table(take.measures, run.rtf, run.seconds),
+        + status.measures_table(take.measures, run.rtf, run.seconds, run.settings.get("loudness_lufs")),
     }
 
 

@@ -39,6 +39,8 @@ MEASURES = {  # key in `Take.measures`: (name, explanation, format)
     "rtf": ("Real-time factor", "seconds of work per second of clip", "{:.2f}"),
     "seconds": ("Time taken", "", "{:.1f} s"),
 }
+SILENT_LUFS = -60.0  # quieter sounds count as silence and stay as they are
+WITHIN_LU = 1.0  # of the loudness that was asked for
 
 
 def idle() -> str:
@@ -71,13 +73,19 @@ def running(job: Job) -> str:
     return _bar(steps, when, progress.step / progress.total if share is None else share)
 
 
-def measures_table(measures: dict, rtf: float, seconds: float) -> str:
-    """The measures of one take; unavailable ones (silence, no original audio) are left out."""
+def measures_table(measures: dict, rtf: float, seconds: float, target_lufs: float | None = None) -> str:
+    """The measures of one take; unavailable ones (silence, no original audio) are left out.
+
+    target_lufs: the loudness that was asked for; the table says if peaks keep the sound below it.
+    """
     rows = []
     for key, value in {**measures, "rtf": rtf, "seconds": seconds}.items():
         name, what, form = MEASURES.get(key, (key.replace("_", " "), "", "{:.3g}"))
         if isinstance(value, bool) or value is None or value != value:
             continue
+        if key == "loudness_lufs" and target_lufs is not None and SILENT_LUFS < value < target_lufs - WITHIN_LU:
+            asked = f"{target_lufs:g}".replace("-", "−")
+            what = f"{what}; limited by its peaks, {asked} LUFS were asked for"
         small = f"<small>{escape(what)}</small>" if what else ""
         told = form.format(value).replace("-", "−")
         rows.append(f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(told)}</td></tr>')

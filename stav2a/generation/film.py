@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stav2a.generation.generate import sound_of
 from stav2a.generation.read import read
 from stav2a.generation.result import rounded, usable
 from stav2a.generation.scenes import Part, plan, scene_cuts, timed_captions
@@ -133,12 +134,7 @@ def _make(
         original_audio="replace", seed=seed,
     )  # fmt: skip
     source = read(clip, asked, pipeline, cancelled, LIMITS)
-    with engine.hold(pipeline.stream([source.request()]), cancelled) as items:
-        for item in items:
-            if isinstance(item, Progress):
-                yield item
-            else:
-                output = item
+    output = yield from sound_of(source, engine, pipeline, cancelled)
     partial = kept.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez(

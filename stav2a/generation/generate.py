@@ -6,7 +6,7 @@ different settings and writes no files. Both pass requests to `STAV2APipeline.st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +23,10 @@ from stav2a.output import Progress
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
+    from stav2a.generation.read import ClipInput
     from stav2a.generation.variants import Variant
     from stav2a.output import STAV2AOutput
+    from stav2a.pipeline import STAV2APipeline
 
 
 def generate(
@@ -48,13 +50,21 @@ def generate(
     pipeline = engine.pipeline(settings.model)
     yield Progress("read")
     source = read(clip_path, settings, pipeline, cancelled, limits)
+    output = yield from sound_of(source, engine, pipeline, cancelled)
+    yield from write(source, output, pipeline.timeline, Path(out_dir), cancelled, limits)
+
+
+def sound_of(
+    source: ClipInput, engine: Engine, pipeline: STAV2APipeline, cancelled: Callable[[], bool]
+) -> Generator[Progress, None, STAV2AOutput]:
+    """Yield the progress of one request and return its output."""
     with engine.hold(pipeline.stream([source.request()]), cancelled) as items:
         for item in items:
             if isinstance(item, Progress):
                 yield item
             else:
                 output = item
-    yield from write(source, output, pipeline.timeline, Path(out_dir), cancelled, limits)
+    return output
 
 
 @dataclass(frozen=True)

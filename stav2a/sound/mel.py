@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import torch
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
 
@@ -13,17 +14,19 @@ N_FFT = 1024
 LOG_FLOOR = 1e-5  # amplitudes below are silence: ln(1e-5) = -11.5
 
 
-@lru_cache(maxsize=4)
-def mel_transform(sample_rate: int, hop_length: int, mel_bins: int) -> MelSpectrogram:
+@lru_cache(maxsize=8)
+def mel_transform(
+    sample_rate: int, hop_length: int, mel_bins: int, device: torch.device, dtype: torch.dtype
+) -> MelSpectrogram:
     """Slaney mel bands from 0 Hz to half the sample rate of magnitudes; Hann window, reflected edges."""
     return MelSpectrogram(
         sample_rate, N_FFT, hop_length=hop_length, n_mels=mel_bins, power=1.0, norm="slaney", mel_scale="slaney"
-    )
+    ).to(device, dtype)
 
 
 def mel_filters(sample_rate: int, mel_bins: int) -> Tensor:
-    """Tensor[mel_bins, N_FFT // 2 + 1]"""
-    return mel_transform(sample_rate, 1, mel_bins).mel_scale.fb.T.contiguous()
+    """Tensor[mel_bins, N_FFT // 2 + 1], float32 on the CPU."""
+    return mel_transform(sample_rate, N_FFT, mel_bins, torch.device("cpu"), torch.float32).mel_scale.fb.T.contiguous()
 
 
 def log_mel(waveform: Tensor, timeline: Timeline) -> Tensor:
@@ -37,6 +40,6 @@ def log_mel(waveform: Tensor, timeline: Timeline) -> Tensor:
     """
     if waveform.shape[-1] <= N_FFT // 2:
         raise ValueError(f"a mel-spectrogram needs more than {N_FFT // 2} samples, got {waveform.shape[-1]}")
-    transform = mel_transform(timeline.sample_rate, timeline.hop_length, timeline.mel_bins)
-    mel = transform.to(waveform)(waveform).transpose(1, 2)
+    rates = timeline.sample_rate, timeline.hop_length, timeline.mel_bins
+    mel = mel_transform(*rates, waveform.device, waveform.dtype)(waveform).transpose(1, 2)
     return mel.clamp(min=LOG_FLOOR).log()[:, : waveform.shape[-1] // timeline.hop_length]

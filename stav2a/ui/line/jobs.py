@@ -268,7 +268,7 @@ class Jobs:
 
 
 async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:
-    """Yield the job whenever it may have changed, and once more when it has ended."""
+    """Yield the job every `every_s` seconds until it ends, then a last time."""
     while not job.done:
         yield job
         await asyncio.sleep(every_s)

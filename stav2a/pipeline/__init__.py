@@ -115,11 +115,14 @@ class STAV2APipeline(Streaming):
             "seed": seed,
             "fps": fps,
         }
-        clips, requests = clips_of(frames), []
+        clips, requests, read = clips_of(frames), [], {}
         for clip, values in zip(clips, _per_clip(listed, len(clips)), strict=True):
             rate, length_s = values.pop("fps"), duration_s if clip is None else None
             if clip is not None and not isinstance(clip, VideoFeatures):
-                clip, length_s = for_model(clip, self.timeline, rate)
+                key = id(clip), rate  # the same object in several places is read and encoded once
+                if key not in read:
+                    read[key] = for_model(clip, self.timeline, rate)
+                clip, length_s = read[key]
             requests.append(Request(clip, Dials(**shared, **values), defaults, generator, reference, length_s))
 
         def on_step(step: int, timestep: Tensor, latents: Tensor) -> Tensor:

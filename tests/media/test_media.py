@@ -1,7 +1,6 @@
 """Clips in and out: constant rate, true times, loudness, mux."""
 
 import threading
-import time
 
 import numpy as np
 import psutil
@@ -337,10 +336,8 @@ def test_a_hanging_decoder_is_killed(flash, endless):
 def test_cancel_stops_a_running_decoder(flash, endless):
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
-    start = time.monotonic()
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled):  # and not the time limit's InputError
         read_frames(flash, 25.0, 32, cancelled=stop.is_set)
-    assert time.monotonic() - start < 5
 
 
 def test_real_clips_decode(shared):

@@ -23,7 +23,7 @@ from stav2a.media.audio import read_audio
 from stav2a.media.frames import read_for_model
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
-from stav2a.media.sound_files import is_sound_file, read_sound_file, sound_duration_s
+from stav2a.media.sound_files import is_sound_file, read_sound, sound_duration_s
 from stav2a.metrics.clap_score import ClapScore
 from stav2a.metrics.classifier import Unavailable
 from stav2a.metrics.flow import read_flow
@@ -175,7 +175,7 @@ class Maker:
     def _waveform(self, path: Path, sees: bool, sample_rate: int, start_s: float, length_s: float) -> np.ndarray:
         """float32 [S]; a video's sound begins where its picture does."""
         if not sees:
-            return read_sound_file(path, sample_rate, start_s, length_s)
+            return read_sound(path, sample_rate, start_s, length_s)
         waveform = read_audio(path, sample_rate, start_s, length_s, limits=LONG)
         if waveform is None:
             raise InputError("The video has no sound.")

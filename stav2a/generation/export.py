@@ -10,7 +10,7 @@ import numpy as np
 from stav2a.generation.settings import EXPORTS, STEMS, TRACKS
 from stav2a.media.limits import InputError
 from stav2a.media.markers import KINDS, Marker, read_markers, write_markers
-from stav2a.media.sounds import write_sound
+from stav2a.media.sound_files import write_sound
 from stav2a.recordings.voice import CUT_S, PRE_S, faded
 from stav2a.sound.onsets import HEARD_AFTER_S
 

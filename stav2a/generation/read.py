@@ -17,7 +17,7 @@ from stav2a.generation.scenes import timed_captions
 from stav2a.generation.settings import OFF, TRACKS, Settings, check_dials, check_onsets
 from stav2a.media import Clip, InputError, Limits, read_audio, read_for_model
 from stav2a.media.limits import DEFAULT_LIMITS, never
-from stav2a.media.sounds import read_sound
+from stav2a.media.sound_files import read_reference
 from stav2a.media.still import LENGTH_S as STILL_S
 from stav2a.media.still import is_picture, still_clip
 from stav2a.output import Stopwatch
@@ -139,6 +139,6 @@ def _reference(
     if settings.reference is None:
         return None
     rate = pipeline.timeline.sample_rate
-    reference = read_sound(settings.reference, rate, limits, cancelled)
+    reference = read_reference(settings.reference, rate, limits, cancelled)
     reference_voice(reference, rate)  # refuses silence before the device is taken
     return reference

@@ -19,7 +19,7 @@ from stav2a.media import Limits, fit_loudness, mux
 from stav2a.media.clip_files import safe_stem
 from stav2a.media.limits import DEFAULT_LIMITS, never, stop_if
 from stav2a.media.mux import keep_tracks
-from stav2a.media.sounds import write_sound
+from stav2a.media.sound_files import write_sound
 from stav2a.output import Progress, Stopwatch
 
 if TYPE_CHECKING:

@@ -141,19 +141,14 @@ def left_out(root: str | Path, collection: Collection) -> list[str]:
 
 def read_sound(path: Path, sample_rate: int) -> np.ndarray:
     """Mono float32 [S] at `sample_rate`, of a sound file or of a video's sound."""
-    import soundfile
-    import soxr
-
-    from stav2a.media.audio import read_audio
+    from stav2a.media import audio, sound_files
 
     if path.suffix.lower() in SOUND_ENDINGS:
         try:
-            waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        except (OSError, RuntimeError) as error:  # LibsndfileError is a RuntimeError
-            raise InputError(f"{path.name} cannot be read as a sound file.") from error
-        mono = np.nan_to_num(waveform.mean(axis=1), posinf=0.0, neginf=0.0)
-        return mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
-    waveform = read_audio(path, sample_rate)
+            return sound_files.read_sound(path, sample_rate)
+        except InputError as refusal:
+            raise InputError(f"{path.name}: {refusal}") from refusal
+    waveform = audio.read_audio(path, sample_rate)
     if waveform is None:
         raise InputError(f"{path.name} has no sound.")
     return waveform

@@ -38,23 +38,26 @@ def read_audio(
 ) -> np.ndarray | None:
     """The clip's sound, float32 [S] (or [S, channels] for more than one), or None if it has none.
 
-    track: counted from 1; None is the default track (`ClipInfo.track`). Surround sound is mixed down. With
-    `duration_s`, exactly that many seconds are returned, padded with silence if the track is shorter.
+    track: counted from 1; None is the default track (`ClipInfo.track`). Surround sound is mixed down; channels that are
+    equal keep their level, and a mono track has it in every channel. With `duration_s`, exactly that many seconds are
+    returned, padded with silence if the track is shorter.
     """
     with ffmpeg.open_source(path, limits) as source:
         info = probe_source(source, limits, cancelled)
         if not info.has_audio:
             return None
-        stream = info.track(track).stream
+        stored = info.track(track)
+        decoded = 1 if stored.channels == 1 else channels
         length_s = info.duration_s - start_s if duration_s is None else duration_s
         limits.check_duration(length_s)
         samples = round(length_s * sample_rate)
         seek, lead_s = info.seek(start_s)
-        filters = f"aresample={sample_rate}:async=1:first_pts=0,atrim=start_sample={round(lead_s * sample_rate)}"
+        filters = f"aresample={sample_rate}:{ffmpeg.EQUAL_LEVEL}:async=1:first_pts=0"
+        filters += f",atrim=start_sample={round(lead_s * sample_rate)}"
         arguments = ["-loglevel", "error", *seek, "-t", f"{lead_s + length_s:.6f}", *source.arguments(limits)]
-        arguments += ["-map", f"0:{stream}", "-af", filters, "-ac", str(channels)]
+        arguments += ["-map", f"0:{stored.stream}", "-af", filters, "-ac", str(decoded)]
         arguments += ["-f", "f32le", "pipe:1", *ffmpeg.ONE_ZERO]
-        waveform = np.zeros((samples, channels), np.float32)
+        waveform = np.zeros((samples, decoded), np.float32)
         view = memoryview(waveform.data).cast("B")
         with ffmpeg.start(arguments, fds=source.fds, timeout_s=limits.timeout_s, cancelled=cancelled) as run:
             got = run.read_into(view)
@@ -63,7 +66,9 @@ def read_audio(
     if got == 0:
         return None
     np.nan_to_num(waveform, copy=False, posinf=0.0, neginf=0.0)
-    return waveform[:, 0] if channels == 1 else waveform
+    if channels == 1:
+        return waveform[:, 0]
+    return waveform if decoded == channels else np.repeat(waveform, channels, axis=1)
 
 
 def write_wav(path: str | Path, waveform: np.ndarray, sample_rate: int) -> Path:

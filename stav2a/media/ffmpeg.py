@@ -34,6 +34,9 @@ STDERR_KEPT = 1 << 18
 ONE_ZERO = ["-map", "0:V?", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
 
 
+EQUAL_LEVEL = "rematrix_maxval=1"  # of `aresample`; without it, equal stereo channels mixed to mono get 3 dB louder
+
+
 @cache
 def binary() -> str:
     from imageio_ffmpeg import get_ffmpeg_exe

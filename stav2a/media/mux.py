@@ -177,12 +177,15 @@ def mux_file(
         arguments += new.arguments(limits, ffmpeg.AUDIO_CONTAINERS)
         arguments += ["-map", "0:V:0"]
         if mixed:
-            own = f"[0:{info.track(track).stream}]aresample={AUDIO_RATE}:async=1:first_pts=0,atrim=start={lead_s:.6f}"
-            own += f",asetpts=PTS-STARTPTS,volume={original_gain_db}dB,aformat=channel_layouts=stereo[own]"
-            both = f"[1:a]aresample={AUDIO_RATE},pan=stereo|c0=c0|c1=c0[new]"
+            both = "pan=stereo|c0=c0|c1=c0"  # ffmpeg would lower a mono track by 3 dB
+            stored = info.track(track)
+            channels = both if stored.channels == 1 else "aformat=channel_layouts=stereo"
+            own = f"[0:{stored.stream}]aresample={AUDIO_RATE}:{ffmpeg.EQUAL_LEVEL}:async=1:first_pts=0"
+            own += f",atrim=start={lead_s:.6f},asetpts=PTS-STARTPTS,volume={original_gain_db}dB,{channels}[own]"
             ceiling = 10 ** (PEAK_DBTP / 20)
+            new_sound = f"[1:a]aresample={AUDIO_RATE},{both}[new]"
             joined = f"[own][new]amix=inputs=2:normalize=0:duration=longest,alimiter=limit={ceiling:.4f}:level=0[sound]"
-            arguments += ["-filter_complex", f"{own};{both};{joined}", "-map", "[sound]"]
+            arguments += ["-filter_complex", f"{own};{new_sound};{joined}", "-map", "[sound]"]
         else:
             arguments += ["-map", "1:a:0", "-ar", str(AUDIO_RATE)]
         arguments += _as_mp4(info, lead_s, copy, 2 if mixed else 1, out)

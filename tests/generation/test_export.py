@@ -9,7 +9,7 @@ from stav2a.generation.export import export, hit_markers, onsets_from_markers, s
 from stav2a.generation.settings import EXPORTS
 from stav2a.media import InputError
 from stav2a.media.markers import read_markers
-from stav2a.media.sounds import write_sound
+from stav2a.media.sound_files import write_sound
 from stav2a.sound.onsets import HEARD_AFTER_S
 
 ONSETS = [0.5, 1.2, 2.0]

@@ -11,8 +11,10 @@ import pytest
 from stav2a.generation.batch import Task, run_batch
 from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
-from stav2a.media import InputError, ffmpeg, mux, probe, read_audio
-from stav2a.media.mux import keep_tracks
+from stav2a.media import InputError, ffmpeg, mux, probe, read_audio, write_wav
+from stav2a.media.limits import DEFAULT_LIMITS
+from stav2a.media.mux import keep_tracks, mux_file
+from stav2a.media.sound_files import read_sound
 from tests.helpers.clips import black, run_ffmpeg, tone
 
 RATE = 16_000
@@ -61,6 +63,27 @@ def test_a_found_file_whose_second_track_is_the_default(shared):
 def test_the_chosen_track_is_mixed_in(film, tmp_path, track):
     made = mux(film, np.zeros(RATE, np.float32), RATE, tmp_path / "out.mp4", "mix", track=track)
     assert pitch(read_audio(made, RATE)) == pytest.approx(440 if track else 880, abs=3)
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+def test_equal_channels_keep_their_level(tmp_path, layout):
+    sources = [*black(duration_s=1), "-f", "lavfi", "-i", "sine=440:duration=1"]
+    equal = "|".join(f"c{k}=c0" for k in range({"mono": 1, "stereo": 2, "5.1": 6}[layout]))
+    run_ffmpeg(*sources, "-af", f"pan={layout}|{equal}", "-c:a", "pcm_s16le", tmp_path / "clip.mkv")
+    level = 1 / 8  # of ffmpeg's sine
+    nothing = write_wav(tmp_path / "nothing.wav", np.zeros(RATE, np.float32), RATE)
+    mixed = [
+        mux(tmp_path / "clip.mkv", np.zeros(RATE, np.float32), RATE, tmp_path / "short.mp4", "mix"),
+        mux_file(tmp_path / "clip.mkv", nothing, tmp_path / "long.mp4", 0.0, 0.0, 1.0, DEFAULT_LIMITS),
+    ]
+    for sound in (
+        read_audio(tmp_path / "clip.mkv", RATE),
+        read_audio(tmp_path / "clip.mkv", RATE, channels=2),
+        read_sound(tmp_path / "clip.mkv", RATE),
+        *(read_audio(made, RATE, channels=2) for made in mixed),
+    ):
+        tone = sound[RATE // 4 : RATE // 2]
+        assert np.sqrt(2 * np.mean(tone**2, axis=0)) == pytest.approx(level, rel=0.02)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])

@@ -28,6 +28,7 @@ MOVED = {  # elem_id of the control: (what it is moved to, settings that follow)
     "control": (0.25, {"control_scale": 0.25}),
     "video-guidance": (2.5, {"video_guidance_scale": 2.5}),
     "original": ("mix", {"original_audio": "mix"}),
+    "audio-track": (2, {"audio_track": 2}),
     "gain": (-3, {"original_gain_db": -3.0}),
     "level": (False, {"loudness_lufs": None}),
     "lufs": (-14, {"loudness_lufs": -14.0}),

@@ -136,6 +136,29 @@ def test_a_clip_that_browsers_cannot_play_gets_a_preview(context, address, clip,
     page.wait_for_function("document.querySelector('#preview video')?.videoWidth === 160")
 
 
+def test_a_clip_with_more_audio_tracks_offers_them(context, address, clip, tmp_path):
+    two = tmp_path / "two.mkv"
+    tone = ["-f", "lavfi", "-i", "sine=440:duration=1:sample_rate=48000"]
+    tracks = ["-map", "0:v", "-map", "1", "-map", "1", "-c:v", "copy", "-c:a", "flac", "-ac:a:1", "2"]
+    subprocess.run([get_ffmpeg_exe(), "-v", "error", "-i", str(clip), *tone, *tracks, str(two)], check=True)
+    page = opened(context, address)
+    page.get_by_role("button", name="Original audio and loudness").click()
+    upload(page, two)
+    page.locator("#audio-track input").click()
+    page.get_by_role("option", name="Track 2: stereo, 48 kHz").click()
+    page.locator("#steps input[type=number]").fill("2")
+    page.click("#generate")
+    said(page, "Done in")
+    page.get_by_role("button", name="Settings of this run").click()
+    page.wait_for_selector('#settings >> text="audio_track": 2')
+    page.reload()
+    page.get_by_role("button", name="Original audio and loudness").click()
+    page.wait_for_function("document.querySelector('#audio-track input')?.value.startsWith('Track 2')")
+    page.get_by_label("Clear").first.click()
+    upload(page, clip)
+    page.wait_for_selector("#audio-track", state="hidden")
+
+
 def test_a_batch_is_one_list_and_one_zip(context, address, clip, tmp_path):
     other = make_clip(tmp_path / "other.mp4", seconds=0.8)
     table = tmp_path / "captions.csv"

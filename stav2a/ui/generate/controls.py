@@ -12,12 +12,14 @@ from stav2a import systems
 from stav2a.dials import Dial
 from stav2a.generation.settings import BUILT_IN, DESCRIBERS, TABLE, Settings
 from stav2a.media.limits import InputError
+from stav2a.media.probe import ClipInfo
 from stav2a.ui.shared import QUICK, Shared
 from stav2a.ui.upload import Sound
 
 ELEMENTS = {"takes": "takes-count", "original_gain_db": "gain", "loudness_lufs": "lufs"}  # ids that are not the flag
 LONG_RANGE = 1000  # longer ranges get a number field instead of a slider
 NOTE = "It sounds at the onsets, or goes on where it is steady. Its first 30 s are read."
+TRACK_OF_PLAYERS = "The one that players choose"
 EXPORTED = {
     "audacity": "Audacity labels", "reaper": "Reaper markers", "midi": "MIDI notes", "edl": "EDL (DaVinci Resolve)",
     "stems": "each hit as a sound file (in the zip)", "tracks": "a video (mkv) with all of the clip’s own tracks",
@@ -167,12 +169,25 @@ def follow_model(shared: Shared, fields: dict[str, gr.components.Component]) -> 
 def sound() -> dict[str, gr.components.Component]:
     dial = TABLE["original_audio"]
     original = gr.Radio(options(dial), value=dial.default, label=dial.label, elem_id="original")
+    track = gr.Dropdown([(TRACK_OF_PLAYERS, 0)], value=0, label="Audio track", visible=False, elem_id="audio-track")
     gain = component("original_gain_db", visible=False)
     level = gr.Checkbox(True, label="Set the loudness", elem_id="level")
     lufs = component("loudness_lufs")
     original.change(lambda mode: gr.update(visible=mode == "mix"), original, gain, **QUICK)
     level.change(lambda on: gr.update(visible=bool(on)), level, lufs, **QUICK)
-    return {"original_audio": original, "original_gain_db": gain, "level": level, "loudness_lufs": lufs}
+    fields = {"original_audio": original, "audio_track": track, "original_gain_db": gain}
+    return {**fields, "level": level, "loudness_lufs": lufs}
+
+
+def tracks(info: ClipInfo | None, chosen: int | None = None) -> dict:
+    """Update of the menu of audio tracks, which is shown for a clip with more than one."""
+    audio = () if info is None else info.audio
+    names = {1: "mono", 2: "stereo"}
+    listed = [
+        (f"Track {k}: {names.get(track.channels, f'{track.channels} channels')}, {track.rate / 1000:g} kHz", k)
+        for k, track in enumerate(audio, 1)
+    ]
+    return gr.update(choices=[(TRACK_OF_PLAYERS, 0), *listed], value=chosen or 0, visible=len(audio) > 1)
 
 
 def settings_of(
@@ -190,7 +205,8 @@ def settings_of(
         values = {name: value for name, value in values.items() if known[name].everywhere or name in has}
     values["length_s"] = values.get("length_s") or None
     values["start_s"] = values.get("start_s") or 0.0
-    values["audio_rate"] = values.get("audio_rate") or None
+    for name in ("audio_rate", "audio_track"):
+        values[name] = values.get(name) or None
     if values.get("describe", BUILT_IN) not in DESCRIBERS:  # never fetch a repository named by a visitor
         raise InputError(f"The describer must be one of {', '.join(DESCRIBERS)}.")
     return Settings.of({**values, "onsets_s": onsets_s})
@@ -200,8 +216,9 @@ def values_of(settings: dict) -> dict:
     """The page's values for these settings, the inverse of `settings_of`; only for the settings given."""
     given = {name: value for name, value in settings.items() if value is not None or name in ("length_s", "reference")}
     values = {name: value for name, value in given.items() if name not in ("onsets_s", "layout")}
-    files = {"audio_rate": settings.get("audio_rate") or 0, "exports": list(settings.get("exports") or ())}
-    return {**values, **files, "level": settings.get("loudness_lufs") is not None}
+    menus = {name: settings.get(name) or 0 for name in ("audio_rate", "audio_track")}
+    menus["exports"] = list(settings.get("exports") or ())
+    return {**values, **menus, "level": settings.get("loudness_lufs") is not None}
 
 
 def models(engine) -> list[tuple[str, str | None]]:

@@ -15,6 +15,7 @@ import gradio as gr
 
 from stav2a.assets import ASSETS
 from stav2a.media.probe import probe
+from stav2a.ui.generate.controls import tracks
 from stav2a.ui.generate.form import Form
 from stav2a.ui.generate.result_panel import show_run
 from stav2a.ui.history import Run, StoredTake, record
@@ -70,9 +71,11 @@ def build(form: Form) -> None:
         filled = {form.source: run.clip, form.fields["prompt"]: run.settings.get("prompt", "")}
         hidden = gr.update(visible=False)
         around = {form.seen: hidden, form.preview: hidden, form.status: status.idle(), form.strip: None}
-        return {**filled, **around, form.info: summary(probe(Path(run.clip))), **show_run(form, run)}
+        info, track = probe(Path(run.clip)), form.fields["audio_track"]
+        return {**filled, **around, form.info: summary(info), track: tracks(info), **show_run(form, run)}
 
-    row.submit(choose, None, [form.source, form.info, form.seen, form.preview, form.status, *form.result], **QUICK)
+    shown = [form.source, form.info, form.seen, form.preview, form.status, form.fields["audio_track"]]
+    row.submit(choose, None, [*shown, *form.result], **QUICK)
 
 
 def write(name: str, clip: Path, settings, engine, folder: Path = FOLDER) -> Run:

@@ -93,14 +93,14 @@ def limits_sentence(limits: Limits) -> str:
 
 def connect(form: Form, shared: Shared) -> None:
     """Connect the events for a clip that is uploaded or removed."""
-    part = [form.fields["start_s"], form.fields["length_s"]]
-    looked = [form.info, form.status, form.preview, form.seen, *part, *form.result]
+    part, track = [form.fields["start_s"], form.fields["length_s"]], form.fields["audio_track"]
+    looked = [form.info, form.status, form.preview, form.seen, *part, track, *form.result]
     hidden = gr.update(visible=False)
 
     def told(clip) -> dict:
         """Describe the upload before anything is generated, and clear what was shown of another clip."""
         cleared = {**result_panel.cleared(form), form.preview: hidden, form.seen: hidden}
-        cleared |= dict(zip(part, (0, None), strict=True))
+        cleared |= {**dict(zip(part, (0, None), strict=True)), track: controls.tracks(None)}
         if clip is None:
             return {**cleared, form.info: limits_sentence(shared.limits), form.status: status.idle()}
         try:
@@ -114,7 +114,7 @@ def connect(form: Form, shared: Shared) -> None:
                 f"The clip lasts {info.duration_s:.0f} s and this page takes {most:g} s at once: the first {most:g} s "
                 "are chosen. “Part of the clip” takes another part."
             )
-        return {**cleared, form.info: summary(info), form.status: said}
+        return {**cleared, form.info: summary(info), form.status: said, track: controls.tracks(info)}
 
     async def looked_at(clip) -> dict:
         """The describer's captions, and a copy for browsers if they cannot play the upload."""

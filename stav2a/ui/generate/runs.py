@@ -128,7 +128,10 @@ class Runs:
         if clip is None:
             return filled
         try:
-            return {**filled, form.source: str(clip), form.info: summary(look(clip, self.shared.limits))}
+            info = look(clip, self.shared.limits)
+            chosen = settings.audio_track if job is jobs[0] else None
+            track = {form.fields["audio_track"]: controls.tracks(info, chosen)}
+            return {**filled, **track, form.source: str(clip), form.info: summary(info)}
         except InputError:
             return {form.info: gr.skip()}  # the run has reported why the clip cannot be used, or it was removed
 

@@ -106,40 +106,43 @@ class Dials:
     )
     guidance_scale: float | None = dial(
         None, "Guidance scale",
-        "How closely the sound follows the caption, if there is one. 1: no more than needed; above 6: harsh.",
+        "How closely the sound follows the caption. 1 follows it loosely; values above 6 can sound harsh.",
         low=1.0, high=10.0, none=OWN, flag="--guidance",
     )  # fmt: skip
     video_guidance_scale: float | None = dial(
-        None, "Video guidance", "A second dial for the picture alone. 1: none, as in the paper.",
+        None, "Video guidance",
+        "How closely the sound follows the picture, apart from the caption. 1 is off, as in the paper.",
         said="video guidance scale", low=0.0, high=10.0, none=OWN, neutral=1.0, flag="--video-guidance",
         everywhere=False,
     )  # fmt: skip
     steps: int | None = dial(
-        None, "Steps", "Sampling steps: more of them, finer sound, longer wait.", kind="whole",
+        None, "Steps", "Denoising steps. More steps take longer and can refine the sound.", kind="whole",
         said="number of steps", low=1, high=200, step=1, none=OWN, flag="--steps",
     )  # fmt: skip
     sampler: str | None = dial(
-        None, "Sampler", "How the noise is taken away.", kind="choice",
+        None, "Sampler", "The method that removes the noise step by step.", kind="choice",
         choices={name: sampler.label for name, sampler in SAMPLERS.items()}, none=OWN, flag="--sampler",
     )  # fmt: skip
     seed: int = dial(
-        0, "Seed", "Same seed and settings, same sound. Take k uses seed + k.", kind="whole",
+        0, "Seed", "The same seed and settings give the same sound. Each further take adds 1 to it.", kind="whole",
         low=0, high=2**31 - 1, step=1, flag="--seed",
     )  # fmt: skip
     takes: int = dial(
-        1, "Takes", "Variants of one run.", kind="whole", said="number of takes", low=1, high=4, step=1,
-        flag="--takes",
+        1, "Takes", "Number of variants, made with consecutive seeds.", kind="whole", said="number of takes",
+        low=1, high=4, step=1, flag="--takes",
     )  # fmt: skip
     control_scale: float = dial(
-        1.0, "Temporal control strength", "How strongly the onsets time the sound. 0: not at all; it is faint then.",
-        low=0.0, high=2.0, step=0.05, neutral=1.0, flag="--control", everywhere=False,
+        1.0, "Timing strength",
+        "How strongly the onsets set the timing. At 0 they have no effect, and the sound is faint.",
+        said="temporal control strength", low=0.0, high=2.0, step=0.05, neutral=1.0, flag="--control",
+        everywhere=False,
     )  # fmt: skip
     onsets_s: tuple[float, ...] | None = dial(
         None, "Onsets", "Times that the sound follows, from the start of the used part.", kind="times",
         low=0.0, high=86_400.0, unit="s", none="predicted from the picture", everywhere=False,
     )  # fmt: skip
     onset_threshold: float | None = dial(
-        None, "Onset threshold", "How sure the model must be of a predicted onset. Lower: more onsets.",
+        None, "Onset threshold", "How sure the model must be of an onset. A lower value finds more onsets.",
         low=0.05, high=0.95, step=0.05, none=OWN, flag="--onset-threshold", everywhere=False, needs="onsets_s",
     )  # fmt: skip
     layout: tuple[tuple[float, ...], ...] | None = dial(
@@ -148,11 +151,11 @@ class Dials:
     )  # fmt: skip
     strength: float | None = dial(
         None, "Strength",
-        "How much is new: 0 plays recordings found by the caption, 1 makes the sound of noise alone.",
+        "How much is generated: 0 plays recordings found by the caption, 1 uses no recording.",
         low=0.0, high=1.0, step=0.05, none=OWN, neutral=0.0, flag="--strength", everywhere=False,
     )  # fmt: skip
     reference: str | None = dial(
-        None, "Reference sound", "A sound file whose sound is played or made more like.", kind="file",
+        None, "Reference sound", "A sound file that the new sound starts from.", kind="file",
         none="recordings found by the caption", flag="--reference", everywhere=False,
     )  # fmt: skip
     own: Mapping[str, float] = field(default_factory=dict, hash=False)

@@ -16,8 +16,8 @@ from stav2a.media.markers import KINDS
 
 ORIGINAL_AUDIO = {
     "replace": "Replace it",
-    "mix": "Mix it in",
-    "reference": "Replace it, and compare with it",
+    "mix": "Mix it with the new sound",
+    "reference": "Replace it, and measure against it",
 }
 LOUDNESS_LUFS = -17.0  # default of the new sound, about that of real clips (docs/describer.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
@@ -48,15 +48,15 @@ class Settings(Dials):
         flag="--length",
     )  # fmt: skip
     original_audio: str = dial(
-        "reference", "Original audio", "The clip's own sound: unread, compared with, or kept under the new one.",
+        "reference", "Original audio", "What happens to the clip's own sound.",
         kind="choice", choices=ORIGINAL_AUDIO, flag="--original",
     )  # fmt: skip
     original_gain_db: float = dial(
-        -12.0, "Gain of the original", "Used when the original audio is mixed in.", said="gain of the original audio",
-        low=-60.0, high=20.0, step=0.5, unit="dB", flag="--original-gain",
+        -12.0, "Gain of the original", "Level of the original sound where it is mixed in.",
+        said="gain of the original audio", low=-60.0, high=20.0, step=0.5, unit="dB", flag="--original-gain",
     )  # fmt: skip
     audio_track: int | None = dial(
-        None, "Audio track", "Which of the clip's own tracks is compared with or mixed in, counted from 1.",
+        None, "Audio track", "The audio track of the clip that is measured against or mixed in, counted from 1.",
         kind="whole", low=1, high=99, none="the default one", flag="--audio-track",
     )  # fmt: skip
     loudness_lufs: float | None = dial(
@@ -66,7 +66,7 @@ class Settings(Dials):
     )  # fmt: skip
     describe: str = dial(
         BUILT_IN, "Caption from the picture",
-        "Who captions a clip without a caption: built-in, off, or a vision-language model of the hub.",
+        "What captions a clip without a caption: built-in, off, or a vision-language model of the Hugging Face hub.",
         kind="model", said="describer", flag="--describe", bare=BUILT_IN,
     )  # fmt: skip
 
@@ -76,11 +76,11 @@ class Settings(Dials):
         kind="names", choices={name: name for name in EXPORTS}, flag="--export",
     )  # fmt: skip
     audio_format: str = dial(
-        "wav", "Audio format", "Of the sound files.", kind="choice", choices={name: name for name in AUDIO_FORMATS},
-        flag="--audio-format",
+        "wav", "Audio format", "Format of the sound files.", kind="choice",
+        choices={name: name for name in AUDIO_FORMATS}, flag="--audio-format",
     )  # fmt: skip
     audio_rate: int | None = dial(
-        None, "Audio rate", "Of the sound files.", kind="whole", said="rate of the sound files", unit="Hz",
+        None, "Audio rate", "Sample rate of the sound files.", kind="whole", said="rate of the sound files", unit="Hz",
         choices={rate: f"{rate}" for rate in AUDIO_RATES}, none="the model's", flag="--audio-rate",
     )  # fmt: skip
 

@@ -79,14 +79,21 @@ def having(dial: str) -> list[str]:
     return [name for name in names() if dial in declared(name).dials]
 
 
+def idea(name: str) -> str:
+    """How a model makes sound, in one sentence without a full stop; empty for one that is no system."""
+    own = OWN if name in ("compact", "paper") else name
+    if own not in names():
+        return ""
+    text = declared(own).idea or declared(own).title
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def about(name: str) -> str:
     """A short description of a system for users; empty for other models."""
-    if name in ("compact", "paper"):
-        name = OWN
-    if name not in names():
+    if not idea(name):
         return ""
-    own = declared(name)
-    sentences = [f"{own.title[:1].upper()}{own.title[1:]}."]
+    own = declared(OWN if name in ("compact", "paper") else name)
+    sentences = [f"{idea(name)}."]
     if not own.uses_caption:
         sentences.append("It hears no caption.")
     if "layout" in own.dials:

@@ -16,7 +16,8 @@ class Declaration:
     """Declaration of a system. `dials`: fields of `Dials` that not every model has, and its own dials, by name."""
 
     name: str
-    title: str  # one line for lists
+    title: str  # one line for lists, in the terms of the field
+    idea: str = ""  # the same for readers who know none of the papers
     uses_caption: bool = True
     generates: bool = True  # by a network; else it plays recordings alone
     dials: Mapping[str, Dial] = field(default_factory=dict)

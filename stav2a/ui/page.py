@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import gradio as gr
 
 from stav2a.listening.hub import Sync
 from stav2a.media.limits import Limits
-from stav2a.ui import endpoints
+from stav2a.ui import endpoints, head
 from stav2a.ui.batch import tab as batch
 from stav2a.ui.compare import endpoint as compare_endpoint
 from stav2a.ui.compare import tab as compare
@@ -33,17 +32,9 @@ if TYPE_CHECKING:
 # Stricter than on the command line: many visitors share the machine of a public page.
 LIMITS = Limits(file_mb=200.0, duration_s=60.0)
 QUEUE_SIZE = 20
-CPU_NOTICE = "Ten seconds of video take it a few seconds on a CPU."
-HEAD = """
-<header id="head"><h1>STA-V2A</h1>
-<p>Sound for a silent clip: what is seen, when it is seen. Every onset (the moment a sound begins) can be moved.</p>
-<nav aria-label="About"><a href="https://arxiv.org/abs/2409.08601" target="_blank" rel="noopener">Paper</a>
-<a href="https://github.com/y-ren16/STAV2A" target="_blank" rel="noopener">Authors’ code</a>
-<a href="https://www.apache.org/licenses/LICENSE-2.0" target="_blank" rel="noopener">Apache-2.0</a></nav></header>
-"""
-MODELS_LINE = (
-    "The built-in model times hits well, animals and engines less so; sounds are rough, without speech or music."
-)
+CPU_NOTICE = "On a CPU, ten seconds of video take a few seconds."
+MODELS_LINE = "Built-in model: best at hits, no speech or music."
+PURPOSE = "Makes sound for a silent video, in time with the picture. Every onset can be moved."
 
 
 def create_demo(
@@ -68,7 +59,7 @@ def create_demo(
         visit.load_event_to_attach = None
         runs = gr.State([])
         shared = Shared(engine, history, jobs or Jobs(), limits, visit, runs, gr.State([]))
-        gr.HTML(f'{HEAD}<p class="banner" role="note">{escape(" ".join(notices(engine)))}</p>', padding=False)
+        head.build(PURPOSE, notices(engine))
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 tab = generate.build(replace(shared, tabs=tabs))

@@ -55,7 +55,7 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
     source = Video(label="Video", sources=["upload"], elem_id=f"{prefix}-source", height=230)
     info = gr.Markdown("", elem_classes="note", elem_id=f"{prefix}-info")
     prompt = gr.Textbox(
-        "", label="Caption", placeholder="What should be heard? May stay empty.", max_length=MAX_PROMPT,
+        "", label="Caption", placeholder="What should be heard? Optional.", max_length=MAX_PROMPT,
         lines=1, max_lines=2, elem_id=f"{prefix}-prompt",
     )  # fmt: skip
     recipe = Recipe(source, info, shared.limits, {"prompt": prompt})

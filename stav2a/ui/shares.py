@@ -19,8 +19,8 @@ from stav2a.media.limits import InputError
 if TYPE_CHECKING:
     import gradio as gr
 
-NO_ROOM = "There is no room for more files at the moment; please try again later."
-TOO_MANY = "That was a lot in a short time; please go on in a while."
+NO_ROOM = "The server has no space for more files at the moment; please try again later."
+TOO_MANY = "Too many requests in a short time; please try again in a few minutes."
 MEASURED_FOR_S = 5.0
 REMEMBERED = 10_000  # senders
 

@@ -19,7 +19,7 @@ from stav2a.ui.compare.results import results_html, reveal_html
 from stav2a.ui.serve.gate import Gate
 from stav2a.ui.theme import theme
 from stav2a.ui.upload import Page
-from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
+from stav2a.ui.widgets.blind import answer, blind_panel, message, screen
 
 SECRET = "stav2a-rater"  # only encrypts a random id; fixed, so that the id survives a restart
 KEEP_FILES_S = 86_400
@@ -41,7 +41,7 @@ def create_study(
         with gr.Column(visible=False) as intro:
             gr.Markdown(_introduction(design, trials), elem_id="study-intro")
             begin = gr.Button("Begin", variant="primary", elem_id="study-begin")
-        panel = BlindPanel(elem_id="study-panel")
+        panel = blind_panel(elem_id="study-panel")
         results = gr.HTML(visible=False, elem_id="study-results", apply_default_css=False)
         with gr.Accordion("About your answers", open=False, elem_id="study-about"):
             about = gr.Markdown()
@@ -125,10 +125,10 @@ def _introduction(design: Design, trials: int) -> str:
     }[design.test]
     return (
         f"# Listening test\n\n{task} There are **{trials} trials**. Please use headphones in a quiet place and "
-        "keep the volume as it is once you have begun. You can stop at any time and go on later in this browser."
+        "keep the volume as it is once you have begun. You can stop at any time and continue later in this browser."
     )
 
 
 def _about(rater: str) -> str:
-    kept = "Kept are the hash of a random id, your answers, how long each one took, and the day; nothing else."
-    return f"{kept} Your answers go by: `{public_id(rater)}`" if rater else kept
+    kept = "Stored are the hash of a random id, your answers, how long each one took, and the day; nothing else."
+    return f"{kept} Your answers are stored under: `{public_id(rater)}`" if rater else kept

@@ -20,7 +20,7 @@ from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, travers
 from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import ClipInfo, probe
 
-NO_ADDRESS = "Only uploaded files are accepted, not addresses."
+NO_ADDRESS = "Only uploaded files are accepted, not web addresses."
 PROBES = threading.BoundedSemaphore(2)
 PREVIEWS = threading.BoundedSemaphore(1)
 PROBE_S = 20.0  # the largest upload takes a few
@@ -100,7 +100,7 @@ def look(path: Path, limits: Limits) -> ClipInfo:
     try:
         state = path.stat()
     except OSError:
-        raise InputError("The clip is not kept any more; upload it again.") from None
+        raise InputError("The clip is no longer on the server; upload it again.") from None
     with PROBES:
         return _look(path, state.st_size, state.st_mtime_ns, replace(limits, timeout_s=min(limits.timeout_s, PROBE_S)))
 

@@ -1,28 +1,17 @@
-"""Chromium for the listening tests, and an ear in it: what leaves the player, by the Web Audio clock."""
+"""An ear in the browser: what leaves the player, by the Web Audio clock."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from imageio_ffmpeg import get_ffmpeg_exe
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
 RATE, FPS = 44_100, 25
 SYNC_S = float(os.environ.get("STAV2A_SYNC_SECONDS", "12"))  # 60 for the full measurement
 FADE_S = 0.008
-WAIT = 180_000  # milliseconds: a bound for slow machines, every wait is for a condition
 
 # Records what leaves the player, with the context's frame numbers, and the clock at each key press.
 TAP = """async () => {
@@ -52,23 +41,6 @@ WATCH = """() => {
 READY = "() => document.querySelector('.lp')?.stav2aPlayer?.transport.sounds.length > 0"
 
 
-def patiently(page, condition: str, arg=None, still_s: float = 300.0) -> None:
-    """Wait for a condition for as long as anything on the page still changes: a slow machine is no failure."""
-    from playwright.sync_api import TimeoutError as TookLong
-
-    seen, since = None, time.monotonic()
-    while True:
-        try:
-            page.wait_for_function(condition, arg=arg, timeout=5000)
-            return
-        except TookLong:
-            now = page.inner_text("body")
-            if now != seen:
-                seen, since = now, time.monotonic()
-            elif time.monotonic() - since > still_s:
-                raise
-
-
 def tone(hertz: float, seconds: float) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
 
@@ -78,17 +50,6 @@ def make_video(path: Path, seconds: float) -> Path:
     command = [get_ffmpeg_exe(), "-v", "error", "-y", "-f", "lavfi", "-i", source, "-c:v", "libx264"]
     subprocess.run([*command, "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(path)], check=True)
     return path
-
-
-@contextlib.contextmanager
-def chromium() -> Iterator:
-    """A browser that plays sound without a person's gesture."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=120_000)
-        yield started
-        started.close()
 
 
 class Recording:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
-from listening import chromium  # noqa: E402
+from browsing import chromium  # noqa: E402
 from page_server import served  # noqa: E402
 from PIL import Image  # noqa: E402
 

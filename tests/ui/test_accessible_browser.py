@@ -5,36 +5,16 @@ from __future__ import annotations
 from importlib.resources import files
 
 import pytest
-from listening import CHROMIUM, chromium
-from page_server import served
+from browsing import IN_BROWSER, visitor
 
-from stav2a.generation.engine import Engine
-
-pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 pytest.importorskip("axe_playwright_python", reason="axe-playwright-python brings axe-core")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
+pytestmark = IN_BROWSER
 FOLDS = (
     "Part of the clip", "Model, sampling and seed", "Timing and picture", "A sound of your own, and recordings",
     "Original audio and loudness", "Files for other programs", "How to read this page",
 )  # fmt: skip
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 720}}
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("runs"), Engine("tiny")) as (url, _):
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 def violations(page) -> list[str]:
@@ -48,22 +28,20 @@ def violations(page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_every_tab_is_accessible(browser, address, device, scheme):
-    context = browser.new_context(color_scheme=scheme, **device)
-    page = context.new_page()
-    page.set_default_timeout(180_000)
-    page.goto(address)
-    page.wait_for_selector("#generate:not([disabled])")
-    page.locator("#examples button").first.click()  # a result, without a run of a model
-    page.wait_for_function("document.querySelector('#result-video video')?.paused === false")  # heard at once
-    page.wait_for_selector(".oe-mark", state="attached")
-    for name in FOLDS:
-        page.get_by_role("button", name=name).first.click()
-    page.wait_for_timeout(500)
-    assert not violations(page)
-    for tab in ("compare", "explore", "batch"):
-        page.locator(f"button[role=tab][data-tab-id={tab}]").first.click()
-        page.locator(f"#{tab}-prompt").wait_for(state="visible")
-        page.wait_for_timeout(300)
-        assert not violations(page), tab
-        assert page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]
-    context.close()
+    with visitor(browser, color_scheme=scheme, **device) as context:
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_selector("#generate:not([disabled])")
+        page.locator("#examples button").first.click()  # a result, without a run of a model
+        page.wait_for_function("document.querySelector('#result-video video')?.paused === false")  # heard at once
+        page.wait_for_selector(".oe-mark", state="attached")
+        for name in FOLDS:
+            page.get_by_role("button", name=name).first.click()
+        page.wait_for_timeout(500)
+        assert not violations(page)
+        for tab in ("compare", "explore", "batch"):
+            page.locator(f"button[role=tab][data-tab-id={tab}]").first.click()
+            page.locator(f"#{tab}-prompt").wait_for(state="visible")
+            page.wait_for_timeout(300)
+            assert not violations(page), tab
+            assert page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]

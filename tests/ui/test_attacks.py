@@ -313,7 +313,7 @@ def test_one_address_holds_three_places_and_others_the_rest():
 
     jobs = Jobs(waiting=5)
     mine = [jobs.start(f"visit {n}", endless, "generate", sender="203.0.113.5") for n in range(3)]
-    with pytest.raises(InputError, match="3 runs of yours"):
+    with pytest.raises(InputError, match="already have 3 runs"):
         jobs.start("visit 4", endless, "generate", sender="203.0.113.5")
     again = jobs.start("visit 2", endless, "generate", sender="203.0.113.5")  # takes the place of the visit's own
     assert mine[2].cancelled

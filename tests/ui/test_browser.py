@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from listening import patiently
-from page_server import make_clip, served
+from browsing import IN_BROWSER, patiently, visitor
+from page_server import make_clip
 
-from stav2a.generation.engine import Engine
 from stav2a.generation.figure import NARROW_PX, time_extent
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
-
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
-WAIT = 180_000  # milliseconds: a bound for slow machines, everything is waited for by what it shows
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -36,40 +22,19 @@ def clip(tmp_path_factory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    with served(root, Engine("tiny")) as (url, _):
-        yield url, root
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def visit(browser, site):
-    """Opens the page for a new visitor; faults that a page throws fail the test."""
-    contexts, faults = [], []
+def visit(browser, address):
+    """Opens the page for a new visitor."""
+    with ExitStack() as visitors:
 
-    def open_page(width: int = 1280, height: int = 900, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(site[0])
-        page.wait_for_selector("#generate")
-        return page
+        def open_page(width: int = 1280, height: int = 900, **options):
+            size = {"width": width, "height": height}
+            page = visitors.enter_context(visitor(browser, viewport=size, **options)).new_page()
+            page.goto(address)
+            page.wait_for_selector("#generate")
+            return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not faults
+        yield open_page
 
 
 def upload(page, path: Path) -> None:

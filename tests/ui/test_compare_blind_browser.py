@@ -9,26 +9,13 @@ import urllib.request
 import numpy as np
 import pytest
 import soundfile
-from listening import CHROMIUM, WAIT, chromium, make_video
+from browsing import WAIT, in_browser
+from listening import make_video
 
 from stav2a.listening.collection import read_folder
 from stav2a.listening.design import SCALE_KEYS, Design
 from stav2a.listening.store import RatingStore
 from stav2a.ui.study_page import create_study, launch_options
-
-pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-
-
-def in_browser(test):
-    missing = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
-    return pytest.mark.browser(missing(test))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
 
 MARK = "zebra"  # in every name that must not get out
 SYSTEMS = (f"ours-{MARK}", f"theirs-{MARK}", f"another-{MARK}")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import gradio as gr
 import numpy as np
 import pytest
+from browsing import IN_BROWSER, visitor
 from listening import (
-    CHROMIUM,
     FPS,
     RATE,
     READY,
     SYNC_S,
     TAP,
-    WAIT,
     WATCH,
     Recording,
-    chromium,
     envelope,
     make_video,
     tone,
@@ -23,20 +21,9 @@ from listening import (
 from scipy.signal import fftconvolve, hilbert
 
 from stav2a.ui.study_page import launch_options
-from stav2a.ui.widgets.player import Player, Sound, player_value
+from stav2a.ui.widgets.player import Sound, player_value, sound_player
 
-pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +44,7 @@ def site(noise, tmp_path_factory):
         Sound("800 Hz", tone(800, seconds) / 10),
     ]
     with gr.Blocks() as demo:
-        player = Player(elem_id="player")
+        player = sound_player(elem_id="player")
         demo.load(lambda: player_value(sounds, RATE, video), None, player)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
     yield url
@@ -66,16 +53,11 @@ def site(noise, tmp_path_factory):
 
 @pytest.fixture
 def page(browser, site):
-    context = browser.new_context(viewport={"width": 1000, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    faults = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(site)
-    page.wait_for_function(READY)
-    yield page
-    context.close()
-    assert not faults
+    with visitor(browser, viewport={"width": 1000, "height": 800}) as context:
+        page = context.new_page()
+        page.goto(site)
+        page.wait_for_function(READY)
+        yield page
 
 
 def test_switching_keeps_the_playhead_to_the_sample(page, noise):
@@ -223,13 +205,13 @@ def test_keyboard_levels_and_names(page):
     page.evaluate(TAP)
     page.keyboard.press("Space")
     page.wait_for_timeout(400)
-    page.click("text=Levels matched")
+    page.click("text=Equal loudness")
     page.wait_for_timeout(400)
     page.keyboard.press("Space")
     page.wait_for_timeout(100)
     heard, keys = Recording(page), page.evaluate("window.keys")
     sounds = np.sqrt(np.mean(heard.part(keys[0] + 0.1, keys[0] + 0.3) ** 2))
     made = np.sqrt(np.mean(heard.part(keys[1] - 0.15, keys[1]) ** 2))
-    assert page.is_visible("text=Levels as made")
+    assert page.is_visible("text=Loudness as made")
     own = page.evaluate("document.querySelector('.lp').stav2aPlayer.value.sounds[3].own_db")
     assert 20 * np.log10(made / sounds) == pytest.approx(own, abs=0.3)

@@ -5,20 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import browsing
 import pytest
-from listening import CHROMIUM, chromium, patiently
-from page_server import make_clip, served
+from browsing import IN_BROWSER, patiently
+from page_server import make_clip
 
-from stav2a.generation.engine import Engine
 from stav2a.listening.store import RatingStore
 
-pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
-WAIT = 300_000  # milliseconds; every wait is for a condition
+pytestmark = IN_BROWSER
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 OWN = f"other words {HOSTILE}"  # a caption of one tab alone
 PLAYER = "document.querySelector('#{} .lp').stav2aPlayer"
@@ -32,32 +26,14 @@ def clip(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    with served(root, Engine("tiny")) as (url, demo):
-        yield url, demo.stav2a
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def visitor(browser, site):
-    """One visitor's page through all tests of this file, in their order; faults that a page throws fail it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    faults = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(site[0])
-    page.wait_for_selector("#generate")
-    yield page
-    assert page.evaluate("window.hacked") is None, "a name or a caption became HTML"
-    context.close()
-    assert not faults
+def visitor(browser, address):
+    """One visitor's page through all tests of this file, in their order."""
+    with browsing.visitor(browser) as context:
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_selector("#generate")
+        yield page
+        assert page.evaluate("window.hacked") is None, "a name or a caption became HTML"
 
 
 def tab(page, name: str) -> None:
@@ -215,16 +191,17 @@ def test_blind_the_page_holds_no_name_until_the_answer_is_given(visitor, site):
     visitor.wait_for_selector("#results-told >> text=What you heard")
     said(visitor, "#results-shown", "guidance 9")
     said(visitor, "#results-shown", "original")
-    ratings = RatingStore(site[1].ratings).ratings()
+    ratings = RatingStore(site[2].ratings).ratings()
     assert len(ratings) == 3 and ratings.rater.nunique() == 1
-    with sqlite3.connect(site[1].ratings) as connection:
+    with sqlite3.connect(site[2].ratings) as connection:
         assert "hacked" not in "".join(connection.iterdump()), "a caption or a file name was kept"
 
 
 def test_back_to_the_names_a_reload_and_deletion(visitor, site):
     visitor.click("#blind-done")
     visitor.wait_for_selector("#compare-player .lp-sound >> nth=2")
-    visitor.locator("#compare-chosen input:not(:checked)").last.check()  # the oldest result
+    oldest = visitor.locator("#compare-chosen input:not(:checked)").last.get_attribute("value")
+    visitor.check(f"#compare-chosen input[value='{oldest}']")
     visitor.wait_for_function(f"{COMPARE}.value?.sounds.length === 4")
     names = f"{COMPARE}.value.sounds.map((sound) => sound.name + sound.note)"
     before = visitor.evaluate(names)
@@ -246,7 +223,7 @@ def test_back_to_the_names_a_reload_and_deletion(visitor, site):
     visitor.click("#results-forget")
     visitor.click("#results-really")
     said(visitor, "#results-line", "deleted")
-    assert RatingStore(site[1].ratings).ratings().empty
+    assert RatingStore(site[2].ratings).ratings().empty
 
 
 def test_both_tabs_fit_a_phone_with_what_was_made(visitor):

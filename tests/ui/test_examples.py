@@ -12,6 +12,7 @@ from page_server import make_clip
 from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
 from stav2a.ui.generate import examples
+from stav2a.ui.history import clip_hash
 from stav2a.ui.page import create_demo
 
 
@@ -45,8 +46,17 @@ def test_choosing_one_shows_its_result_and_runs_no_model(folder, monkeypatch, tm
     demo = create_demo(engine, root=tmp_path / "runs", ratings=tmp_path / "r.sqlite")
     row = next(block for block in demo.blocks.values() if block.elem_id == "examples")
     choose = next(fn.fn for fn in demo.fns.values() if (row._id, "submit") in fn.targets)
-    chosen = SimpleNamespace(_data={"index": 1})
-    shown = {component.elem_id: value for component, value in choose(chosen).items() if component.elem_id}
+    chosen, history = SimpleNamespace(_data={"index": 1}), demo.stav2a.history
+    visit = history.visit(None)
+    (folder / "2-ball" / "story.json").write_text('{"edit": "Drag an <i>onset</i>.", "caption": "a drum"}')
+    for _ in range(2):  # the second time it is there already
+        updates = choose(visit, chosen)
+        (run,) = history.runs(visit)
+    shown = {component.elem_id: value for component, value in updates.items() if component.elem_id}
+    assert "Drag an &lt;i&gt;onset&lt;/i&gt;." in shown["story"]["value"]
+    assert shown["suggestions"]["samples"][0] == ["a drum"]
+    assert run.clip_key == clip_hash(folder / "2-ball" / "clip.mp4"), "its onsets can be edited"
+    assert Path(run.takes[0].video).is_relative_to(history.folder(visit)) and Path(run.takes[0].video).is_file()
     assert shown["source-video"].endswith("2-ball/clip.mp4")
     assert shown["prompt"] == "a ball bounces"
     assert shown["result-video"]["value"].endswith("clip_sound.mp4")
@@ -54,7 +64,15 @@ def test_choosing_one_shows_its_result_and_runs_no_model(folder, monkeypatch, tm
     assert not engine.has("tiny"), "a model was loaded"
     for forged in (None, {}, {"index": 2}, {"index": -1}, {"index": "0"}, [0]):
         with pytest.raises(gr.Error, match="no such example"):
-            choose(SimpleNamespace(_data=forged))
+            choose(visit, SimpleNamespace(_data=forged))
+
+
+def test_a_story_survives_a_new_result(folder, tmp_path):
+    examples.write("ball", folder / "1-ball" / "clip.mp4", Settings(model="tiny", steps=1), Engine("tiny"), tmp_path)
+    (tmp_path / "ball" / "story.json").write_text("{}")
+    clip = tmp_path / "ball" / "clip.mp4"
+    again = examples.write("ball", clip, Settings(model="tiny", steps=1, seed=4), Engine("tiny"), tmp_path)
+    assert again.seed == 4 and (tmp_path / "ball" / "story.json").is_file() and clip.stat().st_size > 0
 
 
 def test_without_examples_there_is_no_row(monkeypatch, tmp_path):

@@ -117,7 +117,7 @@ def test_without_a_clip_the_caption_alone_is_asked_for(asked):
     alone = press(**{"source-video": None, "prompt": "a dog barks", "start": 3})
     assert (alone["start_s"], alone["length_s"], alone["prompt"]) == (0.0, 5.0, "a dog barks")
     assert press(**{"source-video": None, "prompt": "a dog barks", "length": 2})["length_s"] == 2.0
-    with pytest.raises(AssertionError, match="upload a clip first, or write a caption"):
+    with pytest.raises(AssertionError, match="upload a clip, or write a caption"):
         press(**{"source-video": None})
 
 

@@ -123,7 +123,7 @@ def test_choosing_a_model_brings_its_defaults(checkpoint, tmp_path):
     assert paper["control"]["visible"] and not paper["video-guidance"]["visible"], (
         "it never trained without the picture"
     )
-    assert "ControlNet" in paper["model"]["info"], "what kind of model it is"
+    assert "onsets set the timing" in paper["model"]["info"], "what kind of model it is"
     assert not paper["negative-guidance"]["visible"] and not paper["alignment-guidance"]["visible"], "dials of others"
     own = brought(events[0], checkpoint)
     assert own["steps"]["value"] == 33 and own["video-guidance"]["visible"] is True

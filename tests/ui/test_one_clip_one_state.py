@@ -9,7 +9,7 @@ import pytest
 from stav2a.generation.settings import Settings
 from stav2a.media.limits import InputError
 from stav2a.output import Progress
-from stav2a.ui.differences import differences
+from stav2a.ui.differences import differences, summary
 from stav2a.ui.generate import edits
 from stav2a.ui.line.pace import Countdown, Pace
 from stav2a.ui.widgets.onset_editor import editor_value
@@ -64,7 +64,7 @@ def test_results_are_told_apart_by_what_differs():
         "6 steps · predicted onsets", "1 step · 1 onset by hand"
     ]  # fmt: skip
     assert differences([one, one]) == ["take 1", "take 2"]
-    assert differences([one]) == ["the first result"]
+    assert differences([one]) == [summary(one)]
     assert differences([one, {**one, "parts": "text only"}]) == ["all parts", "text only"]
     assert differences([{"alignment_guidance_scale": 50.0}, {"alignment_guidance_scale": 20.0}]) == [
         "alignment guidance scale 50", "alignment guidance scale 20"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 
 import gradio as gr
 import pytest
+from browsing import in_browser, visitor
 from page_server import make_clip
 
 from stav2a.generation.figure import WIDE_PX, Tracks, time_extent
@@ -15,8 +15,6 @@ from stav2a.media.markers import of_onsets, read_markers, write_markers
 from stav2a.ui.widgets.figure_view import draw, figure_value, figure_view
 from stav2a.ui.widgets.onset_editor import editor_value, onset_editor, onsets_from_file, onsets_to_file
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 CURVE = [0.1] * 100
 ALL = [0.48, 1.2, 2.6]
 
@@ -43,31 +41,12 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture
-def page(address):
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-    faults = []
-    with driver.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: faults.append(str(error)))
+def page(browser, address):
+    with visitor(browser, viewport={"width": 1280, "height": 1000}) as context:
+        page = context.new_page()
         page.goto(address)
         page.wait_for_selector("#editor .oe-mark")
         yield page
-        browser.close()
-    assert not faults
-
-
-in_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
-
-
-def browser_test(function):
-    for mark in in_browser:
-        function = mark(function)
-    return function
 
 
 def onsets(page) -> list[float]:
@@ -88,7 +67,7 @@ def delete_first(page) -> None:
     page.keyboard.press("Delete")
 
 
-@browser_test
+@in_browser
 def test_the_axis_is_the_figures_to_the_pixel(page):
     left, right = time_extent(WIDE_PX)
     page.wait_for_function("document.querySelector('#figure img').naturalWidth > 0")
@@ -99,7 +78,7 @@ def test_the_axis_is_the_figures_to_the_pixel(page):
         assert box["x"] + box["width"] / 2 == pytest.approx(x, abs=1.0)
 
 
-@browser_test
+@in_browser
 def test_zoom_widens_the_axis_and_edits_are_finer(page):
     width = page.evaluate("document.querySelector('#editor .oe-svg').clientWidth")
     press(page, "in")
@@ -120,7 +99,7 @@ def test_zoom_widens_the_axis_and_edits_are_finer(page):
     assert page.evaluate("document.querySelector('#editor .oe-svg').clientWidth") == pytest.approx(width, abs=2)
 
 
-@browser_test
+@in_browser
 def test_undo_spans_runs_and_a_reload(page):
     delete_first(page)
     count(page, 2)
@@ -134,7 +113,7 @@ def test_undo_spans_runs_and_a_reload(page):
     assert onsets(page) == ALL
 
 
-@browser_test
+@in_browser
 def test_another_clip_has_its_own_undo(page):
     delete_first(page)
     count(page, 2)
@@ -143,7 +122,7 @@ def test_another_clip_has_its_own_undo(page):
     assert page.locator('#editor [data-do="undo"]').is_disabled()
 
 
-@browser_test
+@in_browser
 def test_clicks_sound_while_the_clip_plays_and_can_be_silenced(page):
     play = "document.querySelector('#source-video video').play()"
     every = "[...document.querySelectorAll('#editor, #editor *')]"
@@ -159,7 +138,7 @@ def test_clicks_sound_while_the_clip_plays_and_can_be_silenced(page):
     assert page.evaluate(clicks) == before
 
 
-@browser_test
+@in_browser
 def test_files_of_other_tools_come_in_and_go_out(page, tmp_path):
     file = write_markers(tmp_path / "hits.txt", of_onsets([0.25, 3.0]))
     page.locator("#editor input[type=file]").set_input_files(str(file))

@@ -337,7 +337,7 @@ def test_two_windows_of_a_visitor_share_the_line():
     assert second.done and not first.done, "a window stops its own run alone"
     third = jobs.start("mine", endless, "generate", page="c")
     jobs.start("mine", endless, "generate", page="d")
-    with pytest.raises(InputError, match="3 runs of yours"):
+    with pytest.raises(InputError, match="already have 3 runs"):
         jobs.start("mine", endless, "generate", page="e")
     assert jobs.cancel("mine") and third.done
     first.join(2)
@@ -499,7 +499,7 @@ def test_onsets_come_back_from_the_editor():
 def test_measures_that_could_not_be_taken_are_left_out():
     for measured, said in ((-22.0, True), (-17.9, False)):
         table = status.measures_table({"loudness_lufs": measured}, 1.0, 2.0, target_lufs=-17.0)
-        assert ("limited by its peaks, −17 LUFS were asked for" in table) is said
+        assert ("limited by its peaks, the setting is −17 LUFS" in table) is said
     table = status.measures_table({"aa_align": float("nan"), "onset_f1": 0.5}, 1.0, 2.0)
     assert "AA-Align" not in table
     assert "0.50" in table

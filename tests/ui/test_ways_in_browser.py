@@ -9,19 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from browsing import IN_BROWSER, patiently, visitor
 from imageio_ffmpeg import get_ffmpeg_exe
-from listening import CHROMIUM, chromium, patiently
-from page_server import make_clip, served
+from page_server import make_clip
 
-from stav2a.generation.engine import Engine
 from stav2a.ui.generate import inputs
 
-pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +23,10 @@ def clip(tmp_path_factory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", seconds=1.0)
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("runs"), Engine("tiny")) as (url, _):
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
 def context(browser):
-    """One visitor; faults that a page throws fail the test."""
-    opened, faults = browser.new_context(viewport={"width": 1280, "height": 720}), []
-    opened.set_default_timeout(180_000)
-    opened.on("weberror", lambda fault: faults.append(str(fault.error)))
-    yield opened
-    opened.close()
-    assert not faults
+    with visitor(browser, viewport={"width": 1280, "height": 720}) as opened:
+        yield opened
 
 
 def opened(context, address: str):

@@ -1,39 +1,20 @@
 // The clips of a batch. value: {rows: [{name, caption, state, told, share, video: {url} | null}], notes: [text]}.
-// Names and captions come from files, so they are set as text, never as HTML.
 const list = element.querySelector(".bl"), notes = element.querySelector(".bl-notes");
-const WORDS = {waiting: "waiting", working: "at work"};
-
-function part(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
 
 function row({name, caption, state, told, share, video}) {
-  const item = document.createElement("li");
-  item.dataset.state = state;
-  item.append(part("span", "bl-name", name), part("span", "bl-told", told || WORDS[state] || state));
-  item.append(part("span", "bl-caption", caption || "no caption"));
-  if (state === "working") {
-    const bar = document.createElement("progress");
-    Object.assign(bar, {max: 1, value: share});
-    bar.setAttribute("aria-label", `Progress of ${name}`);
-    item.append(bar);
-  }
-  if (video) {
-    const shown = document.createElement("video");
-    Object.assign(shown, {controls: true, preload: "metadata", playsInline: true, src: video.url});
-    shown.setAttribute("aria-label", `${name} with its new sound`);
-    item.append(shown);
-  }
-  return item;
+  return node(
+    "li",
+    {"data-state": state},
+    node("span", {class: "bl-name"}, name),
+    node("span", {class: "bl-told"}, told || state),
+    node("span", {class: "bl-caption"}, caption || "no caption"),
+    state === "working" ? node("progress", {max: "1", value: String(share), "aria-label": `Progress of ${name}`}) : null,
+    video && node("video", {controls: true, preload: "metadata", playsinline: true, src: video.url, "aria-label": `${name} with its new sound`}),
+  );
 }
 
-function receive() {
-  const value = props.value || {};
-  list.replaceChildren(...(value.rows || []).map(row));
-  notes.replaceChildren(...(value.notes || []).map((text) => part("li", "", text)));
-}
-watch("value", receive);
-receive();
+eachValue((value) => {
+  const {rows = [], notes: said = []} = value || {};
+  list.replaceChildren(...rows.map(row));
+  notes.replaceChildren(...said.map((text) => node("li", {}, text)));
+});

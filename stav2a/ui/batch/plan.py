@@ -16,6 +16,7 @@ from stav2a.media.clip_files import folder_names
 from stav2a.media.limits import Cancelled, InputError, Limits
 from stav2a.output import Progress
 from stav2a.ui.history import History
+from stav2a.ui.line.status import stage_text
 from stav2a.ui.widgets.player import file_data
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def batching(engine: Engine, history: History, visit: str, plan: BatchPlan, limi
             if cancelled():
                 raise Cancelled  # also in the middle of a clip
             row = tasks[task]
-            row.state, row.told = WORKING, f"{item.stage} {item.step} of {item.total}" if item.total > 1 else item.stage
+            row.state, row.told = WORKING, stage_text(item)
             row.share = item.step / max(item.total, 1)
 
         try:

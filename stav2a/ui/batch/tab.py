@@ -17,9 +17,10 @@ from stav2a.ui.line.jobs import Job, explain
 from stav2a.ui.recipe import more_settings
 from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.shares import sender_of
+from stav2a.ui.widgets.widget import widget
 
 HERE = Path(__file__).parent
-HINT = f"Up to {MOST} clips. A CSV with the columns clip and caption, uploaded with them, captions the files by name."
+HINT = f"Up to {MOST} clips. A CSV with the columns clip (the file name) and caption gives each clip its own caption."
 TEMPLATE = '<ol class="bl" aria-label="Clips of this batch"></ol><ul class="bl-notes" aria-label="Notes"></ul>'
 
 
@@ -34,16 +35,16 @@ def build(shared: Shared) -> Batch:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=280):
             files = gr.File(
-                label="Clips, and a CSV if you like", file_count="multiple", file_types=["video", ".csv"],
+                label="Clips, and optionally a CSV of captions", file_count="multiple", file_types=["video", ".csv"],
                 elem_id="batch-files", height=180,
             )  # fmt: skip
             prompt = gr.Textbox(
-                "", label="Caption of clips without one", placeholder="May stay empty: the picture decides then.",
+                "", label="Caption for clips without one", placeholder="Optional: otherwise the picture decides.",
                 max_length=MAX_PROMPT, lines=1, elem_id="batch-prompt",
             )  # fmt: skip
             with gr.Row():
                 start = gr.Button(
-                    "Make all", variant="primary", elem_id="batch-make", scale=3, min_width=120, interactive=False
+                    "Generate all", variant="primary", elem_id="batch-make", scale=3, min_width=120, interactive=False
                 )
                 cancel = gr.Button(
                     "Cancel", variant="stop", elem_id="batch-cancel", interactive=False, scale=1, min_width=90
@@ -51,17 +52,9 @@ def build(shared: Shared) -> Batch:
             line = gr.HTML(status.note(HINT), elem_id="batch-status", padding=False)
         with gr.Column(scale=5, min_width=280):
             fields: dict[str, gr.components.Component] = {"prompt": prompt}
-            with gr.Accordion("Settings of all clips", open=True):
+            with gr.Accordion("Settings for all clips", open=True):
                 fields |= more_settings(shared, "batch")
-    listed = gr.HTML(
-        value=None,
-        html_template=TEMPLATE,
-        css_template=(HERE / "list.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "list.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        padding=False,
-        elem_id="batch-list",
-    )
+    listed = widget(HERE / "list", TEMPLATE, elem_id="batch-list")
     bundle = gr.DownloadButton("Download all (zip)", visible=False, elem_id="batch-zip", size="md")
     follower = Follower(shared.jobs, [start], cancel, line, "batch", busy={bundle: gr.update(visible=False)})
 

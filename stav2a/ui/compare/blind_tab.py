@@ -13,7 +13,7 @@ from stav2a.ui.compare.blind_tests import BlindTests
 from stav2a.ui.compare.entries import Entry, every, pick
 from stav2a.ui.line import status
 from stav2a.ui.shared import QUICK, Shared
-from stav2a.ui.widgets.blind import BlindPanel, answer, message, screen
+from stav2a.ui.widgets.blind import answer, blind_panel, message, screen
 
 SECRET = "stav2a-listener"  # only encrypts a random id; fixed, so that the id survives a restart
 TESTS = [
@@ -35,7 +35,7 @@ class Blind:
     without_original: gr.HTML
     back: gr.Button
     done: gr.Button
-    panel: BlindPanel
+    panel: gr.HTML
     last: gr.State  # the session whose last answer was just given, else ""
     answered: gr.events.Dependency | None = None
     resume: Callable[[gr.events.Dependency], None] | None = None
@@ -58,34 +58,39 @@ def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTM
     tests = BlindTests(shared.history, shared.ratings, shared.sync)
     rater = gr.BrowserState("", storage_key="stav2a-listener", secret=SECRET)
     with gr.Row(visible=False, elem_id="blind-waiting", equal_height=True) as waiting:
-        gr.HTML(status.note("A blind test of yours is not finished."), padding=False)
-        go_on = gr.Button("Go on with it", elem_id="blind-resume", scale=0, min_width=150)
+        gr.HTML(status.note("You have an unfinished blind test."), padding=False)
+        go_on = gr.Button("Continue it", elem_id="blind-resume", scale=0, min_width=150)
     with gr.Accordion("Listen blind", open=False, visible=False, elem_id="blind-options") as box:
         test = gr.Radio(TESTS, value="rating", label="Test", elem_id="blind-test")
         with gr.Column(visible=False) as with_original:
             hidden = gr.Checkbox(True, label="Hide the original among the sounds", elem_id="blind-hidden")
-            shown = gr.Checkbox(False, label="Also show the original by name", elem_id="blind-open")
+            shown = gr.Checkbox(False, label="Also play the original as a named reference", elem_id="blind-open")
             anchors = gr.CheckboxGroup(
-                ANCHORS, value=[], label="Degraded sounds among them", elem_id="blind-anchors",
-                info="Versions of the original that are clearly worse; they give the low end of the scale.",
+                ANCHORS, value=[], label="Add degraded sounds", elem_id="blind-anchors",
+                info="Clearly worse versions of the original. They mark the low end of the scale.",
             )  # fmt: skip
-        without = gr.HTML(status.note("The clip has no sound of its own, so there is no reference and no anchor."))
+        without = gr.HTML(status.note("The clip has no sound of its own, so no original can be added."))
         again = gr.Checkbox(
-            False, label="Ask twice, in another order", elem_id="blind-again",
-            info="Tells how far your own ratings can be relied on.",
+            False, label="Ask everything twice, in another order", elem_id="blind-again",
+            info="Shows how consistent your ratings are.",
         )  # fmt: skip
         times = gr.Slider(
-            1, 16, value=4, step=1, label="Trials of every pair", visible=False, elem_id="blind-times",
-            info="Ten right answers of twelve are hardly luck; three of four well may be.",
+            1, 16, value=4, step=1, label="Trials for each pair", visible=False, elem_id="blind-times",
+            info="In ABX, 10 right answers of 12 are hardly luck (p = 0.02), 3 of 4 may be (p = 0.31).",
         )  # fmt: skip
         begin_button = gr.Button("Begin", variant="primary", elem_id="blind-begin")
         line = gr.HTML("", elem_id="blind-line", padding=False)
     with gr.Column(visible=False, elem_id="blind-stage") as stage:
-        panel = BlindPanel(elem_id="blind-panel", padding=False)
+        panel = blind_panel(elem_id="blind-panel")
         with gr.Row():
-            back = gr.Button("Stop here", size="md", elem_id="blind-stop", scale=0, min_width=120)
+            back = gr.Button("Stop the test", size="md", elem_id="blind-stop", scale=0, min_width=120)
             done = gr.Button(
-                "Back to the names", variant="primary", visible=False, elem_id="blind-done", scale=0, min_width=200
+                "Back to the named sounds",
+                variant="primary",
+                visible=False,
+                elem_id="blind-done",
+                scale=0,
+                min_width=200,
             )
     last = gr.State("")
     blind = Blind(tests, rater, box, with_original, without, back, done, panel, last)

@@ -28,10 +28,10 @@ from stav2a.ui.own_folder import write_whole
 
 STUDY = "compare"
 SESSION = re.compile(r"[0-9a-f]{32}")
-NOTHING_KEPT = "There are no answers of yours."
+NOTHING_KEPT = "You have no saved answers."
 DELETED = "Your answers are deleted."
 KEPT = 64  # collections in memory; others are read from disk
-GONE = "The sounds of this test are not kept any more; begin a new one."
+GONE = "The sounds of this test are no longer on the server; begin a new test."
 
 
 def ratings_path() -> Path:
@@ -119,7 +119,7 @@ def forgotten(store: RatingStore, rater: str, sync: Sync | None) -> str:
     gone, copied = sync.forget(rater) if sync else (store.delete_rater(rater), True)
     if not gone:
         return NOTHING_KEPT
-    return DELETED if copied else f"{DELETED} A copy of them elsewhere cannot be reached now and follows later."
+    return DELETED if copied else f"{DELETED} A copy elsewhere cannot be reached now; it is deleted later."
 
 
 def collection_of(picked: Sequence[Entry]) -> Collection:

@@ -31,7 +31,7 @@ from stav2a.ui.own_folder import began, write_whole
 
 MOST_VARIANTS = 72  # per clip; the oldest are removed first
 MOST_CLIPS = 4
-FEWEST, MOST = 2, 4  # sounds side by side
+FEWEST, MOST = 2, 6  # sounds side by side
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ def pick(known: dict[str, Entry], ids: Sequence[str]) -> list[Entry]:
     """The entries with these ids; `InputError` unless they are two to four of one clip."""
     found = [known[each] for each in ids if each in known]
     if len(found) < len(ids):
-        raise InputError("A chosen result is not kept any more; choose another one.")
+        raise InputError("A chosen result is no longer on the server; choose another one.")
     if not FEWEST <= len(found) <= MOST:
         raise InputError(f"{len(found)} results are chosen; between {FEWEST} and {MOST} can be compared.")
     if len({entry.clip for entry in found}) > 1:
-        raise InputError("These results belong to different clips, or to different parts of one; choose those of one.")
+        raise InputError("These results belong to different clips or parts of a clip; choose results of one.")
     return found
 
 
@@ -172,30 +172,35 @@ def relabel(folder: Path, stem: str, **changes) -> None:
 
 
 def keep(folder: Path, item: Rendered, listed: bool = True) -> None:
-    """Write a finished variant; its record comes last, so that all files exist once the record does."""
+    """Write a finished variant."""
+    from stav2a.ui.generate.class_match import class_match
+
+    variant, measures = item.variant, dict(item.measures)
+    if (match := class_match(variant.settings.prompt, item.waveform)) is not None:
+        measures["class_match"] = match
+    settings = variant.settings.to_dict() | ({"parts": variant.name} if variant.defaults else {})
+    record = {
+        "name": variant.name, "note": (variant.settings.prompt.strip() or "no caption")[:60],
+        "onsets_s": item.onsets_s, "measures": measures, "listed": listed, "settings": settings,
+    }  # fmt: skip
+    store(folder, variant_hash(variant), item.waveform, item.sample_rate, record)
+
+
+def store(folder: Path, stem: str, waveform: np.ndarray, sample_rate: int, record: dict) -> None:
+    """Write a sound, float32 [S], and its record, which comes last: once it exists, all files do."""
     from stav2a.generation.figure import mel_of
     from stav2a.listening.stimuli import match_levels, write_stimulus
     from stav2a.media.audio import write_wav
-    from stav2a.ui.generate.class_match import class_match
     from stav2a.ui.widgets.player import write_mel
 
-    measures = dict(item.measures)
-    if (match := class_match(item.variant.settings.prompt, item.waveform)) is not None:
-        measures["class_match"] = match
-    own = folder / variant_hash(item.variant)
-    mel = mel_of(item.waveform, item.sample_rate)
-    levelled = match_levels([item.waveform], item.sample_rate)
-    write_wav(own.with_suffix(".wav"), item.waveform, item.sample_rate)
-    write_stimulus(own.with_suffix(".listen.wav"), levelled.waveforms[0], item.sample_rate)
+    own = folder / stem
+    mel = mel_of(waveform, sample_rate)
+    levelled = match_levels([waveform], sample_rate)
+    write_wav(own.with_suffix(".wav"), waveform, sample_rate)
+    write_stimulus(own.with_suffix(".listen.wav"), levelled.waveforms[0], sample_rate)
     write_mel(own.with_suffix(".png"), mel)
     np.save(own.with_suffix(".npy"), mel.astype(np.float16))
-    settings = item.variant.settings.to_dict() | ({"parts": item.variant.name} if item.variant.defaults else {})
-    record = {
-        "name": item.variant.name, "note": (item.variant.settings.prompt.strip() or "no caption")[:60],
-        "onsets_s": item.onsets_s, "measures": measures, "own_db": round(-levelled.gains_db[0], 2),
-        "listed": listed, "settings": settings,
-    }  # fmt: skip
-    write_whole(own.with_suffix(".variant"), json.dumps(record))
+    write_whole(own.with_suffix(".variant"), json.dumps({**record, "own_db": round(-levelled.gains_db[0], 2)}))
     for old in _records(folder)[:-MOST_VARIANTS]:
         old.unlink(missing_ok=True)
         for path in folder.glob(f"{old.stem}.*"):

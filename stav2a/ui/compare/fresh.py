@@ -15,7 +15,7 @@ from stav2a.generation.variants import AXES as VARIANT_AXES
 from stav2a.generation.variants import PARTS, Variant, along, numbers
 from stav2a.media.limits import InputError
 from stav2a.ui.compare import entries
-from stav2a.ui.compare.entries import FEWEST, MOST
+from stav2a.ui.compare.entries import FEWEST
 from stav2a.ui.generate import controls
 from stav2a.ui.line import status
 from stav2a.ui.line.following import Follower
@@ -25,14 +25,11 @@ from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.shares import sender_of
 
 AXES = [
-    ("Guidance scale", "guidance_scale"),
-    ("Steps", "steps"),
-    ("Seed", "seed"),
-    ("Sampler", "sampler"),
-    ("Temporal control strength", "control_scale"),
-    ("What steers it (ablation)", "parts"),
+    *((TABLE[name].label, name) for name in ("guidance_scale", "steps", "seed", "sampler", "control_scale")),
+    ("Parts of the model (ablation)", "parts"),
     ("Model", "model"),
 ]
+MOST = 4  # sounds of a set
 FIRST_VALUES = {"guidance_scale": "1, 3, 6", "steps": "5, 10, 25", "seed": "0, 1, 2", "control_scale": "0, 1, 2"}
 
 
@@ -72,10 +69,10 @@ def build(shared: Shared, box: gr.Accordion) -> Fresh:
             axis = gr.Dropdown(axes, value="guidance_scale", label="What differs", elem_id="compare-axis")
             values = gr.Textbox(
                 FIRST_VALUES["guidance_scale"], label="Values", elem_id="compare-values",
-                info="Two to four, with commas between them. All else stays equal, the noise too.",
+                info="Two to four values with commas between them. All other settings and the noise stay the same.",
             )  # fmt: skip
             options = gr.CheckboxGroup([], label="Values", visible=False, elem_id="compare-options")
-            with gr.Accordion("Everything else", open=False):
+            with gr.Accordion("Other settings", open=False):
                 recipe.fields |= more_settings(shared, "compare")
             with gr.Row():
                 make = gr.Button(

@@ -143,7 +143,7 @@ def _tests_part(tests: pd.DataFrame) -> str:
     head = ["Difference", "Scale", "Mean ± CI", "n", "p", "p (Holm)"]
     note = f"Wilcoxon's signed-rank test over opinions; Holm's correction over all {len(tests)} comparisons."
     found = int((known.p_holm < 0.05).sum())
-    title = f"Which differences are real: {found} of {len(known)} after correction"
+    title = f"Significant differences: {found} of {len(known)} after correction"
     return f"<details><summary>{title}</summary>{_table(head, rows)}<p>{note}{more}</p></details>"
 
 
@@ -153,10 +153,10 @@ def _people_part(people: pd.DataFrame) -> str:
          _number(row.correlation, 2), _share(row.reference_low), "yes" if row.reliable else "<b>no</b>"]
         for _, row in people.iterrows()
     ]  # fmt: skip
-    head = ["Listener", "Trials", "Repeat difference", "Within s.d.", "Correlation", "Reference < 90", "Keeps BS.1534"]
+    head = ["Listener", "Trials", "Repeat difference", "Within s.d.", "Correlation", "Reference < 90", "Passes BS.1534"]
     note = (
         "Repeat difference: mean change of a score when the same trial came again. "
-        "BS.1534 leaves out who rates the hidden reference below 90 in more than 15 % of the trials."
+        "ITU-R BS.1534 excludes a listener who rates the hidden reference below 90 in more than 15 % of the trials."
     )
     title = "Consistency of the listeners"
     return f"<details><summary>{title}</summary>{_table(head, rows)}<p>{note}</p></details>"

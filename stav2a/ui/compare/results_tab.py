@@ -33,7 +33,7 @@ def build(shared: Shared, blind: Blind) -> None:
             )  # fmt: skip
         line = gr.HTML("", elem_id="results-line", padding=False)
         gr.Markdown(
-            "Kept are the hash of a random id, your answers, how long each took, and the day. No caption or file name.",
+            "Stored: the hash of a random id, your answers, how long each took, the day. No captions or file names.",
             elem_classes="note",
         )
 
@@ -42,7 +42,7 @@ def build(shared: Shared, blind: Blind) -> None:
         mine = whose == "Mine"
         known = known if tests.path.exists() and tests.is_rater(known) else ""
         if mine and not known:
-            return status.note("No answers of yours yet."), no_file
+            return status.note("You have no answers yet."), no_file
         html = results_html(tests.store, STUDY, known if mine else None)
         return html, gr.update(value=save(known), interactive=True) if known else no_file
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
@@ -11,17 +12,17 @@ import soundfile
 
 from stav2a.media.limits import InputError
 from stav2a.ui.compare import blind_tab as compare_blind
-from stav2a.ui.compare import entries
+from stav2a.ui.compare import entries, ready
 from stav2a.ui.compare import fresh as compare_fresh
 from stav2a.ui.compare import results_tab as compare_results
 from stav2a.ui.compare.entries import FEWEST, Entry, pick
 from stav2a.ui.differences import differences
 from stav2a.ui.line import status
 from stav2a.ui.shared import QUICK, Shared
-from stav2a.ui.widgets.player import Player, Sound, player_value
+from stav2a.ui.widgets.player import Sound, player_value, sound_player
 from stav2a.ui.widgets.result_picker import picker_value, result_picker, ticked
 
-HINT = "Choose two to four results of one clip. There are none yet? Make some under Generate, or a set below."
+HINT = "Choose two to six results of one clip. Make some under Generate first, or make a set below."
 
 
 class After(NamedTuple):
@@ -34,12 +35,14 @@ class After(NamedTuple):
 
 
 def build(shared: Shared) -> After:
-    chosen = gr.State([])  # ids
+    chosen, sets = gr.State([]), ready.installed()  # chosen: ids
     with gr.Column(elem_id="compare-open") as open_part:
-        with gr.Accordion("Results of this visit", open=True, elem_id="compare-results"):
+        with gr.Accordion("Your results", open=True, elem_id="compare-results"):
             picker = result_picker(elem_id="compare-chosen")
-        note = gr.HTML(status.note(HINT), elem_id="compare-status", padding=False)
-        player = Player(elem_id="compare-player", padding=False)
+        with gr.Row(equal_height=True):
+            note = gr.HTML(status.note(HINT), elem_id="compare-status", padding=False)
+            buttons = [_button(folder) for folder in sets]
+        player = sound_player(elem_id="compare-player")
         with gr.Accordion("Make a set that differs in one setting", open=True, elem_id="compare-fresh") as box:
             fresh = compare_fresh.build(shared, box)
     blind = compare_blind.build(shared, chosen, open_part, player)
@@ -82,6 +85,18 @@ def build(shared: Shared) -> After:
     def picked(visit: str, evt: gr.EventData) -> dict:
         return shown(visit, ticked(evt._data))
 
+    def opened(folder: Path) -> Callable[[str], dict]:
+        def act(visit: str) -> dict:
+            try:
+                ids = ready.open_set(shared.history, visit, folder)
+            except InputError as refusal:
+                return {note: gr.update(value=status.error(str(refusal)), visible=True)}
+            return shown(visit, ids)
+
+        return act
+
+    for button, folder in zip(buttons, sets, strict=True):
+        button.click(opened(folder), shared.visit, outputs, **QUICK)
     picker.submit(picked, shared.visit, outputs, **QUICK)
     shared.runs.change(latest, [shared.visit, chosen, remembered], outputs, **QUICK)
     resume = compare_fresh.connect(shared, fresh, shown, outputs)
@@ -102,6 +117,11 @@ def build(shared: Shared) -> After:
         event.then(lambda ids, visit: shown(visit, ids), [shared.picked, shared.visit], outputs, **QUICK)
 
     return After(fresh.make, entered, sent)
+
+
+def _button(folder: Path) -> gr.Button:
+    words = f"Hear one clip by {len(ready.models_of(folder))} models"
+    return gr.Button(words, elem_id=f"ready-{folder.name}", scale=0, min_width=260)
 
 
 def listen(picked: Sequence[Entry]) -> dict:

@@ -6,11 +6,11 @@
 
 const MEASURES = {
   match: {name: "Class match", unit: "", text: (v) => v.toFixed(2),
-    about: "share of the sound classes that a classifier finds less likely than the caption's; chance is 0.5, a caption that names none has none"},
+    about: "how clearly a sound classifier hears what the caption names: the share of other sounds that it finds less likely; chance is 0.5"},
   gain: {name: "Onset gain", unit: "", text: (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(2)}`,
-    about: "how far its onsets fit those that were to be followed better than by chance"},
-  loudness: {name: "Loudness", unit: " LUFS", text: (v) => v.toFixed(1).replace("-", "−"), about: "as made, before levels are matched"},
-  distance: {name: "Change", unit: " dB", text: (v) => v.toFixed(1), about: "how far the sound differs from that of the cell on the left: mean difference of their mel-spectrograms"},
+    about: "how much better than by chance its onsets agree with those that it should follow"},
+  loudness: {name: "Loudness", unit: " LUFS", text: (v) => v.toFixed(1).replace("-", "−"), about: "before all sounds are set to equal loudness"},
+  distance: {name: "Change", unit: " dB", text: (v) => v.toFixed(1), about: "difference from the cell on the left: mean difference of the mel-spectrograms"},
 };
 const MOST_SENT = 4, REST_MS = 350;
 // Smallest range over a grid that is audible or meaningful, for each measure.
@@ -30,12 +30,12 @@ class ExploreGrid {
     this.mark = node("button", {type: "button", class: "lp-tool eg-mark", "aria-pressed": "false", onclick: () => this.toggleMark()});
     this.send = node("button", {type: "button", class: "eg-send", onclick: () => send({ids: [...this.sent]})});
     this.table.addEventListener("keydown", (event) => this.move(event));
-    this.rest = node("button", {type: "button", class: "lp-tool eg-rest", "aria-pressed": "true", title: "Hear a cell when the pointer rests on it", onclick: () => this.toggleRest()}, "Listen on rest");
+    this.rest = node("button", {type: "button", class: "lp-tool eg-rest", "aria-pressed": "true", title: "Hear a cell when the pointer rests on it", onclick: () => this.toggleRest()}, "Play on hover");
     root.replaceChildren(this.tools, node("div", {class: "eg-wide"}, this.table), this.stage);
     this.player = new Player(this.stage);
     this.player.soundButton = (sound, index) => this.cell(sound, index);
     this.player.placeButtons = () => this.place();
-    this.player.helpText = () => "In the grid: arrow keys choose a cell, which is heard at once · Space play or pause · L loop · C mark for Compare";
+    this.player.helpText = () => "In the grid: arrow keys play the next cell · Space play or pause · L loop · C mark for Compare";
     const refresh = this.player.refresh.bind(this.player);
     this.player.refresh = () => { refresh(); this.refreshMark(); };
     this.player.list.replaceWith(node("div", {class: "eg-now"}, this.now = node("p", {class: "eg-name"}), this.facts = node("p", {class: "eg-facts"})));
@@ -52,7 +52,7 @@ class ExploreGrid {
   buildTools() {
     this.choices = Object.entries(MEASURES).map(([key, {name, about}]) =>
       node("button", {type: "button", class: "lp-tool", title: about, "aria-pressed": String(key === this.measure), "data-measure": key, onclick: () => { this.chosen = true; this.showMeasure(key); }}, name));
-    this.tools.replaceChildren(node("span", {}, "In the cells:"), ...this.choices, this.rest);
+    this.tools.replaceChildren(node("span", {}, "Numbers in the cells:"), ...this.choices, this.rest);
   }
 
   show(value) {
@@ -195,5 +195,4 @@ class ExploreGrid {
 }
 
 const exploreGrid = new ExploreGrid(element.querySelector(".eg"), (data) => trigger("submit", data));
-watch("value", () => exploreGrid.show(props.value));
-exploreGrid.show(props.value);
+eachValue((value) => exploreGrid.show(value));

@@ -11,31 +11,17 @@ import gradio as gr
 import numpy as np
 
 from stav2a.ui.compare.entries import Entry
-from stav2a.ui.widgets.player import MEL_FLOOR, file_data, scripts, styles
+from stav2a.ui.widgets.player import MEL_FLOOR, PLAYER, file_data
+from stav2a.ui.widgets.widget import widget
 
-HERE = Path(__file__).parent
+STEM = Path(__file__).with_suffix("")
 DECIBELS = 20 / math.log(10)  # per neper: mels are natural logarithms of amplitudes
 Cells = Mapping[tuple[int, int], Entry]  # by (row, column), in order of completion
 
 
-class ExploreGrid(gr.HTML):
+def explore_grid(**kwargs) -> gr.HTML:
     """Shows what `grid_value` returns; its event `submit` carries {"ids": [...]} to compare."""
-
-    def __init__(self, **kwargs):
-        super().__init__(
-            value=None,
-            html_template='<div class="eg" hidden></div>',
-            css_template=styles(HERE / "grid.css"),
-            js_on_load=scripts(HERE / "grid.js"),
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    def api_info(self) -> dict:
-        return {"type": "object"}
+    return widget(STEM, '<div class="eg" hidden></div>', PLAYER, **kwargs)
 
 
 def grid_value(key: str, guidance: Sequence[float], steps: Sequence[int], cells: Cells) -> dict:

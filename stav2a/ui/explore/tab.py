@@ -13,7 +13,7 @@ from stav2a.generation.settings import Settings
 from stav2a.generation.variants import grid, numbers
 from stav2a.ui.compare import entries
 from stav2a.ui.explore.curves import curves_html
-from stav2a.ui.explore.grid import ExploreGrid, grid_value
+from stav2a.ui.explore.grid import explore_grid, grid_value
 from stav2a.ui.line import status
 from stav2a.ui.line.following import Follower
 from stav2a.ui.line.jobs import Job, explain
@@ -23,8 +23,8 @@ from stav2a.ui.shares import sender_of
 
 COLUMNS, ROWS = 6, 4  # maximum
 LENGTH_S = 8.0
-GONE = "These sounds are not kept any more; fill the grid again."
-HINT = "The grid appears below. Every cell begins with the same noise: only guidance and steps differ."
+GONE = "These sounds are no longer on the server; fill the grid again."
+HINT = "The grid appears below. All cells start from the same noise; only guidance and steps differ."
 
 
 class Explore(NamedTuple):
@@ -43,14 +43,14 @@ def build(shared: Shared) -> Explore:
         with gr.Column(scale=5, min_width=280):
             with gr.Row():
                 guidance = gr.Textbox(
-                    "1, 2, 3, 5, 7, 10", label="Guidance scales", info=f"1 to 10, up to {COLUMNS}.",
+                    "1, 2, 3, 5, 7, 10", label="Guidance", info=f"Up to {COLUMNS} values from 1 to 10.",
                     elem_id="explore-guidance", min_width=140,
                 )  # fmt: skip
                 steps = gr.Textbox(
                     rows_around(shared.engine.defaults(shared.engine.default_model)["steps"]), label="Steps",
-                    info=f"1 to 200, up to {ROWS}.", elem_id="explore-steps", min_width=140,
+                    info=f"Up to {ROWS} values from 1 to 200.", elem_id="explore-steps", min_width=140,
                 )  # fmt: skip
-            with gr.Accordion("Everything else", open=False):
+            with gr.Accordion("Other settings", open=False):
                 recipe.fields |= more_settings(shared, "explore", ("guidance_scale", "steps"), LENGTH_S)
             with gr.Row():
                 fill = gr.Button(
@@ -61,7 +61,7 @@ def build(shared: Shared) -> Explore:
                     "Cancel", variant="stop", elem_id="explore-cancel", interactive=False, scale=1, min_width=90
                 )
             line = gr.HTML(status.note(HINT), elem_id="explore-status", padding=False)
-    board = ExploreGrid(elem_id="explore-grid", padding=False)
+    board = explore_grid(elem_id="explore-grid")
     curves = gr.HTML("", elem_id="explore-curves", padding=False, apply_default_css=False)
     plan = gr.State(None)  # (clip, base settings, guidance scales, steps) of the grid on display
 

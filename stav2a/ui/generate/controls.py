@@ -18,11 +18,11 @@ from stav2a.ui.upload import Sound
 
 ELEMENTS = {"takes": "takes-count", "original_gain_db": "gain", "loudness_lufs": "lufs"}  # ids that are not the flag
 LONG_RANGE = 1000  # longer ranges get a number field instead of a slider
-NOTE = "It sounds at the onsets, or goes on where it is steady. Its first 30 s are read."
+NOTE = "A short sound is played at each onset, a steady one through the whole clip. Only its first 30 s are used."
 TRACK_OF_PLAYERS = "The one that players choose"
 EXPORTED = {
     "audacity": "Audacity labels", "reaper": "Reaper markers", "midi": "MIDI notes", "edl": "EDL (DaVinci Resolve)",
-    "stems": "each hit as a sound file (in the zip)", "tracks": "a video (mkv) with all of the clip’s own tracks",
+    "stems": "each hit as a sound file (in the zip)", "tracks": "a video (mkv) that keeps all tracks of the clip",
 }  # fmt: skip
 
 
@@ -87,10 +87,10 @@ def model(shared: Shared) -> dict[str, gr.components.Component]:
     )  # fmt: skip
     sampler = component("sampler", shared.engine.defaults(default)["sampler"], info=None)
     with gr.Row(equal_height=False):
-        still = "The same seed and settings give the same sound. It stays until you roll it."
+        still = "The same seed and settings give the same sound. It stays until you press Roll."
         seed = component("seed", scale=3, info=still)
         dice = gr.Button("Roll", elem_id="dice", size="md", scale=0, min_width=72)
-    takes = component("takes", info="Variants of one run, from seeds one apart.")
+    takes = component("takes", info="Number of variants, made with consecutive seeds.")
     dice.click(lambda: secrets.randbelow(TABLE["seed"].high), None, seed, **QUICK)
     return {"model": name, "sampler": sampler, "seed": seed, "takes": takes}
 
@@ -124,13 +124,13 @@ def by_example(shared: Shared) -> dict[str, gr.components.Component]:
 def files() -> dict[str, gr.components.Component]:
     """Output files: markers, single hits, and the format of sound files."""
     exports = gr.CheckboxGroup(
-        [(label, kind) for kind, label in EXPORTED.items()], value=[], label="Beside the clip and its sound",
+        [(label, kind) for kind, label in EXPORTED.items()], value=[], label="Also write",
         elem_id="export",
     )  # fmt: skip
     with gr.Row():
         audio_format = component("audio_format", info=None, min_width=140)
-        rates = [("of the model", 0), *((f"{rate / 1000:g} kHz", rate) for rate in TABLE["audio_rate"].choices)]
-        audio_rate = gr.Dropdown(rates, value=0, label="Audio rate", elem_id="audio-rate", min_width=140)
+        rates = [("as the model", 0), *((f"{rate / 1000:g} kHz", rate) for rate in TABLE["audio_rate"].choices)]
+        audio_rate = gr.Dropdown(rates, value=0, label="Sample rate", elem_id="audio-rate", min_width=140)
     return {"exports": exports, "audio_format": audio_format, "audio_rate": audio_rate}
 
 

@@ -48,8 +48,8 @@ def told(run: Run) -> str:
         return ""
     times = ", ".join(f"{t:.2f} s" for t in heard[:4]) + (" …" if len(heard) > 4 else "")
     return (
-        f" A sound is still heard at {times}, where you deleted an onset: the picture leads too. "
-        "“Temporal control strength” (under “Timing and picture”) makes the onsets count more."
+        f" A sound is still heard at {times}, where you deleted an onset, because the model also follows the picture. "
+        "With a higher “Timing strength” (under “Timing and picture”) it follows the onsets more."
     )
 
 

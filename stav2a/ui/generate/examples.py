@@ -6,29 +6,36 @@ the run, and `run.json` with paths relative to the folder.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, replace
+from html import escape
 from pathlib import Path
 
 import gradio as gr
 
 from stav2a.assets import ASSETS
+from stav2a.media.limits import InputError
 from stav2a.media.probe import probe
 from stav2a.ui.generate.controls import tracks
 from stav2a.ui.generate.form import Form
+from stav2a.ui.generate.inputs import tried
 from stav2a.ui.generate.result_panel import show_run
-from stav2a.ui.history import Run, StoredTake, record
+from stav2a.ui.history import History, Run, StoredTake, clip_hash, record
 from stav2a.ui.line import status
-from stav2a.ui.shared import QUICK
+from stav2a.ui.own_folder import write_whole
+from stav2a.ui.shared import WATCHING, Shared
 from stav2a.ui.upload import summary
 from stav2a.ui.widgets.player import file_data
+from stav2a.ui.widgets.result_strip import strip_value
+from stav2a.ui.widgets.widget import widget
 
 HERE = Path(__file__).parent
 FOLDER = ASSETS / "examples"
 TEMPLATE = """
-<p class="xs-title">Examples, ready to play</p>
-<div class="xs" role="group" aria-label="Examples"></div>
+<div class="xs-row"><span class="xs-title">Examples</span><div class="xs" role="group" aria-label="Examples"></div>
+</div>
 """
 
 
@@ -45,48 +52,84 @@ def shelf(runs: list[Run]) -> gr.HTML | None:
         {"video": file_data(run.clip), "caption": run.settings.get("prompt") or "no caption", "seconds": run.duration_s}
         for run in runs
     ]
-    return gr.HTML(
-        value=cards,
-        html_template=TEMPLATE,
-        css_template=HERE.joinpath("examples_shelf.css").read_text(encoding="utf-8"),
-        js_on_load=HERE.joinpath("examples_shelf.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        padding=False,
-        elem_id="examples",
-    )
+    return widget(HERE / "examples_shelf", TEMPLATE, value=cards, elem_id="examples")
 
 
-def build(form: Form) -> None:
-    """The row of examples; choosing one fills the inputs and shows its result."""
+def build() -> tuple[gr.HTML, list[Run]] | None:
+    """The row of examples and what it shows; None if there are none."""
     runs = load()
     row = shelf(runs)
-    if row is None:
-        return
+    return None if row is None else (row, runs)
 
-    def choose(evt: gr.EventData) -> dict:
+
+def connect(row: gr.HTML, runs: list[Run], form: Form, shared: Shared) -> None:
+    """Choosing an example fills the inputs, shows its result and its story, and makes it a result of the visit."""
+
+    def choose(visit: str, evt: gr.EventData) -> dict:
         index = evt._data.get("index") if isinstance(evt._data, dict) else None
         if not isinstance(index, int) or not 0 <= index < len(runs):
             raise gr.Error("There is no such example.", print_exception=False)
-        run = runs[index]
-        filled = {form.source: run.clip, form.fields["prompt"]: run.settings.get("prompt", "")}
+        example = runs[index]
         hidden = gr.update(visible=False)
-        around = {form.seen: hidden, form.preview: hidden, form.status: status.idle(), form.strip: None}
-        info, track = probe(Path(run.clip)), form.fields["audio_track"]
-        return {**filled, **around, form.info: summary(info), track: tracks(info), **show_run(form, run)}
+        told = {form.seen: hidden, form.preview: hidden, form.status: status.idle()}
+        filled = {form.source: example.clip, form.fields["prompt"]: example.settings.get("prompt", "")}
+        info = probe(Path(example.clip))
+        filled |= {form.info: summary(info), form.fields["audio_track"]: tracks(info)}
+        filled |= story(form, FOLDER / example.id)
+        try:
+            run = adopt(shared.history, visit, FOLDER / example.id)
+        except InputError as refusal:  # no room for another result
+            return {**filled, **told, form.status: status.error(str(refusal))}
+        runs_now = shared.history.runs(visit)
+        shown = {**show_run(form, run), form.strip: strip_value(runs_now, run), shared.runs: runs_now}
+        return {**filled, **told, **shown}
 
-    shown = [form.source, form.info, form.seen, form.preview, form.status, form.fields["audio_track"]]
-    row.submit(choose, None, [*shown, *form.result], **QUICK)
+    around = [form.source, form.info, form.seen, form.preview, form.status, form.story, form.tries]
+    outputs = [*around, form.fields["audio_track"], *form.result, shared.runs]
+    row.submit(choose, shared.visit, outputs, **WATCHING)
+
+
+def adopt(history: History, visit: str, folder: Path) -> Run:
+    """The example in `folder` as a run of this visit, so that it can be compared with others; made once a visit."""
+    name = hashlib.sha256(folder.name.encode()).hexdigest()[:8]
+    known = next((run for run in history.runs(visit) if run.id.endswith(f"-{name}")), None)
+    if known is not None:
+        return known
+    target = history.new_folder(visit, name)
+    shutil.copytree(folder, target, dirs_exist_ok=True)
+    run = replace(_read(target), id=target.name, clip=f"{folder.name}.mp4", clip_key=clip_hash(folder / "clip.mp4"))
+    write_whole(target / "run.json", json.dumps(asdict(run)))
+    return run
+
+
+def story(form: Form, folder: Path) -> dict:
+    """Updates that show what to try with an example: its `story.json`, {"edit": a sentence, "caption": another one}."""
+    file = folder / "story.json"
+    if not file.is_file():
+        return {form.story: gr.update(visible=False), form.tries: tried()}
+    told = json.loads(file.read_text(encoding="utf-8"))
+    steps = (
+        f"{told['edit']} Then press “Regenerate with these onsets”.",
+        f"Change the caption to “{told['caption']}” and press “Generate”.",
+        "Press “Compare” at an earlier result, below the video, to hear both in sync.",
+    )
+    listed = "".join(f"<li>{escape(step)}</li>" for step in steps)
+    shown = f'<div class="st story"><p>Try with this clip:</p><ol>{listed}</ol></div>'
+    return {form.story: gr.update(value=shown, visible=True), form.tries: tried(told["caption"])}
 
 
 def write(name: str, clip: Path, settings, engine, folder: Path = FOLDER) -> Run:
-    """Generate for `clip` and store the result as an example."""
+    """Generate for `clip` and store the result as an example; a story that is there is kept."""
     from stav2a.generation.generate import generate
 
     target = folder / name
-    if target.exists():
-        shutil.rmtree(target)
-    target.mkdir(parents=True)
-    own = Path(shutil.copy(clip, target / "clip.mp4"))
+    for old in target.glob("*") if target.is_dir() else ():
+        if old.name != "story.json" and old.resolve() != clip.resolve():
+            old.unlink()
+    target.mkdir(parents=True, exist_ok=True)
+    own = target / "clip.mp4"
+    if clip.resolve() != own.resolve():
+        shutil.copy(clip, own)
     result = None
     for item in generate(engine, own, settings, target):
         result = item

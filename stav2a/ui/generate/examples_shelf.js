@@ -1,6 +1,7 @@
 // A row of examples: a picture and a caption for each; a click opens the stored result.
-// value: [{video: {url}, caption, seconds}]; captions are set as text, never as HTML.
+// value: [{video: {url}, caption, seconds}].
 const shelf = element.querySelector(".xs");
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Browsers allow sound after a click, so the result of a chosen example plays as soon as it is loaded.
 function playResult() {
@@ -15,26 +16,24 @@ function playResult() {
 }
 
 function card({video, caption, seconds}, index) {
-  const picture = document.createElement("video"), text = document.createElement("span"), length = document.createElement("small");
-  Object.assign(picture, {muted: true, playsInline: true, loop: true, preload: "metadata", src: `${video.url}#t=${seconds / 2}`, tabIndex: -1});
-  picture.setAttribute("aria-hidden", "true");
-  text.textContent = caption;
-  length.textContent = `${seconds.toFixed(1)} s`;
-  text.append(length);
-  const button = document.createElement("button");
-  button.type = "button";
-  button.append(picture, text);
-  button.addEventListener("click", () => {
+  const picture = node("video", {
+    playsinline: true, loop: true, preload: "metadata", src: `${video.url}#t=${seconds / 2}`, tabindex: "-1", "aria-hidden": "true",
+  });
+  picture.muted = true;
+  const choose = () => {
     shelf.querySelectorAll("button").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
     trigger("submit", {index});
     playResult();
-  });
-  button.setAttribute("aria-pressed", "false");
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
-  for (const name of ["pointerenter", "focus"])
-    button.addEventListener(name, () => { if (!still.matches) picture.play().catch(() => {}); }); // blocked: no motion
-  for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => picture.pause());
+  };
+  const move = () => { if (!still.matches) picture.play().catch(() => {}); }; // blocked: no motion
+  const rest = () => picture.pause();
+  const text = node("span", {}, caption);
+  const button = node(
+    "button",
+    {type: "button", "aria-pressed": "false", title: `${caption}, ${seconds.toFixed(1)} s`, onclick: choose, onpointerenter: move, onfocus: move, onpointerleave: rest, onblur: rest},
+    picture, text,
+  );
   return button;
 }
 
-shelf.replaceChildren(...(props.value || []).map(card));
+eachValue((value) => shelf.replaceChildren(...(value || []).map(card)));

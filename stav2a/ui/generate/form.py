@@ -22,6 +22,8 @@ class Form:
     find: gr.Button = field(init=False)
     cancel: gr.Button = field(init=False)
     status: gr.HTML = field(init=False)
+    story: gr.HTML = field(init=False)  # what to try with an example
+    tries: gr.Dataset = field(init=False)  # captions to try
 
     current: gr.State = field(init=False)  # the `Run` on display
     video: Video = field(init=False)

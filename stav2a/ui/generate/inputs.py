@@ -36,7 +36,9 @@ SUGGESTIONS = [
 def build(shared: Shared) -> Form:
     limits = shared.limits
     source = Video(label="Video", sources=["upload", "webcam"], elem_id="source-video")
-    preview = Video(label="Preview in a format that browsers play", interactive=False, visible=False, elem_id="preview")
+    preview = Video(
+        label="Preview (browsers cannot play the original format)", interactive=False, visible=False, elem_id="preview"
+    )
     info = gr.Markdown(limits_sentence(limits), elem_classes="note", elem_id="clip-info")
     form = Form(source, info)
     form.preview = preview
@@ -53,14 +55,15 @@ def build(shared: Shared) -> Form:
         form.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel", scale=1, min_width=80, interactive=False)
     form.status = gr.HTML(status.idle(), elem_id="run-status", padding=False)
     form.seen = gr.Dataset(
-        label="Seen in the clip: press to use it as the caption", components=[gr.Textbox(visible=False)],
+        label="Captions suggested from the picture", components=[gr.Textbox(visible=False)],
         samples=[[""]], visible=False, elem_id="seen",
     )  # fmt: skip
-    tries = gr.Dataset(
+    form.story = gr.HTML(visible=False, elem_id="story", padding=False)
+    form.tries = gr.Dataset(
         label="Captions to try", components=[gr.Textbox(visible=False)], samples=[[text] for text in SUGGESTIONS],
         elem_id="suggestions",
     )  # fmt: skip
-    for row in (form.seen, tries):
+    for row in (form.seen, form.tries):
         row.click(lambda sample: sample[0], row, prompt, **QUICK)
     with gr.Column(min_width=0, elem_id="more"):  # on phones, below the result
         negative = gr.Textbox(
@@ -84,23 +87,27 @@ def build(shared: Shared) -> Form:
     return form
 
 
+def tried(first: str = "") -> dict:
+    """Update of the captions to try, with another one in front."""
+    return gr.update(samples=[[text] for text in dict.fromkeys([first, *SUGGESTIONS]) if text])
+
+
 def limits_sentence(limits: Limits) -> str:
     return (
-        f"Up to {limits.file_mb:g} MB and {limits.duration_s:g} s at once; any common video format. "
-        f"Without a video, the caption alone makes {ALONE_S:g} s of sound."
+        f"Up to {limits.file_mb:g} MB and {limits.duration_s:g} s. With no clip, the caption alone makes {ALONE_S:g} s."
     )
 
 
 def connect(form: Form, shared: Shared) -> None:
     """Connect the events for a clip that is uploaded or removed."""
     part, track = [form.fields["start_s"], form.fields["length_s"]], form.fields["audio_track"]
-    looked = [form.info, form.status, form.preview, form.seen, *part, track, *form.result]
+    looked = [form.info, form.status, form.preview, form.seen, form.story, form.tries, *part, track, *form.result]
     hidden = gr.update(visible=False)
 
     def told(clip) -> dict:
         """Describe the upload before anything is generated, and clear what was shown of another clip."""
-        cleared = {**result_panel.cleared(form), form.preview: hidden, form.seen: hidden}
-        cleared |= {**dict(zip(part, (0, None), strict=True)), track: controls.tracks(None)}
+        cleared = {**result_panel.cleared(form), form.preview: hidden, form.seen: hidden, form.story: hidden}
+        cleared |= {**dict(zip(part, (0, None), strict=True)), track: controls.tracks(None), form.tries: tried()}
         if clip is None:
             return {**cleared, form.info: limits_sentence(shared.limits), form.status: status.idle()}
         try:
@@ -111,8 +118,8 @@ def connect(form: Form, shared: Shared) -> None:
         if info.duration_s > most:  # use the first part; the fields show which
             cleared[part[1]] = most
             said = status.note(
-                f"The clip lasts {info.duration_s:.0f} s and this page takes {most:g} s at once: the first {most:g} s "
-                "are chosen. “Part of the clip” takes another part."
+                f"The clip lasts {info.duration_s:.0f} s; this page accepts {most:g} s at once. The first {most:g} s "
+                "are selected; choose another part under “Part of the clip”."
             )
         return {**cleared, form.info: summary(info), form.status: said, track: controls.tracks(info)}
 

@@ -44,7 +44,11 @@ def build(form: Form) -> None:
             )  # fmt: skip
             form.bundle = gr.DownloadButton("Download everything (zip)", visible=False, elem_id="bundle", size="md")
             form.files = gr.File(
-                label="For other programs", file_count="multiple", interactive=False, visible=False, elem_id="exports"
+                label="Files for other programs",
+                file_count="multiple",
+                interactive=False,
+                visible=False,
+                elem_id="exports",
             )
         with gr.Column(min_width=260):
             form.measures = gr.HTML("", elem_id="measures", padding=False)
@@ -124,17 +128,17 @@ def connect(form: Form, shared: Shared) -> gr.events.Dependency:
         runs = shared.history.runs(visit)
         found = asked(evt._data, runs)
         if found is None:
-            return {form.status: status.error("This result is not kept any more.")}
+            return {form.status: status.error("This result is no longer on the server.")}
         run, action = found
         if action == "restore":
             values = controls.values_of({**run.settings, "reference": run.reference})
             filled = {form.fields[name]: value for name, value in values.items() if name in form.fields}
-            return {**filled, form.status: status.note("Its settings are back in the form.")}
+            return {**filled, form.status: status.note("The form has the settings of that result.")}
         if action == "compare" and current is not None:
             ids = [f"{each.id}/take-1" for each in (current, run)]
             return {shared.picked: ids, shared.tabs: gr.Tabs(selected="compare")}
         shown = {**show_run(form, run), form.strip: strip_value(runs, run)}
-        return {**shown, form.status: status.note(f"Seed {run.seed}, made before.")}
+        return {**shown, form.status: status.note(f"This is an earlier result, seed {run.seed}.")}
 
     form.takes.input(choose, [form.takes, form.current], form.result, **QUICK)
     fields = [each for each in form.fields.values() if each not in form.result]

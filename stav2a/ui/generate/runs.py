@@ -28,7 +28,7 @@ from stav2a.ui.widgets.result_strip import strip_value
 from stav2a.ui.work import generation, prediction
 
 STOPPED = "Stopped. Nothing was changed."
-NOTHING = "There is no video yet: upload a clip first, or write a caption, which makes a sound by itself."
+NOTHING = "There is nothing to make a sound for yet: upload a clip, or write a caption."
 
 
 class Runs:

@@ -21,14 +21,16 @@ class Generate(NamedTuple):
 
 
 def build(shared: Shared) -> Generate:
+    shelf = examples.build()
     with gr.Row(equal_height=False, elem_id="form"):
         with gr.Column(scale=5, min_width=320, elem_id="inputs"):
             form = inputs.build(shared)
         with gr.Column(scale=7, min_width=320, elem_id="outputs"):
             result_panel.build(form)
-    examples.build(form)
     reading.build()
     inputs.connect(form, shared)
+    if shelf is not None:
+        examples.connect(*shelf, form, shared)
     runs = Runs(form, shared)
     runs.connect()
     return Generate(form, runs, result_panel.connect(form, shared))

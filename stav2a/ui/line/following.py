@@ -83,4 +83,4 @@ class Follower:
         """Cancel the job of this window. The event that follows the job then shows how it ended."""
         if self.jobs.cancel(self.key(visit), request.session_hash or ""):
             return {self.line: status.note(STOPPING)}
-        return self.free(status.note("There is nothing to stop."))
+        return self.free(status.note("Nothing is running."))

@@ -29,11 +29,11 @@ from stav2a.ui.shares import NO_ROOM
 log = logging.getLogger(__name__)
 
 NO_MEMORY = "There was not enough memory for this: use fewer takes or a shorter part of the clip."
-NO_WEIGHTS = "The weights of this model are not here and could not be fetched; choose another model."
-OUR_FAULT = "Something went wrong on this side and the run was stopped. It has been noted; please try again."
+NO_WEIGHTS = "The files of this model are missing on this server; choose another model."
+OUR_FAULT = "Something went wrong on the server, and the run was stopped. The error is logged; please try again."
 SHARED_GPU = "The shared GPU gave no result ({}): try fewer steps or takes or a shorter part, or come back later."
 FULL = "The queue is full: {} runs are waiting. Please try again in a few minutes."
-PLACES = "{} runs of yours are waiting or at work already; please wait for one of them."
+PLACES = "You already have {} runs in the queue; wait until one of them is finished."
 TOO_LONG = "The run took longer than {:g} minutes and was stopped: use fewer steps or takes or a shorter part."
 WAITING = 20  # most waiting jobs
 A_SENDER = 3  # most of them from one address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from stav2a.output import Progress
 from stav2a.ui.line.jobs import Job
 
 STAGES = {
@@ -17,26 +18,26 @@ STAGES = {
     "onsets": "Finding onsets",
     "denoise": "Making sound",
     "sample": "Making sound",
-    "decode": "Turning latents into audio",
-    "vocode": "Turning latents into audio",
-    "mux": "Putting the sound under the clip",
+    "decode": "Turning it into audio",
+    "vocode": "Turning it into audio",
+    "mux": "Adding the sound to the video",
     "measure": "Measuring",
     "figure": "Drawing the figure",
-    "bundle": "Packing the bundle",
+    "bundle": "Packing the download",
     "batch": "Clips done",
-    "record": "Drawing the figure for the page",
+    "record": "Drawing the figure",
     "wait": "Waiting for the run before this one",
 }
 
 MEASURES = {  # key in `Take.measures`: (name, explanation, format)
-    "onset_f1": ("Onset F1", "hits within 50 ms of the onsets followed", "{:.2f}"),
-    "onset_f1_gain": ("Gain over chance", "F1 above that of the same hits rotated in time", "{:+.2f}"),
-    "gain_over_chance": ("Gain over chance", "F1 above that of the same hits rotated in time", "{:+.2f}"),
-    "aa_align": ("AA-Align", "onsets of generated against original audio", "{:.2f}"),
-    "av_align": ("AV-Align", "onsets against peaks of motion; near chance for most clips", "{:.2f}"),
-    "loudness_lufs": ("Loudness", "integrated, EBU R 128", "{:.1f} LUFS"),
-    "lufs": ("Loudness", "integrated, EBU R 128", "{:.1f} LUFS"),
-    "rtf": ("Real-time factor", "seconds of work per second of clip", "{:.2f}"),
+    "onset_f1": ("Onset F1", "how well hits and onsets agree, within 50 ms", "{:.2f}"),
+    "onset_f1_gain": ("Gain over chance", "onset F1 minus that of the same hits shifted in time", "{:+.2f}"),
+    "gain_over_chance": ("Gain over chance", "onset F1 minus that of the same hits shifted in time", "{:+.2f}"),
+    "aa_align": ("AA-Align", "how well onsets of new and original sound agree", "{:.2f}"),
+    "av_align": ("AV-Align", "how well onsets agree with motion; near chance for most clips", "{:.2f}"),
+    "loudness_lufs": ("Loudness", "of the whole sound (EBU R 128)", "{:.1f} LUFS"),
+    "lufs": ("Loudness", "of the whole sound (EBU R 128)", "{:.1f} LUFS"),
+    "rtf": ("Real-time factor", "seconds of computing per second of clip", "{:.2f}"),
     "seconds": ("Time taken", "", "{:.1f} s"),
 }
 SILENT_LUFS = -60.0  # quieter sounds count as silence and stay as they are
@@ -61,16 +62,21 @@ def running(job: Job) -> str:
     if job.cancelled:
         return note("Stopping …")
     if ahead := job.ahead:
-        return _bar("Waiting for its turn", f"{ahead} run{'' if ahead == 1 else 's'} before yours", None)
+        return _bar("Waiting in the queue", f"{ahead} run{'' if ahead == 1 else 's'} before yours", None)
     if progress is None:
         return _bar("Starting", "", None)
-    name = STAGES.get(progress.stage, progress.stage.replace("_", " ").capitalize())
     share, left = job.share, job.left_s()
     when = "" if left is None or left < 1 else f"about {_seconds(left)} left"
+    if share is None and progress.total > 1:
+        share = progress.step / progress.total
+    return _bar(stage_text(progress), when if share is not None else "", share)
+
+
+def stage_text(progress: Progress) -> str:
+    name = STAGES.get(progress.stage, progress.stage.replace("_", " ").capitalize())
     if progress.total <= 1:
-        return _bar(name, when if share is not None else "", share)
-    steps = f"{name}{' ·' if progress.stage == 'batch' else ' · step'} {progress.step} of {progress.total}"
-    return _bar(steps, when, progress.step / progress.total if share is None else share)
+        return name
+    return f"{name}{' ·' if progress.stage == 'batch' else ' · step'} {progress.step} of {progress.total}"
 
 
 def measures_table(measures: dict, rtf: float, seconds: float, target_lufs: float | None = None) -> str:
@@ -85,7 +91,7 @@ def measures_table(measures: dict, rtf: float, seconds: float, target_lufs: floa
             continue
         if key == "loudness_lufs" and target_lufs is not None and SILENT_LUFS < value < target_lufs - WITHIN_LU:
             asked = f"{target_lufs:g}".replace("-", "−")
-            what = f"{what}; limited by its peaks, {asked} LUFS were asked for"
+            what = f"{what}; limited by its peaks, the setting is {asked} LUFS"
         small = f"<small>{escape(what)}</small>" if what else ""
         told = form.format(value).replace("-", "−")
         rows.append(f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(told)}</td></tr>')

@@ -14,8 +14,8 @@ from stav2a.media.limits import InputError
 from stav2a.ui.shares import TOO_MANY, Allowance, Room, room_of, sender
 
 TOO_LARGE = "The request is too large."
-NO_LENGTH = "The request does not say how long it is."
-ADDRESS = "Addresses are not fetched here."
+NO_LENGTH = "The request has no Content-Length header."
+ADDRESS = "This server fetches no web addresses."
 
 
 @dataclass(frozen=True)

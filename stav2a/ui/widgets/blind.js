@@ -200,5 +200,4 @@ class BlindTest {
 }
 
 const blindTest = new BlindTest(element.querySelector(".bt"), (answer) => trigger("submit", answer));
-watch("value", () => blindTest.show(props.value));
-blindTest.show(props.value);
+eachValue((value) => blindTest.show(value));

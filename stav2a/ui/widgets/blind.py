@@ -10,6 +10,7 @@ What the page sends back could be forged; the store checks all of it.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import gradio as gr
 
@@ -18,8 +19,10 @@ from stav2a.listening.design import GRADES, RATED, SCALES, Trial, opaque_id
 from stav2a.listening.stimuli import write_stimulus
 from stav2a.listening.store import RatingError, RatingStore
 from stav2a.media.limits import InputError
-from stav2a.ui.widgets.player import file_data, public_folder, scripts, styles
+from stav2a.ui.widgets.player import PLAYER, file_data, public_folder
+from stav2a.ui.widgets.widget import widget
 
+STEM = Path(__file__).with_suffix("")
 NAMES = {
     "rating": [f"Sound {n}" for n in range(1, 13)],
     "mos": [f"Sound {n}" for n in range(1, 13)],
@@ -34,24 +37,9 @@ QUESTIONS = {
 }
 
 
-class BlindPanel(gr.HTML):
+def blind_panel(**kwargs) -> gr.HTML:
     """Shows what `screen` returns; its event `submit` carries an answer for `answer`."""
-
-    def __init__(self, **kwargs):
-        super().__init__(
-            value=None,
-            html_template='<div class="bt" hidden></div>',
-            css_template=styles("blind.css"),
-            js_on_load=scripts("blind.js"),
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    def api_info(self) -> dict:
-        return {"type": "object"}
+    return widget(STEM, '<div class="bt" hidden></div>', PLAYER, **kwargs)
 
 
 def screen(store: RatingStore, collection: Collection, session: str, problem: str = "") -> dict:

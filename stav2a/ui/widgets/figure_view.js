@@ -48,6 +48,5 @@ frame.addEventListener("pointerdown", (event) => { if (event.pointerType === "mo
 frame.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse" && event.buttons === 1) seek(event.clientX); });
 frame.addEventListener("click", (event) => { if (event.pointerType !== "mouse") seek(event.clientX); });
 image.addEventListener("dragstart", (event) => event.preventDefault());
-watch("value", receive);
+eachValue(receive);
 new ResizeObserver(receive).observe(element);
-receive();

@@ -7,28 +7,15 @@ from pathlib import Path
 import gradio as gr
 
 from stav2a.generation.figure import NARROW_PX, WIDE_PX, Tracks, clip_figure, describe, time_extent, to_png
+from stav2a.ui.widgets.widget import widget
 
+STEM = Path(__file__).with_suffix("")
 TEMPLATE = '<div class="fv" hidden><img alt=""><div class="fv-head" aria-hidden="true"></div></div>'
-STYLE = """
-.fv { position: relative; background: #fff; border-radius: 10px; overflow: hidden; cursor: crosshair; }
-.fv[hidden] { display: none; }
-.fv img { display: block; width: 100%; height: auto; margin: 0; user-select: none; }
-.fv-head { position: absolute; top: 0; bottom: 5%; width: 2px; margin-left: -1px; pointer-events: none;
-  display: none; background: #1f2933; box-shadow: 0 0 0 1px rgba(255, 255, 255, .75); }
-"""
 
 
 def figure_view(video_id: str, **kwargs) -> gr.HTML:
     """Shows what `figure_value` returns, synchronised with the first video inside the element `video_id`."""
-    return gr.HTML(
-        value=None,
-        html_template=TEMPLATE,
-        css_template=STYLE,
-        js_on_load=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        video_id=video_id,
-        **kwargs,
-    )
+    return widget(STEM, TEMPLATE, video_id=video_id, **kwargs)
 
 
 def draw(tracks: Tracks, folder: Path, name: str) -> dict:

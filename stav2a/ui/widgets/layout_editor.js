@@ -93,5 +93,4 @@ function read() {
   data = fresh; cells = fresh ? copy(fresh.layout) : []; past = []; at = { row: 0, band: 0 };
   draw(); tell();
 }
-watch("value", read);
-read(); draw();
+eachValue(read);

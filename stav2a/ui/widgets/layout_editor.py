@@ -14,20 +14,14 @@ import numpy as np
 
 from stav2a.generation.settings import check_layout
 from stav2a.media.limits import InputError
+from stav2a.ui.widgets.widget import widget
 
-HERE = Path(__file__).parent
+STEM = Path(__file__).with_suffix("")
 
 
 def layout_editor(**kwargs) -> gr.HTML:
     """The component; its value is what `layout_value` returns, or None."""
-    return gr.HTML(
-        value=None,
-        html_template=(HERE / "layout_editor.html").read_text(encoding="utf-8"),
-        css_template=(HERE / "layout_editor.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "layout_editor.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        **kwargs,
-    )
+    return widget(STEM, **kwargs)
 
 
 def layout_value(layout: np.ndarray | list, duration_s: float, predicted: np.ndarray | list | None = None) -> dict:

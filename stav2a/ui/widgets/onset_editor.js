@@ -400,7 +400,5 @@ function receive() {
   complain("");
   draw();
 }
-watch("value", receive);
+eachValue(receive);
 new ResizeObserver(() => { if (!drag && Math.abs(svg.clientWidth - width) > 1) draw(); }).observe(element);
-receive();
-draw();

@@ -19,24 +19,14 @@ from stav2a.generation.figure import NARROW_PX, WIDE_PX, time_extent
 from stav2a.generation.settings import check_onsets
 from stav2a.media.limits import InputError
 from stav2a.media.markers import KINDS, MAX_BYTES, bytes_of, markers_in, of_onsets
+from stav2a.ui.widgets.widget import widget
 
-HERE = Path(__file__).parent
+STEM = Path(__file__).with_suffix("")
 
 
 def onset_editor(**kwargs) -> gr.HTML:
-    """The component; its value is what `editor_value` returns, and its event `change` follows every edit.
-
-    A function and not a subclass: Gradio writes a stub file beside the source of every subclass.
-    """
-    return gr.HTML(
-        value=None,
-        html_template=(HERE / "onset_editor.html").read_text(encoding="utf-8"),
-        css_template=(HERE / "onset_editor.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "onset_editor.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        server_functions=[onsets_from_file, onsets_to_file],
-        **kwargs,
-    )
+    """The component; its value is what `editor_value` returns, and its event `change` follows every edit."""
+    return widget(STEM, server_functions=[onsets_from_file, onsets_to_file], **kwargs)
 
 
 def editor_value(

@@ -4,16 +4,6 @@
 // value: {key, duration_s, video, sounds: [{id, name, note, file, own_db, mel, onsets_s}], reference (index or null),
 //         blind}; files are {url}. In a blind test there are only ids and files.
 
-const node = (tag, attributes = {}, ...children) => {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-};
 const ICONS = {
   play: "M7 4.5v15l12.5-7.5z",
   pause: "M6.5 5h4v14h-4zM13.5 5h4v14h-4z",
@@ -53,7 +43,7 @@ class Player {
     this.playButton = node("button", {type: "button", class: "lp-play", onclick: () => this.toggle()});
     this.time = node("span", {class: "lp-clock"});
     this.loopButton = node("button", {type: "button", class: "lp-tool", "aria-pressed": "false", onclick: () => this.toggleLoop()}, icon("loop"), "Loop");
-    this.levelButton = node("button", {type: "button", class: "lp-tool", "aria-pressed": "true", onclick: () => this.toggleLevel()}, "Levels matched");
+    this.levelButton = node("button", {type: "button", class: "lp-tool", "aria-pressed": "true", onclick: () => this.toggleLevel()}, "Equal loudness");
     this.status = node("span", {class: "lp-status", role: "status"});
     this.bar = node("div", {class: "lp-bar"}, this.playButton, this.time, this.loopButton, this.levelButton, this.status);
     this.buildTimeline();
@@ -141,7 +131,7 @@ class Player {
     this.matched = true;
     this.levelButton.hidden = !value.sounds.some((sound) => sound.own_db);
     this.levelButton.setAttribute("aria-pressed", "true");
-    this.levelButton.textContent = "Levels matched";
+    this.levelButton.textContent = "Equal loudness";
     this.help.textContent = this.helpText(value);
     this.buttons = value.sounds.map((sound, i) => this.soundButton(sound, i));
     this.placeButtons();
@@ -199,7 +189,7 @@ class Player {
   helpText(value) {
     const count = value.sounds.length - (value.reference === null ? 0 : 1);
     const reference = value.reference === null ? "" : " · R reference";
-    return `Keys: 1–${count} sounds${reference} · space play or pause · ← → one second (shift: 0.1 s) · L loop · [ ] loop from, to here`;
+    return `Keys: 1–${count} sounds${reference} · space play or pause · ← → one second (shift: 0.1 s) · L loop · [ and ] loop from here, to here`;
   }
 
   // what a person does
@@ -229,7 +219,7 @@ class Player {
     this.matched = !this.matched;
     this.transport.setMatched(this.matched);
     this.levelButton.setAttribute("aria-pressed", String(this.matched));
-    this.levelButton.textContent = this.matched ? "Levels matched" : "Levels as made";
+    this.levelButton.textContent = this.matched ? "Equal loudness" : "Loudness as made";
   }
 
   key(event) {

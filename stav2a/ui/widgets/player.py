@@ -17,20 +17,11 @@ from gradio.utils import get_upload_folder
 from stav2a.listening.design import opaque_id
 from stav2a.listening.stimuli import fit, match_levels, write_stimulus
 from stav2a.ui.shares import room_of
+from stav2a.ui.widgets.widget import widget
 
 HERE = Path(__file__).parent
-SCRIPTS = ("transport.js", "video_follower.js", "player.js")
+PLAYER = tuple(HERE / name for name in ("transport.js", "video_follower.js", "player.js", "player.css"))
 MEL_FLOOR, MEL_CEILING = -11.0, 2.0  # natural-log mel: silence, loud
-
-
-def scripts(*more: str | Path) -> str:
-    """The player's scripts and `more`: names beside this file, or whole paths."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in (*SCRIPTS, *more))
-
-
-def styles(*more: str | Path) -> str:
-    """The player's styles and `more`, named as for `scripts`."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("player.css", *more))
 
 
 @dataclass(frozen=True)
@@ -44,24 +35,9 @@ class Sound:
     onsets_s: Sequence[float] | None = None
 
 
-class Player(gr.HTML):
+def sound_player(**kwargs) -> gr.HTML:
     """Shows and plays what `player_value` returns."""
-
-    def __init__(self, **kwargs):
-        super().__init__(
-            value=None,
-            html_template='<div class="lp" hidden></div>',
-            css_template=styles(),
-            js_on_load=scripts("player_main.js"),
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    def api_info(self) -> dict:
-        return {"type": "object"}
+    return widget(HERE / "player_main", '<div class="lp" hidden></div>', PLAYER, **kwargs)
 
 
 def player_value(

@@ -1,3 +1,2 @@
 const player = new Player(element.querySelector(".lp"));
-watch("value", () => player.show(props.value));
-player.show(props.value);
+eachValue((value) => player.show(value));

@@ -1,14 +1,7 @@
 // Results to tick, clip by clip. value: {groups: [{name, duration_s, video: {url} | null,
-//   items: [{id, text, thumb: {url} | null, chosen}]}], most}. Texts are set as text, never as HTML.
+//   items: [{id, text, thumb: {url} | null, chosen}]}], most}.
 const list = element.querySelector(".rp");
 let most = 4;
-
-const made = (tag, className, text) => {
-  const node = document.createElement(tag);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-};
 const boxes = () => [...list.querySelectorAll("input")];
 
 // Only sounds of one clip can be compared: ticking one of another clip unticks the rest.
@@ -28,42 +21,34 @@ function full() {
 }
 
 function item({ id, text, thumb, chosen }) {
-  const label = made("label", "rp-item"), box = document.createElement("input");
-  Object.assign(box, { type: "checkbox", value: id, checked: Boolean(chosen) });
-  box.addEventListener("change", () => tick(box));
-  label.append(box);
-  if (thumb) {
-    const picture = document.createElement("img");
-    Object.assign(picture, { alt: "", src: thumb.url, draggable: false });
-    label.append(picture);
-  }
-  label.append(made("span", "rp-text", text));
-  return label;
+  const box = node("input", { type: "checkbox", value: id, onchange: () => tick(box) });
+  box.checked = Boolean(chosen);
+  const picture = thumb && node("img", { alt: "", src: thumb.url, draggable: "false" });
+  return node("label", { class: "rp-item" }, box, picture, node("span", { class: "rp-text" }, text));
 }
 
 function group({ name, duration_s, video, items }) {
-  const set = made("fieldset", "rp-clip"), legend = made("legend", "rp-name", `${name} · ${duration_s.toFixed(1)} s`);
-  set.append(legend);
-  if (video) {
-    const picture = document.createElement("video");
-    Object.assign(picture, { muted: true, playsInline: true, preload: "metadata", src: `${video.url}#t=${duration_s / 2}`, tabIndex: -1 });
-    picture.setAttribute("aria-hidden", "true");
-    set.append(picture);
-  }
-  const row = made("div", "rp-items");
-  row.append(...items.map(item));
-  set.append(row);
-  return set;
+  const picture = video && node("video", {
+    playsinline: true, preload: "metadata", src: `${video.url}#t=${duration_s / 2}`, tabindex: "-1", "aria-hidden": "true",
+  });
+  if (picture) picture.muted = true;
+  const legend = node("legend", { class: "rp-name" }, `${name} · ${duration_s.toFixed(1)} s`);
+  return node("fieldset", { class: "rp-clip" }, legend, picture, node("div", { class: "rp-items" }, ...items.map(item)));
 }
 
-function receive() {
-  const value = props.value || { groups: [] }, focused = document.activeElement && document.activeElement.value;
-  const held = list.contains(document.activeElement);
+let listed = "";
+eachValue((given) => {
+  const value = given || { groups: [] }, every = value.groups.flatMap(({ items }) => items);
   most = value.most || most;
-  list.hidden = !value.groups.length;
-  list.replaceChildren(...value.groups.map(group));
+  list.hidden = !every.length;
+  const now = JSON.stringify(value.groups.map(({ name, items }) => [name, items.map(({ id, text }) => [id, text])]));
+  if (now === listed) { // the same boxes: they stay, and the focus in them
+    for (const box of boxes()) box.checked = Boolean(every.find(({ id }) => id === box.value)?.chosen);
+  } else {
+    const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
+    list.replaceChildren(...value.groups.map(group));
+    if (focused) boxes().find((box) => box.value === focused)?.focus();
+  }
+  listed = now;
   full();
-  if (held) { const same = boxes().find((each) => each.value === focused); if (same) same.focus(); }
-}
-watch("value", receive);
-receive();
+});

@@ -10,21 +10,14 @@ import gradio as gr
 from stav2a.ui.compare.entries import MOST, Entry
 from stav2a.ui.differences import differences
 from stav2a.ui.widgets.player import file_data
+from stav2a.ui.widgets.widget import widget
 
-HERE = Path(__file__).parent
+STEM = Path(__file__).with_suffix("")
 
 
 def result_picker(**kwargs) -> gr.HTML:
     """Shows what `picker_value` returns; its event `submit` carries {"ids": [...]}, those that are ticked."""
-    return gr.HTML(
-        value=None,
-        html_template='<div class="rp"></div>',
-        css_template=(HERE / "result_picker.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "result_picker.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        padding=False,
-        **kwargs,
-    )
+    return widget(STEM, '<div class="rp"></div>', **kwargs)
 
 
 def picker_value(entries: Sequence[Entry], chosen: Collection[str]) -> dict:

@@ -1,44 +1,26 @@
 // The last results of the clip that is shown. value: [{id, text, thumb: {url} | null, shown}] or null.
-// Texts come from captions, so they are set as text, never as HTML.
 const strip = element.querySelector(".rs");
 
-function button(text, label, action, id) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.textContent = text;
-  made.setAttribute("aria-label", label);
-  made.addEventListener("click", () => trigger("submit", { id, action }));
-  return made;
-}
-
 function item({ id, text, thumb, shown }) {
-  const box = document.createElement("div"), hear = button("", `Show and hear: ${text}`, "hear", id);
-  box.className = "rs-item";
-  box.dataset.id = id;
-  hear.className = "rs-hear";
-  hear.title = text;
-  hear.setAttribute("aria-pressed", String(Boolean(shown)));
-  if (thumb) {
-    const picture = document.createElement("img");
-    picture.alt = "";
-    picture.src = thumb.url;
-    hear.append(picture);
-  }
-  const words = document.createElement("span");
-  words.textContent = text;
-  hear.append(words);
-  const row = document.createElement("div");
-  row.className = "rs-row";
-  if (!shown) row.append(button("Compare", `Compare with the one shown: ${text}`, "compare", id));
-  row.append(button("Use settings", `Bring back the settings of: ${text}`, "restore", id));
-  box.append(hear, row);
-  return box;
+  const act = (action) => () => trigger("submit", { id, action });
+  const button = (name, label, action) =>
+    node("button", { type: "button", "aria-label": `${label}: ${text}`, onclick: act(action) }, name);
+  const hear = node(
+    "button",
+    {
+      type: "button", class: "rs-hear", title: text, "aria-label": `Show and hear: ${text}`,
+      "aria-pressed": String(Boolean(shown)), onclick: act("hear"),
+    },
+    thumb && node("img", { alt: "", src: thumb.url }),
+    node("span", {}, text),
+  );
+  const compare = shown ? null : button("Compare", "Compare with the one shown", "compare");
+  const restore = button("Use settings", "Bring back the settings of", "restore");
+  return node("div", { class: "rs-item", "data-id": id }, hear, node("div", { class: "rs-row" }, compare, restore));
 }
 
-function receive() {
-  const items = Array.isArray(props.value) ? props.value : [];
+eachValue((value) => {
+  const items = Array.isArray(value) ? value : [];
   element.hidden = !items.length;
   strip.replaceChildren(...items.map(item));
-}
-watch("value", receive);
-receive();
+});

@@ -10,23 +10,16 @@ import gradio as gr
 from stav2a.ui.differences import differences
 from stav2a.ui.history import Run
 from stav2a.ui.widgets.player import file_data
+from stav2a.ui.widgets.widget import widget
 
-HERE = Path(__file__).parent
+STEM = Path(__file__).with_suffix("")
 MOST = 8
 ACTIONS = ("hear", "compare", "restore")
 
 
 def result_strip(**kwargs) -> gr.HTML:
     """Shows what `strip_value` returns; its event `submit` carries {"id", "action"}, one of `ACTIONS`."""
-    return gr.HTML(
-        value=None,
-        html_template='<div class="rs" role="group" aria-label="Results of this clip"></div>',
-        css_template=(HERE / "result_strip.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "result_strip.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        padding=False,
-        **kwargs,
-    )
+    return widget(STEM, '<div class="rs" role="group" aria-label="Results of this clip"></div>', **kwargs)
 
 
 def strip_value(runs: Sequence[Run], shown: Run | None) -> list[dict] | None:

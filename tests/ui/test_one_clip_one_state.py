@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from stav2a.media.limits import InputError
 from stav2a.output import Progress
 from stav2a.ui.differences import differences, summary
 from stav2a.ui.generate import edits
-from stav2a.ui.line.pace import Countdown, Pace
+from stav2a.ui.line.pace import Pace, Timing
 from stav2a.ui.widgets.onset_editor import editor_value
 from stav2a.ui.widgets.result_strip import asked, strip_value
 
@@ -89,35 +90,71 @@ def test_the_strip_shows_the_clip_that_is_shown_and_trusts_nothing():
     assert asked(None, runs) is asked([], runs) is None
 
 
-def test_the_share_follows_what_was_learnt_of_the_model():
-    pace = Pace()
-    assert pace.share("paper", Progress("wait")) is None
-    pace.learn("paper", {"load": 100.0, "read": 1.0, "denoise": 8.0, "decode": 1.0})
-    assert pace.share("paper", Progress("read", 0, 1)) == 0
-    assert pace.share("paper", Progress("denoise", 4, 8)) == pytest.approx(0.5)
-    assert pace.share("paper", Progress("decode", 1, 1)) == pytest.approx(1.0)
-    assert pace.share("compact", Progress("denoise", 0, 6)) != pytest.approx(0.1), "another model has its own"
-
-
-def test_the_time_left_never_rises_and_is_right_where_the_shares_are():
-    seconds = {"read": 1.0, "denoise": 8.0, "decode": 1.0}
-    pace, countdown = Pace(), Countdown()
-    pace.learn("m", seconds)
-    told, now = [], 0.0
+def timed(seconds: dict[str, float], steps: int = 10, guided: float = 1.0) -> Iterator[tuple[Timing, float]]:
+    """A run and the time, ten times in each step; steps of the first half take `guided` times longer than others."""
+    timing, now = Timing(), 0.0
     for stage, length in seconds.items():
-        for step in range(11):
-            at = now + length * step / 10
-            left = countdown.left_s(pace.share("m", Progress(stage, step, 10)), at)
-            if left is not None:
-                told.append(left)
-                if at > 2.0:
-                    assert left == pytest.approx(10.0 - at, rel=0.05, abs=0.05)
-        now += length
-    assert told == sorted(told, reverse=True) and len(told) > 20
-    slow = Countdown()
-    slow.left_s(0.0, 0.0)
-    first = slow.left_s(0.5, 1.0)
-    assert slow.left_s(0.5, 5.0) <= first, "a stage that lasts longer does not make it rise"
+        total = steps if stage == "denoise" else 1
+        costs = [guided if stage == "denoise" and step < steps / 2 else 1.0 for step in range(total)]
+        for step, cost in enumerate(costs):
+            timing.note(Progress(stage, step, total), now)
+            for tenth in range(10):
+                yield timing, now + length * cost / sum(costs) * tenth / 10
+            now += length * cost / sum(costs)
+        if total > 1:
+            timing.note(Progress(stage, total, total), now)
+    timing.note(None, now)
+    yield timing, now
+
+
+def learned(seconds: dict[str, float], **run) -> Pace:
+    pace = Pace()
+    *_, (timing, _) = timed(seconds, **run)
+    pace.learn("m", timing)
+    return pace
+
+
+SECONDS = {"load": 30.0, "read": 1.0, "denoise": 8.0, "decode": 1.0}
+
+
+def test_the_share_follows_what_was_learnt_of_the_model():
+    shape = learned(SECONDS).shape("m")
+    timing = Timing()
+    assert timing.share(shape) is None
+    for progress, share in (
+        (Progress("load"), None),
+        (Progress("read"), 0.0),
+        (Progress("denoise", 5, 10), 0.5),
+        (Progress("decode", 1, 1), 1.0),
+    ):
+        timing.note(progress, 0.0)
+        assert timing.share(shape) == (share if share is None else pytest.approx(share))
+    assert timing.share(Pace().shape("compact")) != pytest.approx(1.0), "another model has its own stages"
+
+
+@pytest.mark.parametrize(("steps", "slower"), [(10, 1.0), (40, 1.0), (10, 3.0)])
+def test_the_time_left_never_rises_and_is_right_after_two_steps(steps, slower):
+    """Also for another number of steps, on a slower machine, and if only the first steps are guided."""
+    shape = learned(SECONDS, guided=3.0).shape("m")
+    now = {**SECONDS, "denoise": 8.0 * steps / 10}
+    now = {stage: seconds * slower for stage, seconds in now.items()}
+    end, told = sum(now.values()), []
+    for timing, at in timed(now, steps, guided=3.0):
+        left = timing.left_s(shape, at)
+        if left is not None and at < end:
+            told.append(left)
+            assert left == pytest.approx(end - at, rel=0.01, abs=0.01)
+    assert told == sorted(told, reverse=True) and len(told) > 50
+
+
+def test_a_stage_that_lasts_longer_does_not_make_the_time_left_rise():
+    timing, shape = Timing(), learned(SECONDS).shape("m")
+    for step in range(3):
+        timing.note(Progress("denoise", step, 10), float(step))
+    first = timing.left_s(shape, 2.0)
+    assert timing.left_s(shape, 9.0) <= first
+    timing.note(Progress("denoise", 3, 10), 12.0)
+    assert timing.left_s(shape, 12.0) <= first
 
 
 def test_an_unknown_setting_is_said_to_be_the_models_own():

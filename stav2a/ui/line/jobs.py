@@ -23,7 +23,7 @@ from stav2a.generation.engine import free_memory, out_of_memory
 from stav2a.media.limits import FULL as FULL_DISK
 from stav2a.media.limits import Cancelled, InputError
 from stav2a.output import Progress
-from stav2a.ui.line.pace import Countdown, Pace
+from stav2a.ui.line.pace import Pace, Timing
 from stav2a.ui.shares import NO_ROOM
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Job:
         self.outcome = None
         self.error: str | None = None
         self.changed = time.monotonic()  # when `progress` last entered a new stage
-        self._pace, self._countdown, self._spent = pace or Pace(), Countdown(), {}
+        self.timing, self._pace = Timing(), pace or Pace()
         self.started = False
         self.ended: float | None = None
         self._began = 0.0
@@ -119,7 +119,7 @@ class Job:
 
     def end(self) -> None:
         if self.kind == "generate" and self.outcome is not None and not self.cancelled:
-            self._pace.learn(self.model, self._spent)
+            self._pace.learn(self.model, self.timing)
         self._work = None  # frees the clip and the arrays in its closure
         self.ended = time.monotonic()
         self._over.set()
@@ -144,16 +144,15 @@ class Job:
             self.end()
 
     def _note(self, item) -> None:
+        now = time.monotonic()
         if not isinstance(item, Progress):
             self.outcome = item
+            self.timing.note(None, now)
             return
-        now = time.monotonic()
-        if self.progress is not None:
-            stage = self.progress.stage
-            self._spent[stage] = self._spent.get(stage, 0.0) + now - self._noted
         if self.progress is None or self.progress.stage != item.stage:
             self.changed = now
-        self.progress, self._noted = item, now
+        self.progress = item
+        self.timing.note(item, now)
 
     @property
     def model(self) -> str:
@@ -163,15 +162,13 @@ class Job:
     @property
     def share(self) -> float | None:
         """Share of a generation's time that has passed; None if unknown."""
-        if self.kind != "generate" or self.progress is None:
-            return None
-        return self._pace.share(self.model, self.progress)
+        return self.timing.share(self._pace.shape(self.model)) if self.kind == "generate" else None
 
     def left_s(self) -> float | None:
         """Seconds left of the whole run, or of the current stage if the work is not a generation."""
         progress, now = self.progress, time.monotonic()
         if self.kind == "generate":
-            return self._countdown.left_s(self.share, now)
+            return self.timing.left_s(self._pace.shape(self.model), now)
         if progress is None or progress.step < 1 or progress.total <= progress.step:
             return None
         return (now - self.changed) / progress.step * (progress.total - progress.step)

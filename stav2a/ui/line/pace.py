@@ -1,61 +1,120 @@
-"""Estimate the time left of a run from the shares of its stages in finished runs."""
+"""Time left of a run: from the pace of its own denoising steps, and from what other stages took in finished runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from stav2a.output import Progress
 
 UNTIMED = ("load", "wait")  # their time varies and does not predict the rest
-# Shares of a run's time until a run of the model has finished: for the built-in model, and for larger ones.
-COMPACT = {"read": 0.08, "video": 0.14, "text": 0.02, "denoise": 0.3, "decode": 0.12, "mux": 0.04, "measure": 0.16,
-           "figure": 0.06, "bundle": 0.02, "record": 0.06}  # fmt: skip
-LARGE = {"read": 0.01, "video": 0.03, "text": 0.02, "denoise": 0.76, "decode": 0.08, "mux": 0.01, "measure": 0.03,
-         "figure": 0.02, "bundle": 0.01, "record": 0.03}  # fmt: skip
+DENOISE = "denoise"
+FROM_STEP = 2  # the first step after which an estimate is given
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the time of a model's runs is spread.
+
+    stages: time of each stage in mean denoising steps, in order; `denoise` only keeps its place
+    bend: (share of the steps, share of the denoising time that they take): guided steps, which come first, take longer
+    """
+
+    stages: dict[str, float]
+    bend: tuple[float, float] = (0.5, 0.5)
+
+    def denoised(self, share: float) -> float:
+        """Share of the denoising time that has passed after this share of the steps."""
+        return float(np.interp(share, (0.0, self.bend[0], 1.0), (0.0, self.bend[1], 1.0)))
+
+    def after(self, stage: str) -> float:
+        """Time of all stages after `stage`, in mean denoising steps."""
+        names = list(self.stages)
+        return sum(self.stages[name] for name in names[names.index(stage) + 1 :] if name != DENOISE)
+
+
+# Until a run of the model has finished: of the built-in model on two cores, and of larger ones.
+COMPACT = Shape(
+    {"read": 1.6, "video": 2.8, "text": 0.4, "recordings": 0.6, DENOISE: 0.0, "decode": 2.4, "mux": 0.8, "measure": 3.2,
+     "figure": 1.2, "bundle": 0.4, "record": 1.6},
+    bend=(0.5, 0.7),
+)  # fmt: skip
+LARGE = Shape(
+    {"read": 0.3, "video": 1.0, "text": 0.3, "recordings": 0.6, DENOISE: 0.0, "decode": 3.0, "mux": 0.2, "measure": 0.6,
+     "figure": 0.4, "bundle": 0.1, "record": 0.6},
+)  # fmt: skip
 
 
 class Pace:
-    """Shares of the stages by model; shared by all visitors, because they use the same machine."""
+    """Shapes of runs by model; shared by all visitors, because they use the same machine."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, dict[str, float]] = {}
+        self._shapes: dict[str, Shape] = {}
 
-    def learn(self, model: str, seconds: Mapping[str, float]) -> None:
-        """Learn from the seconds of a finished run's stages."""
-        timed = {stage: value for stage, value in seconds.items() if stage not in UNTIMED and value >= 0}
-        if sum(timed.values()) > 0:
-            self._seconds[model] = timed
+    def shape(self, model: str) -> Shape:
+        return self._shapes.get(model) or (COMPACT if model in ("compact", "tiny") else LARGE)
 
-    def share(self, model: str, progress: Progress) -> float | None:
-        """Share of a run's time that has passed; None while it loads or waits, and in unknown stages."""
-        seconds = self._seconds.get(model) or (COMPACT if model in ("compact", "tiny") else LARGE)
-        if progress.stage not in seconds:
-            return None
-        total, before = sum(seconds.values()), 0.0
-        for stage, value in seconds.items():
-            if stage == progress.stage:
-                return (before + value * min(progress.step / max(progress.total, 1), 1.0)) / total
-            before += value
-        return None
+    def learn(self, model: str, timing: Timing) -> None:
+        """Learn from a finished run that has denoised."""
+        denoise_s, steps = timing.spent.get(DENOISE, 0.0), timing.steps
+        if denoise_s > 0 and steps:
+            stages = {name: seconds * steps / denoise_s for name, seconds in timing.spent.items()}
+            half, half_s = timing.half
+            bend = (half / steps, half_s / denoise_s) if 0 < half < steps else (0.5, 0.5)
+            self._shapes[model] = Shape(stages, bend)
 
 
-class Countdown:
-    """Seconds left, from the share that has passed; the value never rises."""
+class Timing:
+    """Time of one run, from its progress."""
 
     def __init__(self) -> None:
-        self._began: float | None = None
-        self._end: float | None = None
+        self.spent: dict[str, float] = {}  # seconds of each stage
+        self.steps = 0  # of denoising
+        self.half = (0, 0.0)  # the last step of their first half, and the seconds until then
+        self._last: Progress | None = None
+        self._at = self._began = 0.0  # of the last progress, and of its stage; seconds on any clock
+        self._left: float | None = None
 
-    def left_s(self, share: float | None, now: float) -> float | None:
-        """`now`: seconds on any clock. None while there is no estimate."""
-        if share is None:
+    def note(self, progress: Progress | None, now: float) -> None:
+        """The run got on; None: it ended."""
+        last = self._last
+        if last is not None and last.stage not in UNTIMED:
+            self.spent[last.stage] = self.spent.get(last.stage, 0.0) + now - self._at
+        if progress is None:
+            return
+        if last is None or last.stage != progress.stage:
+            self._began = now
+        self._last, self._at = progress, now
+        if progress.stage == DENOISE:
+            self.steps = progress.total
+            if progress.step <= progress.total / 2:
+                self.half = (progress.step, self.spent.get(DENOISE, 0.0))
+
+    def share(self, shape: Shape) -> float | None:
+        """Share of the run's time that has passed; None while it loads or waits, and in unknown stages."""
+        last = self._last
+        if last is None or last.stage not in shape.stages:
             return None
-        if self._began is None:
-            self._began, self._first = now, share
-            return None
-        done = share - self._first
-        if done < 0.02 or now <= self._began:
-            return None if self._end is None else max(self._end - now, 0.0)
-        end = now + (now - self._began) / done * (1 - share)
-        self._end = end if self._end is None else min(self._end, end)
-        return max(self._end - now, 0.0)
+        times = {**shape.stages, DENOISE: float(self.steps or 6)}
+        names, part = list(times), last.step / max(last.total, 1)
+        before = sum(times[name] for name in names[: names.index(last.stage)])
+        inside = shape.denoised(part) if last.stage == DENOISE else min(part, 1.0)
+        return (before + inside * times[last.stage]) / sum(times.values())
+
+    def left_s(self, shape: Shape, now: float) -> float | None:
+        """Seconds left, which never rise; None before the second denoising step."""
+        last = self._last
+        if last is None or last.stage not in shape.stages or not self.spent.get(DENOISE):
+            return self._left
+        if last.stage == DENOISE:
+            if last.step < min(FROM_STEP, last.total):
+                return None
+            denoise_s = self.spent[DENOISE] / shape.denoised(last.step / last.total)
+            rest_s = denoise_s - self.spent[DENOISE] - (now - self._at)
+        else:
+            denoise_s = self.spent[DENOISE]
+            rest_s = shape.stages[last.stage] * denoise_s / self.steps - (now - self._began)
+        left = max(rest_s, 0.0) + shape.after(last.stage) * denoise_s / self.steps
+        self._left = left if self._left is None else min(self._left, left)
+        return self._left

@@ -16,6 +16,7 @@ STAGES = {
     "extract": "Looking at the clip",
     "conditions": "Looking at the clip",
     "onsets": "Finding onsets",
+    "recordings": "Finding recordings",
     "denoise": "Making sound",
     "sample": "Making sound",
     "decode": "Turning it into audio",

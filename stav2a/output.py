@@ -20,8 +20,8 @@ Item = TypeVar("Item")
 class Progress:
     """Progress: `step` of `total` of a stage; `latents`, Tensor[K, C, T, F], while denoising.
 
-    Stages of the pipeline are video, text, denoise and decode. Around it come load, read, wait (for the device), mux,
-    measure, figure and bundle; the page adds record.
+    Stages of the pipeline are video, text, denoise and decode. Around it come load, read, wait (for the device), level,
+    mux, measure, figure and bundle; the page adds record.
     """
 
     stage: str
@@ -76,6 +76,7 @@ class STAV2AOutput:
     layout, predicted_layout: float32 [rows, bands], the audio layout that was used, and the predicted one, if the
     system has one (TiVA)
     credits: of the recordings that each take starts from, one line each; empty if it starts from noise
+    video: the features of the clip, which a later request can have in place of the frames
     """
 
     waveforms: np.ndarray
@@ -93,6 +94,7 @@ class STAV2AOutput:
     index: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     credits: tuple[tuple[str, ...], ...] = ()
+    video: VideoFeatures | None = None
 
 
 class Stopwatch:

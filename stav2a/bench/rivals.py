@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from stav2a.bench.measure import Cost, cost
-from stav2a.bench.stages import CAPTION
+from stav2a.bench.networks import CAPTION
 from stav2a.condition import text
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.sample import Guidance, guided, predict

@@ -7,7 +7,7 @@ import copy
 import torch
 
 from stav2a.bench.measure import Cost, cost
-from stav2a.bench.stages import inputs
+from stav2a.bench.networks import inputs
 from stav2a.denoise.sample import Guidance, predict
 
 

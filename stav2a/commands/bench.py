@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from stav2a.models import precision
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lengths", type=float, nargs="*", default=[], help="more clip lengths: how cost grows")
     parser.add_argument("--step-counts", type=int, nargs="*", default=[], help="more step counts: how cost grows")
     parser.add_argument("--train", type=int, nargs="*", default=[], help="batch sizes of a training step, 2.56 s each")
+    parser.add_argument("--command-line", action="store_true", help="also time a whole process of `generate`")
     parser.add_argument("--runs", type=int, default=3, help="timed runs, of which the median counts (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -36,12 +38,15 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from stav2a.bench.measure import matrix_rate, peak_memory, resident_mb
-    from stav2a.bench.stages import part_costs, timed_clip
+    from stav2a.bench.networks import CAPTION, part_costs
     from stav2a.bench.training import training_cost
-    from stav2a.media.limits import InputError
+    from stav2a.bench.waits import command_line, waits
+    from stav2a.generation.settings import Settings
+    from stav2a.media.limits import DEFAULT_LIMITS, InputError
 
-    if not 0.5 <= args.seconds <= 600 or any(not 0.5 <= s <= 600 for s in args.lengths):
-        raise InputError("A clip of the benchmark lasts 0.5 to 600 s.")
+    longest = DEFAULT_LIMITS.duration_s
+    if any(not 0.5 <= s <= longest for s in (args.seconds, *args.lengths)):
+        raise InputError(f"A clip of the benchmark lasts 0.5 to {longest:g} s.")
     if any(not 1 <= b <= 256 for b in (*args.batch, *args.train)):
         raise InputError("A batch of the benchmark holds 1 to 256 clips.")
     if any(n is not None and not 1 <= n <= 1000 for n in (args.steps, *args.step_counts)):
@@ -56,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.compile:
         pipe.compile()
     loading = time.perf_counter() - began
-    settings = {} if args.steps is None else {"num_inference_steps": args.steps}
+    settings = Settings(model=args.model, prompt=CAPTION, steps=args.steps)
     steps = 0 if pipe.unet is None else args.steps or pipe.defaults["steps"]
     rate = matrix_rate(device, dtype)
 
@@ -70,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         "clip_seconds": args.seconds,
         "steps": steps,
         "load_seconds": loading,
-        **timed_clip(pipe, args.seconds, settings, args.runs),
+        "waits": waits(pipe, settings, args.seconds, args.runs),
+        "command_line_seconds": command_line(args.model, args.seconds) if args.command_line else None,
         "interpreter_memory_mb": before,  # torch is imported, no model is loaded
         "matrix_gflop_per_s": rate,
         "networks": {},
@@ -86,10 +92,8 @@ def run(args: argparse.Namespace) -> int:
         result["networks"][str(batch)] = {name: row(c, rate) for name, c in costs.items()}
         result["memory_mb"][str(batch)] = memory["mb"]
     result["rivals"] = rivals(pipe, args.seconds, args.runs) if generates else {}
-    result["lengths"] = {f"{s:g}": timed_clip(pipe, s, settings, runs=1) for s in args.lengths}
-    result["step_counts"] = {
-        str(n): timed_clip(pipe, args.seconds, {"num_inference_steps": n}, runs=1) for n in args.step_counts
-    }
+    result["lengths"] = {f"{s:g}": waits(pipe, settings, s, 1) for s in args.lengths}
+    result["step_counts"] = {str(n): waits(pipe, replace(settings, steps=n), args.seconds, 1) for n in args.step_counts}
     for batch in args.train:
         with peak_memory(device) as memory:
             step = training_cost(pipe, batch, TRAINED_S, dtype)
@@ -129,8 +133,8 @@ def load(name: str, dtype, device: str):
 
 
 def rivals(pipe, seconds: float, runs: int) -> dict[str, float]:
+    from stav2a.bench.networks import inputs
     from stav2a.bench.rivals import denoising_rivals
-    from stav2a.bench.stages import inputs
 
     frames, conditions, latents = inputs(pipe, seconds)
     return {name: c.seconds for name, c in denoising_rivals(pipe, conditions, latents, frames, runs).items()}
@@ -147,18 +151,23 @@ def device_name(device: str) -> str:
 
 
 def table(result: dict) -> str:
+    found, clip = result["waits"], f"{result['clip_seconds']:g} s"
     lines = [
         f"{result['model']} ({result['weights']}), {result['dtype']}{', compiled' if result['compiled'] else ''}, "
         f"{result['device']}, {result['threads']} threads",
-        f"{result['clip_seconds']:g} s clip, {result['steps']} steps: {result['seconds']:.2f} s "
-        f"(real-time factor {result['rtf']:.2f}; first run {result['first_seconds']:.2f} s; "
-        f"loading {result['load_seconds']:.1f} s)",
-        f"peak memory {result['peak_memory_mb']:.0f} MB, {result['interpreter_memory_mb']:.0f} MB of it before loading",
+        f"{clip} clip, {result['steps']} steps; loading {result['load_seconds']:.1f} s; peak memory "
+        f"{found['peak_memory_mb']:.0f} MB, {result['interpreter_memory_mb']:.0f} MB of it before loading",
         "",
-        f"{'stage':22s} {'seconds':>8s} {'share':>6s}",
+        f"{'seconds since the click':24s} {'playable':>8s} {'whole':>8s}",
     ]
-    for name, seconds in result["stages"].items():
-        lines.append(f"{name:22s} {seconds:8.3f} {seconds / result['seconds']:6.1%}")
+    names = {"first": "first clip", "following": "another clip", "edited": "onsets moved"}
+    for name, said in names.items():
+        lines.append(f"{said:24s} {found[name]['playable_s']:8.2f} {found[name]['whole_s']:8.2f}")
+    if (whole := result["command_line_seconds"]) is not None:
+        lines.append(f"{'command line':24s} {'':8s} {whole:8.2f}")
+    lines += ["", f"{'stage':22s} {'another':>8s} {'moved':>8s}"]
+    for name, seconds in found["following"]["stages"].items():
+        lines.append(f"{name:22s} {seconds:8.3f} {found['edited']['stages'].get(name, 0.0):8.3f}")
     lines += ["", f"matrix products: {result['matrix_gflop_per_s']:.0f} GFLOP/s at best"]
     if not result["networks"]:
         return "\n".join(lines)
@@ -172,15 +181,28 @@ def table(result: dict) -> str:
         lines.append(f"{name:30s} {seconds:8.3f} {seconds / ours:7.2f}")
     for title, unit, ways in (("clip", "s", result["lengths"]), ("steps", "", result["step_counts"])):
         if ways:
-            lines += ["", f"{title:>6s} {'seconds':>8s} {'× real time':>11s} {'MB':>7s}"]
+            lines += ["", f"{title:>6s} {'playable':>8s} {'whole':>8s} {'moved':>8s} {'MB':>7s}"]
         for key, one in ways.items():
-            lines.append(f"{key + unit:>6s} {one['seconds']:8.2f} {one['rtf']:11.2f} {one['peak_memory_mb']:7.0f}")
+            moved = one["edited"]["playable_s"]
+            one, mb = one["following"], one["peak_memory_mb"]
+            lines.append(f"{key + unit:>6s} {one['playable_s']:8.2f} {one['whole_s']:8.2f} {moved:8.2f} {mb:7.0f}")
+        if len(ways) > 1:
+            lines.append(grows(title, {float(key): one["following"]["playable_s"] for key, one in ways.items()}))
     if result["training"]:
         lines += ["", network_head("training step")]
         for batch, c in result["training"].items():
             more = f"  {c['clips_per_second']:.2f} clips/s, peak {c['peak_memory_mb']:.0f} MB"
             lines.append(network_line(f"v2a, {TRAINED_S:g} s", batch, c) + more)
     return "\n".join(lines)
+
+
+def grows(title: str, points: dict[float, float]) -> str:
+    from stav2a.bench.waits import slope
+
+    at_zero, per_unit = slope(points)
+    return (
+        f"playable after {at_zero:.2f} s and {per_unit:.3f} s more for each {'step' if title == 'steps' else 'second'}"
+    )
 
 
 def network_head(title: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from stav2a import systems
 from stav2a.dials import Dial
 from stav2a.media.limits import InputError, never, stop_if
+from stav2a.media.memory import Memory
 from stav2a.models.defaults import COMPACT, model_defaults, model_dials
 from stav2a.models.precision import dtype_for
 from stav2a.output import Progress
@@ -27,6 +28,7 @@ class Engine:
     """Pipelines by name on one device. Safe to use from many threads; a pipeline works inside `hold`.
 
     dtype: of the networks, a word of `precision.CHOICES`; compiled: `torch.compile` them.
+    `memory` keeps what was computed of the latest clips.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Engine:
     ):
         self.default_model = default_model
         self.lock = threading.Lock()
+        self.memory = Memory()
         self.dtype, self.compiled = dtype, compiled
         self._device = device
         self._loading = threading.Lock()
@@ -72,6 +75,10 @@ class Engine:
             if name not in self._pipelines:
                 self._pipelines[name] = self._load(name)
             return self._pipelines[name]
+
+    def hold_pipeline(self, name: str, pipeline: STAV2APipeline) -> None:
+        """Use an opened pipeline as the model of that name."""
+        self._pipelines[name] = pipeline
 
     def has(self, name: str) -> bool:
         """Whether the model is loaded already."""

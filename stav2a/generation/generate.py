@@ -39,8 +39,9 @@ def generate(
 ) -> Iterator[Progress | Result]:
     """Generate sound for a clip and write everything into `out_dir`; the last item is the `Result`.
 
-    A picture is used as a still clip. Without a clip (None) the sound is made from the caption, `length_s` seconds
-    long, and no video is written.
+    An earlier `Result` comes as soon as the sound can be played, before it is measured and drawn. A picture is used as
+    a still clip. Without a clip (None) the sound is made from the caption, `length_s` seconds long, and no video is
+    written.
 
     Raises `InputError` with one sentence for unusable input and `Cancelled` once `cancelled()` is true; in
     both cases, and when the generator is closed, no file of this run is left in `out_dir`.
@@ -49,7 +50,7 @@ def generate(
     yield Progress("load")
     pipeline = engine.pipeline(settings.model)
     yield Progress("read")
-    source = read(clip_path, settings, pipeline, cancelled, limits)
+    source = read(clip_path, settings, pipeline, cancelled, limits, engine.memory)
     output = yield from sound_of(source, engine, pipeline, cancelled)
     yield from write(source, output, pipeline.timeline, Path(out_dir), cancelled, limits)
 
@@ -64,6 +65,7 @@ def sound_of(
                 yield item
             else:
                 output = item
+    source.learn(output)
     return output
 
 
@@ -101,15 +103,15 @@ def render(
             check_dials(variant.settings, pipeline.dials)
         yield Progress("read")
         first = replace(mine[0][1].settings, original_audio="replace", **part)
-        source = read(clip_path, first, pipeline, cancelled, limits)
-        assert source.clip is not None
-        frames = source.clip.frames
+        source = read(clip_path, first, pipeline, cancelled, limits, engine.memory)
+        frames = source.looked_at
         requests = [Request(frames, source.captioned(variant.settings), variant.defaults) for _, variant in mine]
         with engine.hold(pipeline.stream(requests), cancelled) as items:
             for item in items:
                 if isinstance(item, Progress):
                     yield item
                 else:
+                    source.learn(item)
                     index, variant = mine[item.index]
                     yield rendered(index, variant, item)
 

@@ -1,13 +1,16 @@
-"""Read a clip for a run: frames at the model's rate, and its original sound if it is needed."""
+"""Read a clip for a run: frames at the model's rate, and its original sound if it is needed.
+
+What an earlier run of the same part of the same file has read is taken from the engine's memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,8 +18,11 @@ from stav2a.denoise.request import Request
 from stav2a.generation.describe import Caption, caption_of, noted
 from stav2a.generation.scenes import timed_captions
 from stav2a.generation.settings import OFF, TRACKS, Settings, check_dials, check_onsets
-from stav2a.media import Clip, InputError, Limits, read_audio, read_for_model
+from stav2a.media import Clip, InputError, Limits, probe, read_audio, read_for_model
+from stav2a.media.ffmpeg import identity
+from stav2a.media.frames import used_part
 from stav2a.media.limits import DEFAULT_LIMITS, never
+from stav2a.media.memory import Memory
 from stav2a.media.sound_files import read_reference
 from stav2a.media.still import LENGTH_S as STILL_S
 from stav2a.media.still import is_picture, still_clip
@@ -24,7 +30,10 @@ from stav2a.output import Stopwatch
 from stav2a.recordings.reference import reference_voice
 
 if TYPE_CHECKING:
+    from stav2a.output import STAV2AOutput, VideoFeatures
     from stav2a.pipeline import STAV2APipeline
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class ClipInput:
     original: the clip's original sound, float32 [S], if it exists and is needed
     reference: the reference sound, float32 [S], if one is given
     settings: with the caption that is used; `caption` has its source
+    memory, key: where what is computed of the clip is kept, and what it depends on: file, part and model
     """
 
     path: Path | None
@@ -45,6 +55,8 @@ class ClipInput:
     watch: Stopwatch = field(default_factory=Stopwatch)
     picture: Path | None = None
     scratch: TemporaryDirectory | None = None
+    memory: Memory | None = None
+    key: Hashable = None
 
     @property
     def duration_s(self) -> float:
@@ -61,7 +73,23 @@ class ClipInput:
     def request(self) -> Request:
         if self.clip is None:
             return Request(None, self.settings, reference=self.reference, duration_s=self.duration_s)
-        return Request(self.clip.frames, self.settings, reference=self.reference)
+        return Request(self.looked_at, self.settings, reference=self.reference)
+
+    @property
+    def looked_at(self) -> np.ndarray | VideoFeatures:
+        """The features of the clip if they are kept, else its frames."""
+        assert self.clip is not None
+        kept = None if self.memory is None else self.memory.get(("features", self.key))
+        return self.clip.frames if kept is None else kept
+
+    def learn(self, output: STAV2AOutput) -> None:
+        """Keep the features that a run has computed."""
+        if self.memory is not None and self.clip is not None and output.video is not None:
+            self.memory.keep(("features", self.key), output.video)
+
+    def once(self, what: str, make: Callable[[], Value]) -> Value:
+        """`make()`, or what an earlier run of this clip has made of it."""
+        return make() if self.memory is None else self.memory.once((what, self.key), make)
 
     def captioned(self, settings: Settings) -> Settings:
         """Other settings for the same clip, with the caption of the describer if they have none."""
@@ -76,8 +104,9 @@ def read(
     pipeline: STAV2APipeline,
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
+    memory: Memory | None = None,
 ) -> ClipInput:
-    """Read the used part of a clip, and caption it if the settings say so.
+    """Read the used part of a clip, and caption it if the settings say so; `memory` keeps it for the next run.
 
     A picture becomes a still clip of `length_s` seconds (STILL_S by default). None means a sound without a clip. Raises
     `InputError` for a clip or settings that the model cannot use.
@@ -95,20 +124,35 @@ def read(
     elif TRACKS in settings.exports and (settings.start_s or settings.length_s is not None):
         raise InputError("All tracks are kept of a whole clip only: leave out the start and the length.")
     describing = settings if pipeline.conditioner.uses_caption else replace(settings, describe=OFF)
+    part, timeline, track = (settings.start_s, settings.length_s), pipeline.timeline, settings.audio_track
+    key = (identity(path, limits), *part, settings.model)
+
+    def once(what: Hashable, make: Callable[[], Value]) -> Value:
+        return make() if memory is None else memory.once((what, key), make)
+
+    def original() -> np.ndarray | None:
+        if settings.original_audio == "replace":
+            return None
+        used_s = used_part(probe(path, limits, cancelled), *part, limits)
+        return read_audio(path, timeline.sample_rate, part[0], used_s, 1, limits, cancelled, track)
+
+    def captioned() -> Caption:
+        if describing.prompt.strip():
+            return caption_of(path, describing, limits, cancelled)
+        return once(("caption", describing.describe), lambda: caption_of(path, describing, limits, cancelled))
+
     watch = Stopwatch()
-    with watch.stage("read"), ThreadPoolExecutor(1) as beside:
-        captioning = beside.submit(caption_of, path, describing, limits, cancelled)
-        clip = read_for_model(path, pipeline.timeline, settings.start_s, settings.length_s, limits, cancelled)
+    with watch.stage("read"), ThreadPoolExecutor(2) as beside:
+        captioning = beside.submit(captioned)
+        listening = beside.submit(once, ("original", settings.original_audio == "replace", track), original)
+        clip = once("frames", lambda: read_for_model(path, timeline, *part, limits, cancelled))
         if settings.onsets_s is not None:
             check_onsets(settings.onsets_s, clip.duration_s)
         reference = _reference(settings, pipeline, cancelled, limits)
-        original = None
-        if settings.original_audio != "replace":
-            rate, part = pipeline.timeline.sample_rate, (settings.start_s, clip.duration_s)
-            original = read_audio(path, rate, *part, limits=limits, cancelled=cancelled, track=settings.audio_track)
         caption = noted(captioning.result(), pipeline.tokenizer)
+        heard = listening.result()
     settings = replace(settings, prompt=caption.text)
-    return ClipInput(Path(path), settings, clip, caption, original, reference, watch, picture, scratch)
+    return ClipInput(Path(path), settings, clip, caption, heard, reference, watch, picture, scratch, memory, key)
 
 
 def _without_clip(

@@ -45,13 +45,15 @@ class Take:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run. Times count from the start of the used part; `measures` has one dict per take.
+    """A run whose sound can be played. Times count from the start of the used part.
 
+    Until it is measured, it has no `measures` (a dict a take), and bundle, figures and exports are not written yet.
     `settings` are complete: the checkpoint's defaults are filled in. `stages` are seconds by stage; `seconds`
-    leaves out loading the model and waiting for the device. `dtype`: what the networks computed in. `original_…`
-    is None without an original sound. `layout` and `predicted_layout`: float32
-    [rows, bands], the audio layout that was used, and the predicted one (TiVA). `caption_source` says where the
-    caption in `settings` comes from (`describe.Caption`), `seen`: all suggestions of the built-in describer.
+    leaves out loading the model and waiting for the device, `playable_s` is how many of them passed until the sound and
+    the clip with it were written. `dtype`: what the networks computed in. `original_…` is None without an original
+    sound. `layout` and `predicted_layout`: float32 [rows, bands], the audio layout that was used, and the predicted one
+    (TiVA). `caption_source` says where the caption in `settings` comes from (`describe.Caption`), `seen`: all
+    suggestions of the built-in describer.
     """
 
     clip: Path | None
@@ -68,6 +70,7 @@ class Result:
     step_s: float
     seconds: float = 0.0
     rtf: float = 0.0
+    playable_s: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     measures: list[dict[str, float]] = field(default_factory=list)
     bundle: Path | None = None
@@ -108,6 +111,7 @@ class Result:
             "onsets_s": rounded(self.onsets_s),
             "predicted_onsets_s": rounded(self.predicted_onsets_s),
             "seconds": round(self.seconds, 4),
+            "playable_s": round(self.playable_s, 4),
             "rtf": round(self.rtf, 4),
             "stages": {name: round(value, 4) for name, value in self.stages.items()},
             "measures": self.measures[0],
@@ -145,50 +149,65 @@ def measure(
     onsets_s: Sequence[float],
     followed_s: Sequence[float],
     duration_s: float,
-    original: np.ndarray | None = None,
+    original_onsets_s: Sequence[float] | None = None,
     flow_peaks_s: np.ndarray | None = None,
     fps: float = 25.0,
 ) -> dict[str, float]:
-    """Measures of one take, without those that do not apply (too short, silent, no original)."""
+    """Measures of one take, without those that do not apply (too short, silent, no original).
+
+    onsets_s, original_onsets_s: as `detect_onsets` finds them in the waveform and in the original sound
+    """
     from stav2a.media.audio import loudness_lufs
     from stav2a.metrics import alignment
     from stav2a.metrics.chance import gain_over_chance
-    from stav2a.sound.onsets import detect_onsets
 
     values = {"onset_f1": alignment.onset_f1(followed_s, onsets_s)}
     if duration_s >= EDGES_S and len(followed_s) and len(onsets_s):
         values["onset_f1_gain"] = gain_over_chance(followed_s, onsets_s, duration_s, trials=50).gain
-    if original is not None:
-        own, made = (detect_onsets(wave, sample_rate, detector="librosa") for wave in (original, waveform))
-        values["aa_align"] = alignment.aa_align(own, made)
+    if original_onsets_s is not None:
+        values["aa_align"] = alignment.aa_align(original_onsets_s, onsets_s)
     if flow_peaks_s is not None:
         values["av_align"] = alignment.av_align(onsets_s, flow_peaks_s, fps)
     values["loudness_lufs"] = loudness_lufs(waveform, sample_rate)
     return {name: round(float(value), 4) for name, value in values.items() if np.isfinite(value)}
 
 
+class Folder:
+    """Files that are written where nobody sees them, and then move to `out_dir`."""
+
+    def __init__(self, out_dir: Path):
+        self.out_dir, self.hidden = out_dir, out_dir / f".partial-{uuid.uuid4().hex}"
+        self.shown: list[Path] = []
+
+    def show(self) -> None:
+        """Move what is written so far."""
+        for path in sorted(self.hidden.iterdir()):
+            os.replace(path, self.out_dir / path.name)
+            self.shown.append(self.out_dir / path.name)
+
+    def files(self) -> list[Path]:
+        return sorted([*self.shown, *self.hidden.iterdir()], key=lambda path: path.name)
+
+
 @contextlib.contextmanager
-def written_together(out_dir: Path) -> Iterator[Path]:
-    """A hidden folder inside `out_dir`. Its files move to `out_dir` at the end, and are deleted on failure."""
+def written_together(out_dir: Path) -> Iterator[Folder]:
+    """Its files are in `out_dir` at the end. On failure none of them is, not even those that were shown before."""
     _sweep(out_dir)
     made = [folder for folder in (out_dir, *out_dir.parents) if not folder.exists()]
     out_dir.mkdir(parents=True, exist_ok=True)
-    hidden = out_dir / f".partial-{uuid.uuid4().hex}"
-    moved: list[Path] = []
+    folder = Folder(out_dir)
     try:
-        hidden.mkdir()
-        yield hidden
-        for path in sorted(hidden.iterdir()):
-            os.replace(path, out_dir / path.name)
-            moved.append(out_dir / path.name)
-        hidden.rmdir()
+        folder.hidden.mkdir()
+        yield folder
+        folder.show()
+        folder.hidden.rmdir()
     except BaseException:
-        for path in moved:
+        for path in folder.shown:
             path.unlink(missing_ok=True)
-        shutil.rmtree(hidden, ignore_errors=True)
-        for folder in made:  # from the innermost; one that another run has begun to use stays
+        shutil.rmtree(folder.hidden, ignore_errors=True)
+        for each in made:  # from the innermost; one that another run has begun to use stays
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                each.rmdir()
         raise
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,48 +35,57 @@ def write(
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Progress | Result]:
-    """Level, measure, draw and write all takes into `out_dir`; the last item is the `Result`."""
+    """Level, write, measure and draw all takes in `out_dir`. Yields the `Result` when it can be played, and once more
+    when it is complete."""
     start, watch = time.perf_counter(), Stopwatch()
-    result = _result(source, output, timeline, out_dir)
-    settings = result.settings
-    with written_together(out_dir) as folder, ThreadPoolExecutor(1) as background:
+    before = {**source.watch.seconds, **output.seconds}
+    yield Progress("level")
+    with watch.stage("level"):
+        result = _result(source, output, timeline, out_dir)
+
+    def timed(result: Result, **changes: float) -> Result:
+        """The result with the seconds up to now."""
+        seconds = sum(before.values()) + time.perf_counter() - start
+        stages = {**before, **watch.seconds}
+        return replace(result, stages=stages, seconds=seconds, rtf=seconds / result.duration_s, **changes)
+
+    with written_together(out_dir) as folder, ThreadPoolExecutor(1) as beside:
         yield Progress("mux")
-
-        def put_sound(take: Take) -> None:
-            assert source.path is not None and take.video is not None
-            mode = "mix" if settings.original_audio == "mix" else "replace"
-            part = (mode, settings.original_gain_db, settings.start_s, settings.length_s)
-            target = folder / take.video.name
-            mux(source.path, take.waveform, result.sample_rate, target, *part, limits, cancelled, settings.audio_track)
-            if TRACKS in settings.exports and source.picture is None:
-                keep_tracks(source.path, target, target.with_suffix(".mkv"), limits, cancelled)
-
-        def put_sounds() -> None:
-            with watch.stage("mux"):
-                for take in result.takes:
-                    put_sound(take)
-
-        # ffmpeg works beside the measuring and drawing
-        muxing: Future[Any] = background.submit(put_sounds if source.path is not None else list)
-        try:
-            yield Progress("measure")
-            with watch.stage("measure"):
-                result = _measured(result, source, timeline)
-            stop_if(cancelled)
-            yield Progress("figure")
-            with watch.stage("figure"):
-                _write_files(result, folder, timeline.fps if source.clip is None else source.clip.info.fps)
-        finally:
-            muxing.result()
+        measuring = beside.submit(_measured, result, source, timeline)  # ffmpeg works beside it
+        with watch.stage("mux"):
+            _write_sounds(result, source, folder.hidden, cancelled, limits)
+        stop_if(cancelled)
+        folder.show()
+        result = timed(result)
+        yield (result := replace(result, playable_s=result.seconds))
+        yield Progress("measure")
+        with watch.stage("measure"):
+            result = replace(measuring.result(), playable_s=result.playable_s)
+        stop_if(cancelled)
+        yield Progress("figure")
+        with watch.stage("figure"):
+            _write_rest(result, source, timeline, folder.hidden, cancelled, limits)
         stop_if(cancelled)
         yield Progress("bundle")
         with watch.stage("bundle"):
             assert result.bundle is not None
-            write_bundle(folder / result.bundle.name, sorted(folder.iterdir()))
+            write_bundle(folder.hidden / result.bundle.name, folder.files())
         stop_if(cancelled)
-    before = {**source.watch.seconds, **output.seconds}
-    seconds = sum(before.values()) + time.perf_counter() - start
-    yield replace(result, stages={**before, **watch.seconds}, seconds=seconds, rtf=seconds / result.duration_s)
+    yield timed(result)
+
+
+def _write_sounds(
+    result: Result, source: ClipInput, folder: Path, cancelled: Callable[[], bool], limits: Limits
+) -> None:
+    """Sound files and clips of all takes."""
+    settings = result.settings
+    mode = "mix" if settings.original_audio == "mix" else "replace"
+    part = (mode, settings.original_gain_db, settings.start_s, settings.length_s)
+    for take in result.takes:
+        write_sound(folder / take.audio.name, take.waveform, result.sample_rate, settings.audio_rate)
+        if source.path is not None and take.video is not None:
+            target = folder / take.video.name
+            mux(source.path, take.waveform, result.sample_rate, target, *part, limits, cancelled, settings.audio_track)
 
 
 CREDITS = "These recordings are in the sound, or it was made from them. Name their authors where you use it."
@@ -135,10 +144,12 @@ def _measured(result: Result, source: ClipInput, timeline: Timeline) -> Result:
     from stav2a.metrics.flow import flow_magnitude, flow_peaks
     from stav2a.sound.onsets import detect_onsets
 
-    peaks = None
-    if source.clip is not None:
-        peaks = flow_peaks(flow_magnitude(source.clip.frames), timeline.fps)
-    rate, original = result.sample_rate, source.original
+    rate, clip, original = result.sample_rate, source.clip, source.original
+    peaks, own = None, None
+    if clip is not None:
+        peaks = source.once("flow", lambda: flow_peaks(flow_magnitude(clip.frames), timeline.fps))
+    if original is not None:
+        own = [float(t) for t in detect_onsets(original, rate)]
     takes: list[Take] = []
     measures = []
     for take in result.takes:
@@ -146,25 +157,35 @@ def _measured(result: Result, source: ClipInput, timeline: Timeline) -> Result:
         figure = take.audio.with_name("figure.png" if not takes else f"figure_{len(takes) + 1}.png")
         takes.append(replace(take, onsets_s=heard, figure=figure))
         measures.append(
-            measure(take.waveform, rate, heard, result.onsets_s, result.duration_s, original, peaks, timeline.fps)
+            measure(take.waveform, rate, heard, result.onsets_s, result.duration_s, own, peaks, timeline.fps)
         )
-    own = None if original is None else [float(t) for t in detect_onsets(original, rate)]
     return replace(result, takes=takes, measures=measures, original_onsets_s=own)
 
 
-def _write_files(result: Result, folder: Path, fps: float) -> None:
-    """All files except the videos."""
+def _write_rest(
+    result: Result,
+    source: ClipInput,
+    timeline: Timeline,
+    folder: Path,
+    cancelled: Callable[[], bool],
+    limits: Limits,
+) -> None:
+    """All files except the sounds and the clips with them."""
     from stav2a.generation.figure import clip_figure, to_png
 
+    settings = result.settings
+    fps = timeline.fps if source.clip is None else source.clip.info.fps
     for k, take in enumerate(result.takes):
-        write_sound(folder / take.audio.name, take.waveform, result.sample_rate, result.settings.audio_rate)
         assert take.figure is not None
         (folder / take.figure.name).write_bytes(to_png(clip_figure(result, k)))
         export(
             folder, take.audio.stem, take.waveform, result.sample_rate, result.onsets_s or take.onsets_s,
-            result.settings.exports, fps, result.settings.audio_format, result.settings.audio_rate,
+            settings.exports, fps, settings.audio_format, settings.audio_rate,
         )  # fmt: skip
+        if TRACKS in settings.exports and source.picture is None and take.video is not None:
+            assert source.path is not None
+            keep_tracks(source.path, take.video, folder / f"{take.video.stem}.mkv", limits, cancelled)
     if credits := list(dict.fromkeys(credit for take in result.takes for credit in take.credits)):
         (folder / "credits.txt").write_text("\n".join([CREDITS, *credits]) + "\n", encoding="utf-8")
-    (folder / "settings.json").write_text(result.settings.to_json() + "\n", encoding="utf-8")
+    (folder / "settings.json").write_text(settings.to_json() + "\n", encoding="utf-8")
     (folder / "onsets.json").write_text(result.onsets_json() + "\n", encoding="utf-8")

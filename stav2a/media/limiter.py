@@ -24,15 +24,21 @@ def peaks(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     import soxr
 
     waveform = np.asarray(waveform, np.float32)
-    if len(waveform) == 0:
+    count = len(waveform)
+    if count == 0:
         return np.zeros(0)
-    between = np.abs(soxr.resample(waveform, sample_rate, OVERSAMPLING * sample_rate))
-    missing = OVERSAMPLING * len(waveform) - len(between)
-    between = np.pad(between, [(0, max(missing, 0)), *[(0, 0)] * (between.ndim - 1)])[: OVERSAMPLING * len(waveform)]
-    nearby = between.reshape(len(waveform), -1).max(axis=1)
-    here = np.abs(waveform).reshape(len(waveform), -1).max(axis=1)
-    nearby[1:] = np.maximum(nearby[1:], nearby[:-1])  # a peak between two samples belongs to both
-    return np.maximum(nearby, here).astype(np.float64)
+    between = soxr.resample(waveform, sample_rate, OVERSAMPLING * sample_rate)[: OVERSAMPLING * count]
+    short = OVERSAMPLING * count - len(between)
+    between = np.pad(between, [(0, short), *[(0, 0)] * (between.ndim - 1)]) if short else between
+    nearby = np.abs(between[::OVERSAMPLING])
+    for phase in range(1, OVERSAMPLING):  # a maximum over so short an axis is slow
+        np.maximum(nearby, np.abs(between[phase::OVERSAMPLING]), out=nearby)
+    here = np.abs(waveform)
+    if waveform.ndim > 1:
+        nearby, here = nearby.max(axis=1), here.max(axis=1)
+    found = np.maximum(nearby, here)
+    found[1:] = np.maximum(found[1:], nearby[:-1])  # a peak between two samples belongs to both
+    return found.astype(np.float64)
 
 
 def limit(waveform: np.ndarray, sample_rate: int, peak_dbtp: float = PEAK_DBTP) -> np.ndarray:

@@ -111,4 +111,5 @@ class Streaming(VideoEncoding, Denoising):
             index=item.index,
             seconds=seconds,
             credits=() if item.recording is None else item.recording.credits,
+            video=video,
         )

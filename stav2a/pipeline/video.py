@@ -121,8 +121,6 @@ class VideoEncoding(Parts):
         return self.encode_video(frames).onset
 
     def with_threshold(self, video: VideoFeatures, threshold: float) -> VideoFeatures:
-        """The same features with the onsets of another threshold than the checkpoint's own."""
-        if threshold == self.defaults["onset_threshold"]:
-            return video
+        """The same features with the onsets that a threshold finds."""
         onset = video.onset
         return replace(video, onset=replace(onset, onsets_s=pick_onsets(onset.curve, onset.step_s, threshold)))

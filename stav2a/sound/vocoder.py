@@ -41,7 +41,7 @@ def vocode(vocoder: SpeechT5HifiGan, mel: Tensor, samples: int | None = None) ->
     """
     if samples is None:
         samples = mel.shape[1] * math.prod(vocoder.config.upsample_rates)
-    on_cpu = mel.device.type == "cpu" and mel.dtype == torch.float32
+    on_cpu = mel.device.type == "cpu"
     here = vocoder.conv_pre.weight.device == mel.device  # offloaded weights come with a module's own forward alone
     waveform = channels_last.forward(vocoder, mel) if on_cpu and here else vocoder(mel)
     return waveform[:, :samples]

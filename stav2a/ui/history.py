@@ -21,7 +21,7 @@ import secrets
 import shutil
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +50,8 @@ class StoredTake:
     video: str | None  # None for a sound without a clip
     audio: str
     onsets_s: list[float]
-    figure: dict  # {"wide": path, "narrow": path, "alt": str, "duration_s": float}
-    measures: dict
+    figure: dict  # {"wide": path, "narrow": path, "alt": str, "duration_s": float}; empty until it is drawn
+    measures: dict  # empty until it is measured
 
 
 @dataclass(frozen=True)
@@ -167,25 +167,18 @@ def _rows(layout) -> list[list[float]] | None:
 
 
 def record(result: Result, folder: Path, clip_name: str = "") -> Run:
-    """Draw the figures of `result` into `folder`; write its record and return it."""
-    from stav2a.generation.figure import tracks
-    from stav2a.media.audio import write_wav
-    from stav2a.ui.widgets.player import write_mel
-
+    """The record of `result`. Once that is measured, its figures are drawn into `folder` and the record is written."""
     settings = json.loads(result.settings.to_json())
     reference = settings["reference"]
     if reference is not None:  # show no paths of this machine
         settings["reference"] = Path(reference).name
-    original = None
-    if result.original_waveform is not None:
-        original = str(write_wav(folder / "original.wav", result.original_waveform, result.sample_rate))
     takes = [
         StoredTake(
             seed=int(take.seed),
             video=None if take.video is None else str(take.video),
             audio=str(take.audio),
             onsets_s=_numbers(take.onsets_s),
-            figure=draw(tracks(result, k), folder, f"figure_{k + 1}"),
+            figure={},
             measures=_measures(result, k),
         )
         for k, take in enumerate(result.takes)
@@ -206,23 +199,42 @@ def record(result: Result, folder: Path, clip_name: str = "") -> Run:
         onsets_s=_numbers(result.onsets_s),
         original_onsets_s=None if result.original_waveform is None else _numbers(result.original_onsets_s),
         takes=takes,
-        bundle=str(result.bundle) if result.bundle else None,
+        bundle=None,
         seconds=float(result.seconds),
         rtf=float(result.rtf),
         stages={name: float(s) for name, s in result.stages.items()},
-        original=original,
         clip_key=clip_hash(result.clip),
-        thumb=str(write_mel(folder / "thumb.png", result.takes[0].mel, height=48)),
         layout=_rows(result.layout),
         predicted_layout=_rows(result.predicted_layout),
         caption_source=result.caption_source,
         caption_note=result.caption_note,
         seen=[suggestion.to_json() for suggestion in result.seen],
         reference=reference,
-        exports=sorted(str(path) for pattern in ("*_onsets.*", "*.mkv") for path in folder.glob(pattern)),
     )
-    write_whole(folder / "run.json", json.dumps(asdict(run)))
+    if result.measures:
+        run = replace(run, **_drawn(result, run, folder))
+        write_whole(folder / "run.json", json.dumps(asdict(run)))
     return run
+
+
+def _drawn(result: Result, run: Run, folder: Path) -> dict:
+    """The fields of a run that name files which are written after the sound."""
+    from stav2a.generation.figure import tracks
+    from stav2a.media.audio import write_wav
+    from stav2a.ui.widgets.player import write_mel
+
+    original = None
+    if result.original_waveform is not None:
+        original = str(write_wav(folder / "original.wav", result.original_waveform, result.sample_rate))
+    return {
+        "takes": [
+            replace(take, figure=draw(tracks(result, k), folder, f"figure_{k + 1}")) for k, take in enumerate(run.takes)
+        ],
+        "original": original,
+        "thumb": str(write_mel(folder / "thumb.png", result.takes[0].mel, height=48)),
+        "bundle": str(result.bundle) if result.bundle else None,
+        "exports": sorted(str(path) for pattern in ("*_onsets.*", "*.mkv") for path in folder.glob(pattern)),
+    }
 
 
 def clip_hash(path: Path | None) -> str:

@@ -20,7 +20,7 @@ from stav2a.media.limits import InputError, Limits
 from stav2a.media.probe import probe
 from stav2a.output import Progress
 from stav2a.ui.history import History, Run, record
-from stav2a.ui.line.jobs import NO_MEMORY
+from stav2a.ui.line.jobs import NO_MEMORY, Early
 
 if TYPE_CHECKING:
     from stav2a.generation.engine import Engine
@@ -36,22 +36,27 @@ Work = Callable[[Callable[[], bool]], Iterator]  # whether to stop -> progress, 
 def generation(
     engine: Engine, history: History, visit: str, clip: Path | None, settings: Settings, limits: Limits
 ) -> Work:
-    """Generate into a new folder of the visit; the folder is removed if the run fails or is cancelled."""
+    """Generate into a new folder of the visit; the folder is removed if the run fails or is cancelled.
 
-    def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Run]:
+    An `Early` run comes when it can be played, the complete `Run` at the end.
+    """
+
+    def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Early | Run]:
         folder = history.new_folder(visit)
-        run = None
+        complete = False
         try:
             with closing(generate_on_device(engine, clip, settings, folder, cancelled, limits)) as items:
                 for item in items:
                     if isinstance(item, Progress):
                         yield item
                     else:
-                        yield Progress("record")
+                        if item.measures:
+                            yield Progress("record")
                         run = record(item, folder, "" if clip is None else clip.name)
-                        yield run
+                        complete = bool(item.measures)
+                        yield run if complete else Early(run)
         finally:
-            if run is None:
+            if not complete:
                 history.drop(folder)
 
     return work

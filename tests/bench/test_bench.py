@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from stav2a.__main__ import main
-from stav2a.bench import stages
+from stav2a.bench.clips import moving_square
 from stav2a.bench.measure import cost, matrix_rate, peak_memory
+from stav2a.bench.waits import slope
+from stav2a.media import probe
 
 
 def test_operations_of_a_known_convolution_are_counted():
@@ -33,13 +35,16 @@ def test_matrix_rate_is_a_rate():
 
 
 def test_json_of_the_tiny_model(capsys):
-    words = "--model tiny --seconds 1 --steps 2 --batch 1 2 --train 2 --step-counts 1 --json"
+    words = "--model tiny --seconds 1 --steps 2 --batch 1 2 --train 2 --step-counts 1 --runs 1 --json"
     assert main(["bench", *words.split()]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["rtf"] == pytest.approx(result["seconds"] / 1)
-    assert sum(result["stages"].values()) == pytest.approx(result["seconds"])
-    assert set(result["stages"]) >= {"decode", "video features", "denoise", "VAE and vocoder", "mux"}
-    assert result["peak_memory_mb"] > result["interpreter_memory_mb"] > 0
+    for name in ("first", "following", "edited"):
+        one = result["waits"][name]
+        assert 0 < one["playable_s"] < one["whole_s"]
+        assert sum(one["stages"].values()) == pytest.approx(one["whole_s"], abs=1e-3)
+        assert set(one["stages"]) >= {"read", "video", "denoise", "decode", "mux", "measure", "figure"}
+    assert result["waits"]["peak_memory_mb"] > result["interpreter_memory_mb"] > 0
+    assert result["command_line_seconds"] is None
     one, two = (result["networks"][batch]["guided step"]["gflop"] for batch in ("1", "2"))
     assert two == pytest.approx(2 * one, rel=0.05)
     assert result["memory_mb"]["2"] > 0 and set(result["step_counts"]) == {"1"}
@@ -53,7 +58,7 @@ def test_json_of_the_tiny_model(capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--seconds", "1e9"], "A clip of the benchmark lasts 0.5 to 600 s."),
+        (["--seconds", "1e9"], "A clip of the benchmark lasts 0.5 to 300 s."),
         (["--batch", "0"], "A batch of the benchmark holds 1 to 256 clips."),
         (["--steps", "-1"], "The benchmark takes 1 to 1000 steps."),
         (["--step-counts", "0"], "The benchmark takes 1 to 1000 steps."),
@@ -71,15 +76,21 @@ def test_attention_on_a_processor_is_counted():
     assert found.gflop * 1e9 == 2 * 2 * 2 * 128 * 128 * 8
 
 
-def test_recordings_are_a_stage_of_their_own(tiny_pipeline, tmp_path):
-    clip = stages.test_clip(tmp_path, 1.0)
-    timed = stages.time_stages(tiny_pipeline, clip, tmp_path / "out.mp4", {"strength": 0.5, "num_inference_steps": 2})
-    assert timed["recordings"] > 0 and timed["denoise"] > 0
+@pytest.mark.parametrize("seconds", [1.0, 12.0])
+def test_clip_has_the_asked_length(tmp_path, seconds):
+    info = probe(moving_square(tmp_path / "clip.mp4", seconds, 64, 36, 10.0))
+    assert info.duration_s == pytest.approx(seconds, abs=0.2) and info.frames == seconds * 10
+    assert info.has_audio and [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_slope_of_a_line_that_is_known():
+    assert slope({5.0: 1.1, 10.0: 1.6, 30.0: 3.6}) == pytest.approx((0.6, 0.1))
 
 
 def test_json_of_recorded_which_has_no_networks(capsys):
     assert main(["bench", "--model", "recorded", "--seconds", "1", "--runs", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["steps"] == 0 and found["networks"] == {} and "denoise" not in found["stages"]
+    assert found["steps"] == 0 and found["networks"] == {}
+    assert "denoise" not in found["waits"]["following"]["stages"]
     assert main(["bench", "--model", "recorded", "--seconds", "1", "--runs", "1", "--train", "2"]) == 2
     assert "not trained" in capsys.readouterr().err

@@ -17,10 +17,11 @@ from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings, check_dials
 from stav2a.media.limits import InputError
 from stav2a.models.defaults import model_dials
+from stav2a.output import Progress
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History
 from stav2a.ui.line import status
-from stav2a.ui.line.jobs import Jobs
+from stav2a.ui.line.jobs import Early, Jobs
 from stav2a.ui.page import create_demo, notices
 
 
@@ -182,3 +183,24 @@ def test_requests_leave_nothing_behind(tmp_path):
     assert last.threads <= first.threads + 2
     assert last.descriptors <= first.descriptors + 4
     assert last.memory_mb < first.memory_mb + 120  # 12 requests; a process of many tests is uneven by itself
+
+
+def test_a_run_that_is_heard_is_not_cancelled():
+    """From the early outcome on it runs to its end; before, it stops."""
+    heard, go = threading.Event(), threading.Event()
+
+    def work(cancelled):
+        yield Early("sound")
+        heard.set()
+        go.wait(5)
+        assert not cancelled()
+        yield Progress("measure")
+        yield "sound with measures"
+
+    jobs = Jobs()
+    job = jobs.start("mine", work, "generate")
+    assert heard.wait(5) and job.early == "sound" and job.outcome is None and not job.done
+    jobs.cancel("mine")
+    go.set()
+    job.join(5)
+    assert job.outcome == "sound with measures" and job.error is None

@@ -80,10 +80,22 @@ def cleared(form: Form) -> dict:
 
 def show_take(form: Form, run: Run, k: int) -> dict:
     """Updates that show one take of a run: video, sound, figure and measures."""
+    return {**_played(form, run, k), **_measured(form, run, k)}
+
+
+def _played(form: Form, run: Run, k: int) -> dict:
     take = run.takes[k]
     return {
         form.video: gr.update(value=take.video, visible=take.video is not None),
         form.audio: gr.update(value=take.audio, visible=True),
+    }
+
+
+def _measured(form: Form, run: Run, k: int) -> dict:
+    take = run.takes[k]
+    if not take.measures:  # they follow
+        return {form.figure: None, form.measures: ""}
+    return {
         form.figure: figure_value(take.figure),
         form.measures: (status.note(run.caption_note) if run.caption_note else "")
         + status.measures_table(take.measures, run.rtf, run.seconds, run.settings.get("loudness_lufs")),
@@ -92,25 +104,43 @@ def show_take(form: Form, run: Run, k: int) -> dict:
 
 def show_run(form: Form, run: Run) -> dict:
     """Updates that show a finished run: its first take, its onsets in the editor and its settings."""
+    return {**show_sound(form, run), **show_rest(form, run)}
+
+
+def show_sound(form: Form, run: Run) -> dict:
+    """Updates that show a run as soon as it can be played."""
     # show a suggested or reworded caption, so that it can be edited
     changed = run.caption_source != "given"
     found = {form.fields["prompt"]: run.settings["prompt"]} if changed and run.settings["prompt"] else {}
     names = [(f"Take {k + 1} · seed {take.seed}", k) for k, take in enumerate(run.takes)]
+    gone = gr.update(visible=False)
     return {
         **found,
-        **show_take(form, run, 0),
+        **_played(form, run, 0),
+        form.figure: None,
+        form.measures: "",
+        form.bundle: gone,
+        form.files: gone,
         form.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
         form.editor: editor_value(
             run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s, key_of(run)
         ),
-        form.regenerate: gr.update(interactive=True),
         form.layout_box: gr.update(visible=run.layout is not None),
         form.layout: None if run.layout is None else layout_value(run.layout, run.duration_s, run.predicted_layout),
-        form.bundle: gr.update(value=run.bundle, visible=run.bundle is not None),
-        form.files: gr.update(value=run.exports or None, visible=bool(run.exports)),
         form.settings_box: gr.update(visible=True),
         form.settings: json.dumps(run.settings, indent=1, ensure_ascii=False),
         form.fields["seed"]: run.seed,
+        form.current: run,
+    }
+
+
+def show_rest(form: Form, run: Run) -> dict:
+    """Updates that show what is made after the sound. They leave alone what is being played or edited by then."""
+    return {
+        **_measured(form, run, 0),
+        form.regenerate: gr.update(interactive=True),
+        form.bundle: gr.update(value=run.bundle, visible=run.bundle is not None),
+        form.files: gr.update(value=run.exports or None, visible=bool(run.exports)),
         form.current: run,
     }
 

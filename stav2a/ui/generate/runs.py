@@ -14,7 +14,7 @@ from stav2a.media.limits import InputError
 from stav2a.media.still import LENGTH_S as ALONE_S
 from stav2a.ui.generate import controls, edits
 from stav2a.ui.generate.form import Form
-from stav2a.ui.generate.result_panel import show_run
+from stav2a.ui.generate.result_panel import cleared, show_rest, show_run, show_sound
 from stav2a.ui.history import Run
 from stav2a.ui.line import status
 from stav2a.ui.line.following import Follower
@@ -68,7 +68,7 @@ class Runs:
                 yield self.follower.free(status.error(explain(error)))
                 return
             editable = isinstance(editor, dict) and bool(editor.get("clip"))
-            async for update in self.follower.follow(job, lambda: self._ended(job, visit, editable)):
+            async for update in self._followed(job, visit, editable):
                 yield update
 
         return start
@@ -90,17 +90,37 @@ class Runs:
             return path, replace(settings, onsets_s=edits.edited(editor, key))
         return path, settings
 
-    def _ended(self, job: Job, visit: str, editable: bool = False) -> dict:
-        """Updates of the page after a job has ended in any way. editable: whether the editor had onsets before."""
+    def _followed(self, job: Job, visit: str, editable: bool = False) -> AsyncIterator[dict]:
+        """Updates of the page while a job runs: its sound when that can be played, the rest at the end."""
+        shown: list[Run] = []
+
+        def heard() -> dict | None:
+            if shown or job.early is None:
+                return None
+            shown.append(job.early)
+            return {**show_sound(self.form, job.early), self.form.cancel: gr.update(interactive=False)}
+
+        return self.follower.follow(job, lambda: self._ended(job, visit, editable, bool(shown)), heard)
+
+    def _ended(self, job: Job, visit: str, editable: bool = False, heard: bool = False) -> dict:
+        """Updates of the page after a job has ended in any way.
+
+        editable: whether the editor had onsets before; heard: whether the page shows the sound already
+        """
         form, free = self.form, self.follower.free
         again = {form.regenerate: gr.update(interactive=editable)}
         if job.error is not None:
-            return {**free(status.error(job.error)), **again}
+            gone = cleared(form) if heard else {}  # its files are gone, too
+            return {**gone, **free(status.error(job.error)), **again}
         if isinstance(job.outcome, Run):
             run = job.outcome
             runs = self.shared.history.runs(visit)
             done = f"Done in {run.seconds:.1f} s, seed {run.seed}." + edits.told(run)
-            shown = {**show_run(form, run), form.strip: strip_value(runs, run), self.shared.runs: runs}
+            shown = {
+                **(show_rest if heard else show_run)(form, run),
+                form.strip: strip_value(runs, run),
+                self.shared.runs: runs,
+            }
             return {**free(status.note(done)), **shown}
         if job.cancelled or job.outcome is None:
             return {**free(status.note(STOPPED)), **again}
@@ -138,7 +158,7 @@ class Runs:
     async def restore(self, visit: str, request: gr.Request) -> AsyncIterator[dict]:
         """After a reload: follow the unfinished run, or show the last one."""
         if (job := await self.follower.orphan(visit, request.session_hash or "")) is not None:
-            async for update in self.follower.follow(job, lambda: self._ended(job, visit)):
+            async for update in self._followed(job, visit):
                 yield update
             return
         runs, job = self.shared.history.runs(visit), self.shared.jobs.get(visit)

@@ -18,6 +18,8 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from stav2a.generation.engine import free_memory, out_of_memory
 from stav2a.media.limits import FULL as FULL_DISK
@@ -42,8 +44,18 @@ DEADLINE_S = 900.0  # of running time, without waiting
 FORGET_S = 3600
 
 
+@dataclass(frozen=True)
+class Early:
+    """A result that can be shown, though it is not complete."""
+
+    outcome: Any
+
+
 class Job:
-    """One run of `work`, an iterator of progress whose last item is the result."""
+    """One run of `work`, an iterator of progress whose last item is the result.
+
+    An `Early` item can be shown already. From then on the job runs to its end, which is near.
+    """
 
     def __init__(
         self,
@@ -63,6 +75,7 @@ class Job:
         self.replaced = False  # by a newer job of the same window
         self.about = about  # what a page needs to show it after a reload
         self.progress = None
+        self.early = None
         self.outcome = None
         self.error: str | None = None
         self.changed = time.monotonic()  # when `progress` last entered a new stage
@@ -97,8 +110,8 @@ class Job:
         self._cancel.set()
 
     def stopped(self) -> bool:
-        """Whether the work must stop: it was cancelled, or took too long."""
-        return self.cancelled or self.late
+        """Whether the work must stop: it was cancelled, or took too long, and nothing of it is shown yet."""
+        return self.early is None and (self.cancelled or self.late)
 
     def join(self, timeout: float | None = None) -> None:
         self._over.wait(timeout)
@@ -129,7 +142,7 @@ class Job:
         try:
             stream = self._work(self.stopped)
             for item in stream:
-                if self.cancelled or (self.late and isinstance(item, Progress)):
+                if self.early is None and (self.cancelled or (self.late and isinstance(item, Progress))):
                     raise Cancelled
                 self._note(item)
         except Cancelled:
@@ -144,6 +157,9 @@ class Job:
             self.end()
 
     def _note(self, item) -> None:
+        if isinstance(item, Early):
+            self.early = item.outcome
+            return
         now = time.monotonic()
         if not isinstance(item, Progress):
             self.outcome = item
@@ -264,7 +280,7 @@ class Jobs:
                 del self._jobs[name]
 
 
-async def watch(job: Job, every_s: float = 0.2) -> AsyncIterator[Job]:
+async def watch(job: Job, every_s: float = 0.1) -> AsyncIterator[Job]:
     """Yield the job every `every_s` seconds until it ends, then a last time."""
     while not job.done:
         yield job

@@ -21,6 +21,7 @@ STAGES = {
     "sample": "Making sound",
     "decode": "Turning it into audio",
     "vocode": "Turning it into audio",
+    "level": "Setting the loudness",
     "mux": "Adding the sound to the video",
     "measure": "Measuring",
     "figure": "Drawing the figure",

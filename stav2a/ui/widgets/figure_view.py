@@ -28,8 +28,10 @@ def draw(tracks: Tracks, folder: Path, name: str) -> dict:
     return {**paths, "alt": describe(tracks), "duration_s": tracks.duration_s}
 
 
-def figure_value(drawn: dict) -> dict:
-    """The component's value; makes the two images accessible to the page."""
+def figure_value(drawn: dict) -> dict | None:
+    """The component's value; makes the two images accessible to the page. None hides a figure that is not drawn yet."""
+    if not drawn:
+        return None
     files = {
         kind: {"path": drawn[kind], "meta": {"_type": "gradio.FileData"}, "mime_type": "image/png"}
         for kind in ("wide", "narrow")

@@ -1,0 +1,118 @@
+"""What a run keeps for the next run of the same clip, and that the sound comes before its measures."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from clips import make
+
+from stav2a.generation import read
+from stav2a.generation.engine import Engine
+from stav2a.generation.generate import generate
+from stav2a.generation.settings import Settings
+from stav2a.media.memory import Memory, size_mb
+
+FAST = Settings(prompt="a hammer strikes metal", model="tiny", steps=2)
+
+
+@pytest.fixture
+def engine(tiny_pipeline):
+    engine = Engine("tiny", "cpu")
+    engine._pipelines["tiny"] = tiny_pipeline
+    return engine
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("clips") / "clip.mp4", duration_s=1.2)
+
+
+def made(engine, clip, settings, out):
+    *_, result = generate(engine, clip, settings, out)
+    return result
+
+
+@pytest.fixture
+def work(engine, monkeypatch):
+    """Names of the costly calls of a run, in their order."""
+    done, pipeline = [], engine.pipeline()
+
+    def noted(name, function):
+        return lambda *args, **options: done.append(name) or function(*args, **options)
+
+    monkeypatch.setattr(read, "read_for_model", noted("frames", read.read_for_model))
+    monkeypatch.setattr(read, "read_audio", noted("sound", read.read_audio))
+    monkeypatch.setattr(pipeline.video_encoder, "forward", noted("features", pipeline.video_encoder.forward))
+    import stav2a.metrics.flow as flow
+
+    monkeypatch.setattr(flow, "flow_magnitude", noted("flow", flow.flow_magnitude))
+    return done
+
+
+def test_after_an_edit_only_what_depends_on_it_runs(engine, clip, work, tmp_path):
+    made(engine, clip, FAST, tmp_path / "first")
+    assert sorted(work) == ["features", "flow", "frames", "sound"]
+    work.clear()
+    for changed in ({"onsets_s": (0.3, 0.9)}, {"prompt": "rain"}, {"guidance_scale": 5.0}, {"seed": 1}, {"takes": 2}):
+        made(engine, clip, replace(FAST, **changed), tmp_path / "edited")
+    made(engine, clip, replace(FAST, onset_threshold=0.1), tmp_path / "edited")
+    assert work == []
+    made(engine, clip, replace(FAST, start_s=0.2), tmp_path / "part")
+    assert sorted(work) == ["features", "flow", "frames", "sound"]
+
+
+def test_a_remembered_clip_sounds_as_a_new_one(engine, clip, tiny_pipeline, tmp_path):
+    """Also after a run with another onset threshold, whose onsets are not the next one's."""
+    fresh = Engine("tiny", "cpu")
+    fresh._pipelines["tiny"] = tiny_pipeline
+    made(engine, clip, replace(FAST, onset_threshold=0.9), tmp_path / "before")
+    again, alone = (made(one, clip, FAST, tmp_path / name) for one, name in ((engine, "again"), (fresh, "alone")))
+    assert again.onsets_s == alone.onsets_s and again.measures == alone.measures
+    assert np.array_equal(again.takes[0].waveform, alone.takes[0].waveform)
+
+
+def test_another_file_of_the_same_name_is_read(engine, clip, work, tmp_path):
+    copy = tmp_path / "clip.mp4"
+    copy.write_bytes(clip.read_bytes())
+    made(engine, copy, FAST, tmp_path / "first")
+    work.clear()
+    copy.write_bytes(clip.read_bytes())
+    os.utime(copy, ns=(1, 1))
+    made(engine, copy, FAST, tmp_path / "second")
+    assert "frames" in work
+
+
+def test_the_sound_can_be_played_before_it_is_measured(engine, clip, tmp_path):
+    items = generate(engine, clip, FAST, tmp_path / "out")
+    playable = next(item for item in items if hasattr(item, "takes"))
+    take = playable.takes[0]
+    assert take.video.stat().st_size and take.audio.stat().st_size and not playable.measures
+    before = take.video.read_bytes()
+    *_, complete = items
+    assert complete.measures and complete.bundle.is_file() and complete.takes[0].figure.is_file()
+    assert take.video.read_bytes() == before and np.array_equal(complete.takes[0].waveform, take.waveform)
+    assert 0 < complete.playable_s == playable.seconds < complete.seconds
+    assert complete.seconds == pytest.approx(sum(complete.stages.values()), abs=0.1)
+
+
+def test_memory_is_bounded_and_forgets_what_was_unused_for_longest():
+    memory = Memory(most_mb=2.0)
+    for name in "abc":
+        memory.keep(name, np.zeros(900_000, np.uint8))
+        memory.get("a")
+    assert memory.get("b") is None and memory.get("a") is not None and memory.get("c") is not None
+    assert memory.held_mb == pytest.approx(1.8)
+    memory.keep("large", np.zeros(3_000_000, np.uint8))  # more than there is room for
+    assert memory.get("large") is None and memory.held_mb == pytest.approx(1.8)
+    assert size_mb({"a": [np.zeros(1000), (np.zeros(500),)], "b": "text"}) == pytest.approx(0.012)
+
+
+def test_what_failed_is_not_kept():
+    memory = Memory()
+    with pytest.raises(ZeroDivisionError):
+        memory.once("key", lambda: 1 / 0)
+    assert memory.once("key", lambda: 3) == 3 and memory.once("key", lambda: 4) == 3
+    assert memory.once("none", lambda: None) is None and memory.once("none", lambda: 5) is None

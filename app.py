@@ -6,12 +6,12 @@ import argparse
 import sys
 
 from stav2a.__main__ import run
+from stav2a.commands import serve
 from stav2a.ui.page import create_demo
-from stav2a.ui.serve import command
 
 __all__ = ["create_demo"]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    command.add_arguments(parser)
-    sys.exit(run(command, parser.parse_args()))
+    serve.add_arguments(parser)
+    sys.exit(run(serve, parser.parse_args()))

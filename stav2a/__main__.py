@@ -9,24 +9,24 @@ import signal
 import sys
 from importlib import import_module
 
-COMMANDS = {  # name: (module with add_arguments and run, what it does)
-    "generate": ("stav2a.commands.generate", "generate sound for video clips"),
-    "onsets": ("stav2a.commands.onsets", "find when things happen in clips"),
-    "serve": ("stav2a.ui.serve.command", "open the page in a browser"),
-    "evaluate": ("stav2a.commands.evaluate", "score generated against reference audio"),
-    "report": ("stav2a.commands.report", "measure a model's onsets, sound and editing on test clips"),
-    "describer": ("stav2a.commands.describer", "measure what the built-in describer names, and what captions bring"),
-    "real-clips": ("stav2a.commands.real_clips", "measure onsets on real clips by kind of event, beside chance"),
-    "dials": ("stav2a.commands.dials", "measure what steps and guidance cost and bring"),
-    "systems": ("stav2a.commands.systems", "compare all systems that are here on the same clips"),
-    "bench": ("stav2a.commands.bench", "measure time and memory"),
-    "train": ("stav2a.commands.train", "train one stage of a model"),
-    "data": ("stav2a.commands.data", "make or prepare training data"),
-    "weights": ("stav2a.commands.weights", "fetch, check and convert the authors' weights"),
-    "publish": ("stav2a.commands.publish", "send the page to the Hugging Face hub as a Space of your own"),
-    "example": ("stav2a.commands.example", "store a clip with its sound as an example of the page"),
-    "reel": ("stav2a.commands.reel", "put several results into one video, each under its title"),
-    "study": ("stav2a.commands.study", "run a listening test and report its ratings"),
+COMMANDS = {  # name: (module in `commands/` with add_arguments and run, what it does)
+    "generate": ("generate", "generate sound for video clips"),
+    "onsets": ("onsets", "find when things happen in clips"),
+    "serve": ("serve", "open the page in a browser"),
+    "evaluate": ("measure.evaluate", "score generated against reference audio"),
+    "report": ("measure.report", "measure a model's onsets, sound and editing on test clips"),
+    "describer": ("measure.describer", "measure what the built-in describer names, and what captions bring"),
+    "real-clips": ("measure.real_clips", "measure onsets on real clips by kind of event, beside chance"),
+    "dials": ("measure.dials", "measure what steps and guidance cost and bring"),
+    "systems": ("measure.systems", "compare all systems that are here on the same clips"),
+    "bench": ("measure.bench", "measure time and memory"),
+    "train": ("train", "train one stage of a model"),
+    "data": ("data", "make or prepare training data"),
+    "weights": ("weights", "fetch, check and convert the authors' weights"),
+    "publish": ("publish", "send the page to the Hugging Face hub as a Space of your own"),
+    "example": ("example", "store a clip with its sound as an example of the page"),
+    "reel": ("reel", "put several results into one video, each under its title"),
+    "study": ("study", "run a listening test and report its ratings"),
 }
 
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, (path, what) in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if name == chosen:  # only the chosen one is imported: --help stays quick
-            module = import_module(path)
+            module = import_module(f"stav2a.commands.{path}")
             module.add_arguments(command)
     args, rest = parser.parse_known_args(argv)
     if rest and hasattr(args, "settings") and not any(word.startswith("-") for word in rest):

@@ -65,7 +65,7 @@ def run(given: argparse.Namespace) -> int:
         print(f"left out, since a system lacks it: {name}", file=sys.stderr)
     from stav2a.listening.hub import sync_from_environment
     from stav2a.ui.serve import machine
-    from stav2a.ui.serve.command import served
+    from stav2a.ui.serve.launch import served
     from stav2a.ui.study_page import create_study, launch_options
 
     machine.prepare()

@@ -13,7 +13,7 @@ from PIL import Image
 from tone_bank import write_bank
 
 from stav2a.__main__ import main
-from stav2a.commands.dials import combinations
+from stav2a.commands.measure.dials import combinations
 from stav2a.evaluation.models.dials import Row
 from stav2a.evaluation.models.dials_figure import figure
 from stav2a.evaluation.models.judged import heard_by

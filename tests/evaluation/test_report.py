@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from stav2a.commands.report import markdown
+from stav2a.commands.measure.report import markdown
 from stav2a.condition.onset import onset_curve
 from stav2a.evaluation.models.foley_figures import average_precision, clip_f1, gain, median, micro_f1, summary
 from stav2a.evaluation.models.foley_test import SOUNDS, FoleyTest, judged_peaks

@@ -9,7 +9,7 @@ from clips import make
 from tone_bank import write_bank
 
 from stav2a.__main__ import main
-from stav2a.commands.systems import markdown
+from stav2a.commands.measure.systems import markdown
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_two_models_on_rendered_and_real_clips(tmp_path, bank, tiny_pipeline, ca
 
 
 def test_parameters_count_every_weight_once(tiny_pipeline):
-    from stav2a.commands.systems import parameters
+    from stav2a.commands.measure.systems import parameters
 
     parts = [p for p in tiny_pipeline.components.values() if hasattr(p, "parameters")]
     assert parameters(tiny_pipeline) == sum(w.numel() for p in parts for w in p.parameters())

@@ -4,7 +4,8 @@
 
 Visitors send good and broken files in turn, each from an address of its own; in the middle `--at-once` requests come
 together. The table says how many were answered, refused in a sentence or failed otherwise, how many answers belonged to
-another request, the memory of the server after each quarter, and the files that stayed in the temporary folder.
+another request, the memory of the server after the first 24 requests and after each quarter, and the files that stayed
+in the temporary folder beside results and uploads, which a page keeps for two hours.
 """
 
 from __future__ import annotations
@@ -20,24 +21,25 @@ from soak import Room
 
 from stav2a.generation.engine import Engine
 from stav2a.ui.page import create_demo
-from stav2a.ui.serve.command import bounded_heap, launch_options
+from stav2a.ui.serve.launch import bounded_heap, launch_options
 
+FIRST = 24  # requests; memory should not grow after them
 BROKEN = {"text.mp4": b"no video\n" * 100, "empty.mp4": b"", "cut.mp4": b"\0\0\0\x18ftypmp42" + b"\0" * 4000}
 
 
 @dataclass
 class Crowd:
-    """What became of the requests: `answers` by kind, `foreign` that were another's; memory after each quarter, MB."""
+    """What became of the requests: `answers` by kind, `foreign` that were another's; (requests, memory in MB)."""
 
     answers: Counter = field(default_factory=Counter)
     foreign: int = 0
-    memory_mb: list[float] = field(default_factory=list)
+    memory_mb: list[tuple[int, float]] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         counted = [f"| {name} | {count} |" for name, count in sorted(self.answers.items())]
-        memory = ", ".join(f"{value:.0f}" for value in self.memory_mb)
-        rest = [f"| answers of another request | {self.foreign} |", f"| memory after each quarter, MB | {memory} |"]
+        memory = [f"| memory after {requests} requests, MB | {value:,.0f} |" for requests, value in self.memory_mb]
+        rest = [f"| answers of another request | {self.foreign} |", *memory]
         return [
             "| what | count |",
             "| --- | ---: |",
@@ -77,14 +79,15 @@ def crowd(engine: Engine, clip: Path, requests: int, visitors: int, at_once: int
                 )
 
             ask(0, True)  # loads the model
-            done, quarter = 0, max(requests // 4, 1)
+            done, marks = 0, sorted({min(FIRST, requests), *(requests * k // 4 for k in (1, 2, 3, 4))})
             with ThreadPoolExecutor(max(visitors, at_once)) as pool:
                 while done < requests:
                     size = at_once if done <= requests // 2 < done + visitors else visitors
                     list(pool.map(ask, range(done, done + size), [k == at_once for k in [size] * size]))
                     done += size
-                    if done // quarter > len(found.memory_mb):
-                        found.memory_mb.append(Room.of(root).memory_mb)
+                    if marks and done >= marks[0]:
+                        marks = [mark for mark in marks if mark > done]
+                        found.memory_mb.append((done, Room.of(root).memory_mb))
         finally:
             demo.close()
             tempfile.tempdir = before

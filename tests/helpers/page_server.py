@@ -12,7 +12,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from stav2a.generation.engine import Engine
 from stav2a.ui.page import create_demo
-from stav2a.ui.serve.command import launch_options
+from stav2a.ui.serve.launch import launch_options
 
 
 def make_clip(path: Path, seconds: float = 2.0, sound: bool = True, size: str = "160x120") -> Path:

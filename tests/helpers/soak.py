@@ -24,7 +24,7 @@ from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
 from stav2a.ui.endpoints import VISIT
 from stav2a.ui.page import create_demo
-from stav2a.ui.serve.command import bounded_heap, launch_options
+from stav2a.ui.serve.launch import bounded_heap, launch_options
 from stav2a.ui.work import generation
 
 KINDS = ("made", "refused file", "refused number", "cancelled")

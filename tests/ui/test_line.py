@@ -159,7 +159,7 @@ def test_threads_share_two_heaps():
         pytest.skip("heaps a thread are glibc's")
     code = """
 import ctypes, threading
-from stav2a.ui.serve.command import bounded_heap
+from stav2a.ui.serve.launch import bounded_heap
 assert bounded_heap()
 meet = threading.Barrier(16)
 def work():

@@ -28,7 +28,7 @@ from stav2a.ui.history import History, Run
 from stav2a.ui.line import status
 from stav2a.ui.line.jobs import NO_MEMORY, OUR_FAULT, Job, Jobs, explain, watch
 from stav2a.ui.page import LIMITS
-from stav2a.ui.serve.command import launch_options
+from stav2a.ui.serve.launch import launch_options
 from stav2a.ui.widgets.onset_editor import editor_value, onsets_of
 
 QUICK = {"steps": 2, "seed": 7, "model": "tiny", "prompt": "a ball bounces"}

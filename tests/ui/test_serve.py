@@ -16,9 +16,10 @@ import pytest
 from gradio_client import Client
 from page_server import make_clip, served
 
+from stav2a.commands import serve
 from stav2a.generation.engine import Engine
 from stav2a.media.limits import InputError
-from stav2a.ui.serve import command, machine
+from stav2a.ui.serve import launch, machine
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -75,7 +76,7 @@ def test_a_port_that_is_taken_is_one_sentence():
         port = taken.getsockname()[1]
         options = {"server_name": "127.0.0.1", "server_port": port, "quiet": True}
         with pytest.raises(InputError, match=f"port {port} is taken"):
-            command.served(demo, options, None)
+            launch.served(demo, options, None)
 
 
 @pytest.mark.parametrize(
@@ -86,18 +87,18 @@ def test_names_and_passwords_come_from_a_file(tmp_path, text, pairs):
     (tmp_path / "passwords.txt").write_text(text)
     if pairs is None:
         with pytest.raises(InputError, match="name:password"):
-            command.read_auth(tmp_path / "passwords.txt")
+            serve.read_auth(tmp_path / "passwords.txt")
     else:
-        assert command.read_auth(tmp_path / "passwords.txt") == pairs
+        assert serve.read_auth(tmp_path / "passwords.txt") == pairs
     with pytest.raises(InputError, match="cannot be read"):
-        command.read_auth(tmp_path / "missing")
+        serve.read_auth(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(
     ("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("box", False)]
 )
 def test_who_may_connect_decides_on_deadlines(host, alone):
-    assert command.is_loopback(host) is alone
+    assert serve.is_loopback(host) is alone
 
 
 def test_a_password_is_asked_for(tmp_path):
@@ -151,7 +152,7 @@ def test_the_guide_names_flags_that_are_there():
     import argparse
 
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    serve.add_arguments(parser)
     serving = GUIDE.split("## In a container")[0]
     flags = set(re.findall(r"--[a-z][a-z-]+", serving)) - {"--now"}  # of systemctl
     assert flags <= set(parser._option_string_actions)

@@ -20,8 +20,6 @@ from stav2a.sound.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s, res
 if TYPE_CHECKING:
     from stav2a.timeline import Timeline
 
-DURATION_S = 5.12  # of FoleyWorld's clips
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -34,12 +32,12 @@ class Heard:
 
 
 def rendered(
-    timeline: Timeline, bank: Path, sprites: Path | None, count: int, split: str
+    timeline: Timeline, bank: Path, sprites: Path | None, count: int, split: str, duration_s: float
 ) -> Iterator[tuple[Heard, np.ndarray]]:
     """FoleyWorld's clips and their frames; the times of events are exact."""
     from stav2a.data.foleyworld.world import FoleyWorld
 
-    size = {"duration_s": DURATION_S, "fps": timeline.fps, "size": timeline.frame_size}
+    size = {"duration_s": duration_s, "fps": timeline.fps, "size": timeline.frame_size}
     world = FoleyWorld(bank, sprites, split, **size)
     for index in range(count):
         clip = world[index]

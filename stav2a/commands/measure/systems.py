@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stav2a.commands.measure.clip_options import add_clips, check_clips
 from stav2a.evaluation.folders.evaluate import available_plan, evaluate
 from stav2a.evaluation.folders.pairs import VIDEO_SUFFIXES, Pair, read_captions
 from stav2a.evaluation.folders.summary import is_lower_better
@@ -40,11 +41,7 @@ class Item:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", help="names or folders with commas between them (default: all that are here)")
-    parser.add_argument("--bank", type=Path, help="folder of the sound bank: FoleyWorld's test clips are rendered")
-    parser.add_argument("--sprites", type=Path, help="folder of cut-out pictures")
-    parser.add_argument("--count", type=int, default=200, help="FoleyWorld test clips (default: 200)")
-    parser.add_argument("--duration", type=float, default=5.12, help="seconds a FoleyWorld clip (default: 5.12)")
-    parser.add_argument("--clips", type=Path, help="folder of real clips with their real sound (and manifest.csv)")
+    add_clips(parser, count=200, clips=" (and manifest.csv)")
     parser.add_argument("--steps", type=int, help="denoising steps (default: each checkpoint's own)")
     parser.add_argument("--trials", type=int, default=20, help="shifts in time that chance is measured by")
     parser.add_argument("--workers", type=int, default=1, help="processes that score (default: 1)")
@@ -57,12 +54,11 @@ def run(args: argparse.Namespace) -> int:
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 
+    check_clips(args)
     try:
         names = args.models.split(",") if args.models else systems.present()
         if not names:
             raise ValueError("No system has weights here; docs/systems.md says how to train them.")
-        if args.bank is None and args.clips is None:
-            raise ValueError("Give --bank for FoleyWorld's test clips, --clips for real ones, or both.")
         report: dict[str, dict] = {}
         for name in names:
             pipe = STAV2APipeline.from_pretrained(name)
@@ -94,8 +90,6 @@ def rendered(args: argparse.Namespace, timeline) -> Iterator[Item]:
     """Test clips of recordings and pictures that no training has seen."""
     from stav2a.data.foleyworld.world import FoleyWorld
 
-    if args.count < 2:
-        raise ValueError(f"The count is {args.count}; at least 2 clips are needed.")
     size = {"duration_s": args.duration, "fps": timeline.fps, "size": timeline.frame_size}
     world = FoleyWorld(args.bank, args.sprites, "test", **size)
     for index in range(args.count):

@@ -8,16 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+from stav2a.commands.measure.clip_options import add_clips, check_clips
 from stav2a.models import precision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="name, folder or repository (default: compact)")
-    parser.add_argument("--bank", type=Path, required=True, help="folder of the sound bank")
-    parser.add_argument("--sprites", type=Path, help="folder of cut-out pictures")
-    parser.add_argument("--clips", type=Path, help="folder of real clips with their real sound")
-    parser.add_argument("--count", type=int, default=200, help="FoleyWorld test clips (default: 200)")
-    parser.add_argument("--duration", type=float, default=5.12, help="seconds a clip (default: 5.12)")
+    add_clips(parser, count=200, bank_required=True)
     parser.add_argument("--steps", type=int, help="denoising steps (default: the checkpoint's)")
     parser.add_argument("--guidance", type=float, help="text guidance (default: the checkpoint's)")
     parser.add_argument("--video-guidance", type=float, help="video guidance (default: the checkpoint's)")
@@ -36,8 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 
-    if args.count < 2:
-        raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
+    check_clips(args)
     try:
         pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
         settings = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}

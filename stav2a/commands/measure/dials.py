@@ -7,6 +7,7 @@ import itertools
 import json
 from pathlib import Path
 
+from stav2a.commands.measure.clip_options import add_clips, check_clips
 from stav2a.evaluation.models.dials import HEAD, HeardClips, Row, limits, line, measured
 from stav2a.evaluation.models.judged import recorded, rendered
 from stav2a.metrics.classifier import LOADERS, Unavailable
@@ -15,10 +16,7 @@ from stav2a.models import precision
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="compact", help="name, folder or repository (default: compact)")
-    parser.add_argument("--bank", type=Path, help="folder of the sound bank: FoleyWorld's clips are rendered")
-    parser.add_argument("--sprites", type=Path, help="folder of cut-out pictures")
-    parser.add_argument("--clips", type=Path, help="folder of real clips with their sound, and manifest.csv, instead")
-    parser.add_argument("--count", type=int, default=64, help="clips a row, at most (default: 64)")
+    add_clips(parser, count=64, clips=", and manifest.csv, instead")
     parser.add_argument("--split", choices=("val", "test"), default="test", help="of the clips; choose settings on val")
     own = "default: the checkpoint's"
     parser.add_argument("--steps", type=int, nargs="+", help=f"denoising steps ({own})")
@@ -45,17 +43,16 @@ def run(args: argparse.Namespace) -> int:
     from stav2a.media.limits import InputError
     from stav2a.pipeline import STAV2APipeline
 
-    if args.count < 2:
-        raise InputError(f"The count is {args.count}; at least 2 clips are needed.")
-    if (args.bank is None) == (args.clips is None):
-        raise InputError("Give --bank for FoleyWorld's clips, or --clips for real ones.")
+    check_clips(args)
+    if args.bank is not None and args.clips is not None:
+        raise InputError("Give --bank for FoleyWorld's clips, or --clips for real ones, not both.")
     try:
         pipe = STAV2APipeline.from_pretrained(args.model, dtype=precision.dtype_for("cpu", args.dtype))
         wanted = combinations(args, pipe.defaults)
         if args.figure:
             turned([vars(dials) for dials in wanted])  # refuses at once what could not be drawn in the end
         if args.clips is None:
-            samples = rendered(pipe.timeline, args.bank, args.sprites, args.count, args.split)
+            samples = rendered(pipe.timeline, args.bank, args.sprites, args.count, args.split, args.duration)
         else:
             samples = recorded(pipe.timeline, args.clips, args.count, args.split)
         clips = HeardClips(pipe, samples, args.listener)

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stav2a.commands.report import markdown
+    from stav2a.commands.measure.report import markdown
     from stav2a.evaluation.models import captioned, naming
     from stav2a.generation.engine import Engine
     from stav2a.media.limits import InputError

@@ -1,0 +1,1 @@
+"""Commands that measure models and folders of sounds: scores, tables, time and memory."""

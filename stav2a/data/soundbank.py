@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -45,22 +45,9 @@ class Entry:
 
     @classmethod
     def from_row(cls, row: dict[str, str]) -> Entry:
-        onsets = tuple(float(value) for value in row["onsets"].split(";") if value)
-        return cls(
-            path=row["path"],
-            cls=row["class"],
-            kind=row["kind"],
-            caption=row["caption"],
-            material=row["material"],
-            duration_s=float(row["duration_s"]),
-            onsets_s=onsets,
-            source=row["source"],
-            licence=row["licence"],
-            split=row["split"],
-            author=row["author"],
-            original=row["original"],
-            group=row["group"],
-        )
+        onsets_s = tuple(float(value) for value in row["onsets"].split(";") if value)
+        read = {"cls": row["class"], "duration_s": float(row["duration_s"]), "onsets_s": onsets_s}
+        return cls(**{field.name: row[field.name] for field in fields(cls) if field.name not in read}, **read)
 
 
 class SoundBank:

@@ -47,7 +47,7 @@ def detect_onsets(waveform: np.ndarray, sample_rate: int, detector: Detector = "
     waveform: float [S], any level; sample_rate: Hz.
     """
     if detector == "librosa":
-        return _librosa_onsets(as_mono(waveform), sample_rate)
+        return strength_onsets(onset_strength(waveform, sample_rate))
     if detector == "attack":
         return _attack_onsets(as_mono(waveform), sample_rate)
     raise ValueError(f"detector is 'attack' or 'librosa', not {detector!r}")
@@ -84,10 +84,6 @@ def stronger_half(onsets_s: np.ndarray, strength: np.ndarray) -> np.ndarray:
     frames = np.round(onsets_s / onset_frame_s()).astype(int).clip(0, len(strength) - 1)
     strongest = np.argsort(-strength[frames], kind="stable")[: -(-len(onsets_s) // 2)]
     return onsets_s[np.sort(strongest)]
-
-
-def _librosa_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    return strength_onsets(onset_strength(waveform, sample_rate))
 
 
 def _attack_onsets(waveform: np.ndarray, sample_rate: int) -> np.ndarray:

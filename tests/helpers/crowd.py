@@ -24,6 +24,7 @@ from stav2a.ui.page import create_demo
 from stav2a.ui.serve.launch import bounded_heap, launch_options
 
 FIRST = 24  # requests; memory should not grow after them
+PATIENCE_S = 300.0  # of a visitor, for one answer of the server
 BROKEN = {"text.mp4": b"no video\n" * 100, "empty.mp4": b"", "cut.mp4": b"\0\0\0\x18ftypmp42" + b"\0" * 4000}
 
 
@@ -69,7 +70,7 @@ def crowd(engine: Engine, clip: Path, requests: int, visitors: int, at_once: int
             _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)
             clients = [
                 Client(url, verbose=False, headers={"X-Forwarded-For": f"10.1.0.{k + 1}"},
-                       download_files=str(Path(folder) / f"of{k}"))
+                       download_files=str(Path(folder) / f"of{k}"), httpx_kwargs={"timeout": PATIENCE_S})
                 for k in range(visitors)
             ]  # fmt: skip
 

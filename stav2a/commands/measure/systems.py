@@ -20,12 +20,14 @@ from stav2a.evaluation.folders.evaluate import available_plan, evaluate
 from stav2a.evaluation.folders.pairs import VIDEO_SUFFIXES, Pair, read_captions
 from stav2a.evaluation.folders.summary import is_lower_better
 from stav2a.evaluation.folders.work import Plan
+from stav2a.evaluation.models.painted import heard_as_painted
+from stav2a.evaluation.models.systems_figure import figure
 from stav2a.media.audio import read_audio, write_wav
 from stav2a.media.frames import read_for_model
 
 COLUMNS = (
     "onset_f1_50ms", "onset_f1_100ms", "envelope_correlation", "w_dis", "dtw_dis", "class_top1_bank", "fd_bank",
-    "kl_bank", "is_bank",
+    "kl_bank", "is_bank", "painted_layout",
 )  # fmt: skip
 
 
@@ -43,6 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", help="names or folders with commas between them (default: all that are here)")
     add_clips(parser, count=200, clips=" (and manifest.csv)")
     parser.add_argument("--steps", type=int, help="denoising steps (default: each checkpoint's own)")
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        help="below 1, all but `recorded` start from a recording (default: 1, what the networks do alone)",
+    )
+    parser.add_argument(
+        "--painted",
+        type=int,
+        default=0,
+        metavar="N",
+        help="paint another layout for the first N clips of systems that have one, and measure whether it is heard",
+    )
     parser.add_argument("--trials", type=int, default=20, help="shifts in time that chance is measured by")
     parser.add_argument("--workers", type=int, default=1, help="processes that score (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("out/systems"), help="folder to write to")
@@ -71,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     text = "\n".join(markdown(title, rows) for title, rows in report.items())
     (args.out / "systems.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (args.out / "systems.md").write_text(text, encoding="utf-8")
+    figure(report).savefig(args.out / "systems.png", dpi=120)
     print(json.dumps(report) if args.json else text)
     return 0
 
@@ -117,7 +133,9 @@ def real(folder: Path, timeline) -> Iterator[Item]:
 def row(pipe, items: list[Item], folder: Path, name: str, args: argparse.Namespace) -> dict:
     """Make what is missing, score everything: metrics as `evaluate` gives them, parameters, seconds a clip."""
     made, references = folder / name, folder / "reference"
-    settings = {"num_inference_steps": args.steps} if args.steps else {}
+    settings: dict = {"num_inference_steps": args.steps} if args.steps else {}
+    if pipe.conditioner.generates:
+        settings["strength"] = args.strength
     seconds = _seconds(made)
     for index, item in enumerate(items):
         if (made / f"{item.stem}.wav").is_file() and (references / f"{item.stem}.wav").is_file():
@@ -139,12 +157,16 @@ def row(pipe, items: list[Item], folder: Path, name: str, args: argparse.Namespa
     plan, left_out = available_plan(Plan(trials=args.trials, cache=str(args.out / "stored")))
     for sentence in left_out:
         print(f"left out: {sentence}", file=sys.stderr)
-    result = evaluate(pairs, plan, args.workers)
+    metrics = evaluate(pairs, plan, args.workers).metrics
+    if args.painted and "layout" in pipe.dials:
+        metrics["painted_layout"] = heard_as_painted(
+            pipe, [item.open()[0] for item in items[: args.painted]], **settings
+        )
     return {
         "n": len(pairs),
         "parameters": parameters(pipe),
         "seconds_a_clip": float(np.median(list(seconds.values()))) if seconds else None,
-        "metrics": {key: result.metrics[key] for key in COLUMNS if key in result.metrics},
+        "metrics": {key: metrics[key] for key in COLUMNS if key in metrics},
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stav2a.condition.chunks import in_chunks
+from stav2a.condition.chunks import in_chunks, in_windows
 from stav2a.denoise.conditions import concatenated
 from stav2a.denoise.request import Prepared
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
@@ -20,6 +20,7 @@ from .conditions import Conditioning
 from .recordings import Recordings
 
 DECODE_HALO = 8  # latent frames of context on either side of a chunk of sound
+WINDOW, HALO = 320, 24  # mel frames that the vocoder gets at once on a CPU, and their context; HiFi-GAN's is 19 at most
 
 
 class Denoising(Conditioning, Recordings):
@@ -88,7 +89,10 @@ class Denoising(Conditioning, Recordings):
 
         sequence = latents.permute(2, 0, 1, 3)
         mel = in_chunks(to_mel, sequence, timeline.latent_frames, DECODE_HALO, per_latent)
-        wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
+        if latents.device.type == "cpu":
+            wave = in_windows(to_wave, mel, WINDOW, HALO, hop)
+        else:
+            wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
         samples = samples or wave.shape[0]
         waves, mels = wave.transpose(0, 1).float(), mel.transpose(0, 1).float()
         waves = equalised(waves, mels, timeline, self.defaults["equaliser_rounds"])

@@ -8,7 +8,7 @@ import torch
 
 from stav2a import presets
 from stav2a.condition.cavp import CAVPVideoEncoder
-from stav2a.condition.chunks import in_chunks
+from stav2a.condition.chunks import in_chunks, in_windows
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.request import Request
 from stav2a.denoise.sample import SAMPLERS, Guidance, ramp, windows
@@ -165,6 +165,21 @@ def test_chunks_with_context_equal_the_whole():
         return torch.nn.functional.conv1d(part[None, None], kernel, padding=1)[0, 0]
 
     torch.testing.assert_close(in_chunks(smooth, x, 16, 2, 1), smooth(x))
+
+
+@pytest.mark.parametrize("length", [7, 16, 17, 30, 100, 101])
+def test_windows_have_one_size_and_change_nothing(length):
+    x, seen = torch.randn(length, 2, 3, generator=torch.Generator().manual_seed(0)), set()
+
+    def smooth(part):  # [T, B, 3] -> [2 T, B, 3]: looks at two rows on either side
+        seen.add(len(part))
+        rows = torch.nn.functional.avg_pool1d(part.permute(1, 2, 0), 5, 1, 2, count_include_pad=False).permute(2, 0, 1)
+        return rows.repeat_interleave(2, 0)
+
+    whole = smooth(x)
+    seen.clear()
+    torch.testing.assert_close(in_windows(smooth, x, 16, 2, 2, most=3), whole)
+    assert seen == {min(length, 16)}
 
 
 def test_the_halo_covers_what_the_compact_video_encoder_sees():

@@ -136,12 +136,15 @@ def _make(
     source = read(clip, asked, pipeline, cancelled, LIMITS)
     output = yield from sound_of(source, engine, pipeline, cancelled)
     partial = kept.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(
-            file, waveform=usable(output.waveforms[0]), onsets_s=np.asarray(output.onsets_s) + first,
-            predicted_s=np.asarray(output.predicted_onsets_s) + first, caption=np.array(output.settings["prompt"]),
-        )  # fmt: skip
-    os.replace(partial, kept)
+    try:
+        with partial.open("wb") as file:
+            np.savez(
+                file, waveform=usable(output.waveforms[0]), onsets_s=np.asarray(output.onsets_s) + first,
+                predicted_s=np.asarray(output.predicted_onsets_s) + first, caption=np.array(output.settings["prompt"]),
+            )  # fmt: skip
+        os.replace(partial, kept)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _reach(parts: Sequence[Part], number: int, used_s: float) -> tuple[float, float]:

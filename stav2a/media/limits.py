@@ -40,10 +40,11 @@ def refuse_address(path: object) -> None:
 def disk_trouble(error: BaseException) -> str | None:
     """One sentence if the disk is full or not writable; None for any other error.
 
-    safetensors and torch raise their own errors, with the system's error as text.
+    safetensors, torch and soundfile raise their own errors, with the system's error as text at most.
     """
     if not isinstance(error, OSError):
-        if "PytorchStreamWriter failed writing" in str(error):
+        of_sound = type(error).__name__ == "LibsndfileError" and str(error) == "System error."
+        if of_sound or "PytorchStreamWriter failed writing" in str(error):
             return "A file could not be written: the disk is full."
         number = re.search(r"\(os error (\d+)\)", str(error))
         return disk_trouble(OSError(int(number[1]), "")) if number else None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from clips import make
 from PIL import Image
 
@@ -18,6 +19,7 @@ from stav2a.generation.engine import Engine
 from stav2a.media import ffmpeg, mux
 from stav2a.media.clip_files import collect
 from stav2a.media.limits import DEFAULT_LIMITS, InputError, disk_trouble
+from stav2a.media.sound_files import write_sound
 from stav2a.media.still import still_clip
 from stav2a.media.text_files import read_text
 
@@ -166,6 +168,24 @@ def test_ffmpeg_on_a_full_disk():
     with ffmpeg.start(["-loglevel", "error", *source], timeout_s=20) as run, pytest.raises(OSError) as caught:
         run.written(Path("/dev/full"))
     assert disk_trouble(caught.value) == "A file /dev could not be written: the disk is full."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_a_sound_on_a_full_disk(tmp_path, name):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    noise = np.random.default_rng(0).normal(0, 0.1, 50_000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with pytest.raises(soundfile.LibsndfileError) as caught:
+            write_sound(tmp_path / name, noise, 16_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert disk_trouble(caught.value) == "A file could not be written: the disk is full."
+    assert not list(tmp_path.iterdir())
+    assert disk_trouble(soundfile.LibsndfileError(2, "Error opening 'a.wav': ")) is None, "of a file that is read"
 
 
 def test_the_command_line_says_so_too(tmp_path, capsys, monkeypatch):

@@ -8,7 +8,7 @@ if (link) link.addEventListener("click", (event) => {
     const fold = document.querySelector("#model-card"), button = fold && fold.querySelector("button");
     if (!button) return;
     if (!fold.querySelector(".prose")?.offsetParent) button.click();
-    button.focus();
-    fold.scrollIntoView({ behavior: "smooth" });
+    button.focus({ preventScroll: true });
+    setTimeout(() => fold.scrollIntoView({ behavior: "smooth" }), 300); // the fold grows first
   });
 });

@@ -121,7 +121,7 @@ def build(shared: Shared) -> After:
 
 def _button(folder: Path) -> gr.Button:
     words = f"Hear one clip by {len(ready.models_of(folder))} models"
-    return gr.Button(words, elem_id=f"ready-{folder.name}", scale=0, min_width=260)
+    return gr.Button(words, elem_id=f"ready-{folder.name}", size="md", scale=0, min_width=260)
 
 
 def listen(picked: Sequence[Entry]) -> dict:

@@ -17,6 +17,11 @@ HOSTILE = "<img src=x onerror=window.hacked=1>"
 OWN = f"other words {HOSTILE}"  # a caption of one tab alone
 PLAYER = "document.querySelector('#{} .lp').stav2aPlayer"
 EXPLORE, COMPARE = PLAYER.format("explore-grid"), PLAYER.format("compare-player")
+GROWING = """() => {
+  window.grown = [];
+  const note = () => window.grown.push(document.querySelectorAll('.eg-cell').length);
+  new MutationObserver(note).observe(document.querySelector('#explore-grid'), {childList: true, subtree: true});
+}"""
 BLIND = "document.querySelector('#blind-panel .lp').stav2aPlayer"
 
 
@@ -66,16 +71,14 @@ def test_the_clip_of_generate_is_there_in_both_tabs(visitor, clip):
 
 def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
     tab(visitor, "Explore")
-    fill(visitor, "1, 5", "1, 120")
-    # the first row is there before the second
-    patiently(
-        visitor,
-        "document.querySelectorAll('.eg-cell').length === 2 && !document.querySelector('#explore-cancel').disabled",
-    )
+    visitor.evaluate(GROWING)
+    fill(visitor, "1, 5", "1, 40")
+    patiently(visitor, "document.querySelectorAll('.eg-cell').length >= 2")
     visitor.click(".eg-cell >> nth=1")
     visitor.wait_for_function(f"{EXPLORE}.transport.playing && {EXPLORE}.transport.selected === 1")
     said(visitor, "#explore-status", "4 of 4 cells")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
+    assert 2 in visitor.evaluate("window.grown"), "the first row is there before the second"
     assert visitor.evaluate(f"{EXPLORE}.transport.selected") == 1, "what is heard stays while cells come"
     assert visitor.locator("#explore-curves img").count() == 3, "the caption names no class"
     before = visitor.inner_text(".eg-cell >> nth=3")
@@ -104,11 +107,11 @@ def test_arrow_keys_and_a_resting_pointer_choose_what_is_heard(visitor):
 
 
 def test_cancel_keeps_finished_cells_and_they_are_not_made_again(visitor):
-    fill(visitor, "1, 5", "1, 200")
+    fill(visitor, "1, 5", "1, 160, 180, 200")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 2")
-    visitor.wait_for_selector("#explore-cancel:not([disabled])")
-    visitor.click("#explore-cancel")
-    said(visitor, "#explore-status", "Stopped with 2 of 4 cells")
+    visitor.click("#explore-cancel:not([disabled])")
+    said(visitor, "#explore-status", "Stopped with")
+    assert cells(visitor) in (2, 4, 6)
     fill(visitor, "1, 5", "1, 40")
     said(visitor, "#explore-status", "4 of 4 cells")
 

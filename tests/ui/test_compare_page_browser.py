@@ -55,6 +55,12 @@ def fill(page, guidance: str, steps: str) -> None:
     page.click("#explore-fill")
 
 
+def heard(page, index: int) -> None:
+    """A cell is chosen and was played; it may be over by now."""
+    page.wait_for_function(f"""(({{transport, heard, value}}) =>
+      transport.selected === {index} && heard.has(value.sounds[{index}].id))({EXPLORE})""")
+
+
 def said(page, line: str, word: str) -> None:
     patiently(page, "([line, word]) => (document.querySelector(line)?.innerText || '').includes(word)", [line, word])
 
@@ -75,7 +81,7 @@ def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
     fill(visitor, "1, 5", "1, 40")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length >= 2")
     visitor.click(".eg-cell >> nth=1")
-    visitor.wait_for_function(f"{EXPLORE}.transport.playing && {EXPLORE}.transport.selected === 1")
+    heard(visitor, 1)
     said(visitor, "#explore-status", "4 of 4 cells")
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
     assert 2 in visitor.evaluate("window.grown"), "the first row is there before the second"
@@ -91,7 +97,7 @@ def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
 def test_arrow_keys_and_a_resting_pointer_choose_what_is_heard(visitor):
     visitor.locator(".eg-cell >> nth=0").focus()
     visitor.keyboard.press("ArrowRight")
-    visitor.wait_for_function(f"{EXPLORE}.transport.playing && {EXPLORE}.transport.selected === 1")
+    heard(visitor, 1)
     visitor.keyboard.press("ArrowDown")
     visitor.wait_for_function(f"{EXPLORE}.transport.selected === 3")
     visitor.keyboard.press("ArrowDown")  # there is no row below

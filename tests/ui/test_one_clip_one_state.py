@@ -132,6 +132,15 @@ def test_the_share_follows_what_was_learnt_of_the_model():
     assert timing.share(Pace().shape("compact")) != pytest.approx(1.0), "another model has its own stages"
 
 
+def test_the_first_run_of_a_small_model_is_not_what_later_ones_are_like():
+    pace, (*_, (timing, _)) = Pace(), timed(SECONDS)
+    first = pace.shape("compact")
+    pace.learn("compact", timing)
+    assert first.after("denoise") > pace.shape("compact").after("denoise")
+    pace.learn("compact", timing)
+    assert pace.shape("compact").after("denoise") == pytest.approx(10 / 8)
+
+
 @pytest.mark.parametrize(("steps", "slower"), [(10, 1.0), (40, 1.0), (10, 3.0)])
 def test_the_time_left_never_rises_and_is_right_after_two_steps(steps, slower):
     """Also for another number of steps, on a slower machine, and if only the first steps are guided."""

@@ -34,10 +34,17 @@ class Shape:
         return sum(self.stages[name] for name in names[names.index(stage) + 1 :] if name != DENOISE)
 
 
-# Until a run of the model has finished: of the built-in model on two cores, and of larger ones.
-COMPACT = Shape(
-    {"read": 1.6, "video": 2.8, "text": 0.4, "recordings": 0.6, DENOISE: 0.0, "decode": 1.9, "level": 0.6, "mux": 3.0,
-     "measure": 2.0, "figure": 1.2, "bundle": 0.4, "record": 1.6},
+SMALL = ("compact", "tiny")
+# Of the small models on two cores: in the first run of a process, whose decoding and drawing warm up, and until a later
+# one has finished. Of larger models: until a run has finished.
+SMALL_FIRST = Shape(
+    {"read": 7.0, "video": 2.0, "text": 0.3, "recordings": 0.3, DENOISE: 0.0, "decode": 9.0, "level": 0.4, "mux": 4.0,
+     "measure": 0.2, "figure": 2.3, "bundle": 0.1, "record": 7.7},
+    bend=(0.5, 0.7),
+)  # fmt: skip
+SMALL_LATER = Shape(
+    {"read": 0.3, "video": 0.2, "text": 0.3, "recordings": 0.2, DENOISE: 0.0, "decode": 1.0, "level": 0.3, "mux": 1.0,
+     "measure": 0.1, "figure": 1.9, "bundle": 0.1, "record": 3.5},
     bend=(0.5, 0.7),
 )  # fmt: skip
 LARGE = Shape(
@@ -51,12 +58,20 @@ class Pace:
 
     def __init__(self) -> None:
         self._shapes: dict[str, Shape] = {}
+        self._warm: set[str] = set()  # small models that have finished a run
 
     def shape(self, model: str) -> Shape:
-        return self._shapes.get(model) or (COMPACT if model in ("compact", "tiny") else LARGE)
+        if model in self._shapes:
+            return self._shapes[model]
+        if model not in SMALL:
+            return LARGE
+        return SMALL_LATER if model in self._warm else SMALL_FIRST
 
     def learn(self, model: str, timing: Timing) -> None:
-        """Learn from a finished run that has denoised."""
+        """Learn from a finished run that has denoised; not from the first one of a small model."""
+        if model in SMALL and model not in self._warm:
+            self._warm.add(model)
+            return
         denoise_s, steps = timing.spent.get(DENOISE, 0.0), timing.steps
         if denoise_s > 0 and steps:
             stages = {name: seconds * steps / denoise_s for name, seconds in timing.spent.items()}

@@ -79,6 +79,37 @@ def test_a_port_that_is_taken_is_one_sentence():
             launch.served(demo, options, None)
 
 
+class Answered(Exception):
+    """Ends a server of a test once it has answered."""
+
+
+def test_two_servers_take_two_ports_and_what_cannot_be_shared_is_served_here(monkeypatch, capsys):
+    def offline(*_):
+        raise RuntimeError("Could not get share link from Gradio API Server.")
+
+    monkeypatch.setattr("gradio.networking.setup_tunnel", offline)
+    pages = [gr.Blocks(), gr.Blocks()]
+    for page in pages:
+        with page:
+            gr.Markdown("A page.")
+    options = {"server_name": "127.0.0.1", "server_port": None}
+
+    def second() -> None:
+        launch.served(pages[1], {**options, "share": True}, None, both_answer)
+
+    def both_answer() -> None:
+        assert pages[0].server_port != pages[1].server_port
+        for page in pages:
+            assert httpx.get(f"{page.local_url}config").status_code == 200
+        raise Answered
+
+    with pytest.raises(Answered):
+        launch.served(pages[0], {**options, "share": False}, None, second)
+    for page in pages:
+        page.close()
+    assert "Could not create share link" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("text", "pairs"),
     [("ann:se:cret\n# no\n\nbob:x\n", [("ann", "se:cret"), ("bob", "x")]), ("", None), ("ann", None), ("ann:\n", None)],

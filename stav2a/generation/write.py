@@ -43,11 +43,11 @@ def write(
     with watch.stage("level"):
         result = _result(source, output, timeline, out_dir)
 
-    def timed(result: Result, **changes: float) -> Result:
+    def timed(result: Result) -> Result:
         """The result with the seconds up to now."""
         seconds = sum(before.values()) + time.perf_counter() - start
         stages = {**before, **watch.seconds}
-        return replace(result, stages=stages, seconds=seconds, rtf=seconds / result.duration_s, **changes)
+        return replace(result, stages=stages, seconds=seconds, rtf=seconds / result.duration_s)
 
     with written_together(out_dir) as folder, ThreadPoolExecutor(1) as beside:
         yield Progress("mux")

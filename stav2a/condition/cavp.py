@@ -31,20 +31,24 @@ class ConvNorm(nn.Module):
         return functional.relu(x, inplace=True) if self.activate else x
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The convolution. One over time alone or over space alone runs in 2-D, on CPU in less than half of the time.
+        """The convolution. One over time alone runs in 2-D, and without gradients so does one over space alone: on CPU
+        in less than half of the time.
 
-        The weight gets its channels innermost, like `x`: otherwise the output loses that layout, and every layer after
-        it copies its input.
+        The weight then gets its channels innermost, like `x`: otherwise the output loses that layout, and every layer
+        after it copies its input. With gradients it does not: oneDNN's backward pass of narrow layers of that layout
+        writes out of its bounds (torch 2.11).
         """
         k_t, k_h, k_w = self.conv.kernel_size
-        if k_t == 1:  # frame by frame
-            weight = self.conv.weight[:, :, 0].contiguous(memory_format=torch.channels_last)
+        learning = torch.is_grad_enabled() and (x.requires_grad or self.conv.weight.requires_grad)
+        layout = torch.contiguous_format if learning else torch.channels_last
+        if k_t == 1 and not learning:  # frame by frame
+            weight = self.conv.weight[:, :, 0].contiguous(memory_format=layout)
             frames = x.transpose(1, 2).flatten(0, 1)
             out = functional.conv2d(frames, weight, None, self.conv.stride[1:], (k_h // 2, k_w // 2))
             return out.unflatten(0, (len(x), -1)).transpose(1, 2)
         if (k_h, k_w) != (1, 1) or self.conv.stride != (1, 1, 1):
             return self.conv(x)
-        weight = self.conv.weight[..., 0].contiguous(memory_format=torch.channels_last)  # over [T_v, H * W]
+        weight = self.conv.weight[..., 0].contiguous(memory_format=layout)  # over [T_v, H * W]
         return functional.conv2d(x.flatten(3), weight, padding=(k_t // 2, 0)).unflatten(3, x.shape[3:])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stav2a.commands import evaluate as command
+from stav2a.commands.measure import evaluate as command
 from stav2a.data.filters import clip_av_align, judge, mentions_speech
 from stav2a.evaluation.folders.ablation import SWITCHES, read_table
 

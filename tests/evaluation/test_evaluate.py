@@ -12,7 +12,7 @@ import soundfile
 import torch
 from clips import black, run_ffmpeg
 
-from stav2a.commands import evaluate as command_line
+from stav2a.commands.measure import evaluate as command_line
 from stav2a.evaluation.folders import evaluate as evaluation
 from stav2a.evaluation.folders import pool
 from stav2a.evaluation.folders.align_acc import AlignAcc

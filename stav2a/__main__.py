@@ -66,11 +66,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(module, args: argparse.Namespace) -> int:
-    from stav2a.media.limits import InputError, disk_trouble
+    from stav2a.media.limits import InputError, check_output, disk_trouble
 
     name_the_user()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: clean up as for Ctrl-C
     try:
+        if getattr(args, "out", None):
+            check_output(args.out)  # before anything is computed
         return module.run(args)
     except InputError as error:
         print(error, file=sys.stderr)

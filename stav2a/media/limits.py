@@ -6,6 +6,8 @@ import errno
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
 
 
 class InputError(ValueError):
@@ -54,6 +56,18 @@ def disk_trouble(error: BaseException) -> str | None:
     if said := CLOSED.get(error.errno or 0):
         return f"A file or folder{where} cannot be used: {said}."
     return None
+
+
+def check_output(path: str | Path) -> None:
+    """`InputError` if nothing can be written at `path`, a file or a folder that need not exist yet."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"Nothing can be written at {path}: {(error.strerror or 'error').lower()}.") from error
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,9 @@ class ExploreGrid {
   }
 
   show(value) {
-    this.root.hidden = !value;
-    if (!value) return this.player.show(null);
+    const made = Boolean(value?.guidance);  // a page that loads may have a value without cells
+    this.root.hidden = !made;
+    if (!made) return this.player.show(null);
     if (value.key !== this.key) { this.key = value.key; this.sent.clear(); this.chosen = false; }
     this.value = value;
     this.frame();

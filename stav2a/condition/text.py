@@ -40,10 +40,13 @@ def unfamiliar(tokenizer: Any, caption: str) -> list[str]:
     if "##s" not in (known := tokenizer.get_vocab()):
         return []
     words = list(dict.fromkeys(re.findall(r"\w+", caption)))
+    # its parts, since `tokenizer.tokenize` turns off the padding that another thread may have set for its captions
+    backend = tokenizer.backend_tokenizer
 
     def strange(word: str) -> bool:
-        folded = tokenizer.backend_tokenizer.normalizer.normalize_str(word)
-        first = tokenizer.tokenize(word)[0]
+        folded = backend.normalizer.normalize_str(word)
+        (piece, _), *_ = backend.pre_tokenizer.pre_tokenize_str(folded)
+        first = backend.model.tokenize(piece)[0].value
         if folded in known or first == tokenizer.unk_token:
             return folded not in known
         rest = folded[len(first) :]

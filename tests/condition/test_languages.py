@@ -52,3 +52,12 @@ def test_command_line_and_record_say_it(tmp_path, capsys):
     told = capsys.readouterr()
     sentence = json.loads(told.out)["caption_note"]
     assert sentence in told.err and "English" in sentence and "Hund, bellt" in sentence
+
+
+def test_checking_words_leaves_the_tokenizer_as_it_is(tokenizer):
+    """Another thread may be encoding captions with it at this moment."""
+    tokenizer(["a dog barks", "rain"], max_length=8, truncation=True, padding=True)
+    backend = tokenizer.backend_tokenizer
+    before = backend.padding, backend.truncation
+    assert all(before) and unfamiliar(tokenizer, "ein hund bellt laut")
+    assert (backend.padding, backend.truncation) == before

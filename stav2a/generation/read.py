@@ -55,7 +55,7 @@ class ClipInput:
     watch: Stopwatch = field(default_factory=Stopwatch)
     picture: Path | None = None
     scratch: TemporaryDirectory | None = None
-    memory: Memory | None = None
+    memory: Memory = field(default_factory=Memory)
     key: Hashable = None
 
     @property
@@ -79,17 +79,16 @@ class ClipInput:
     def looked_at(self) -> np.ndarray | VideoFeatures:
         """The features of the clip if they are kept, else its frames."""
         assert self.clip is not None
-        kept = None if self.memory is None else self.memory.get(("features", self.key))
-        return self.clip.frames if kept is None else kept
+        return self.memory.get(("features", self.key), self.clip.frames)
 
     def learn(self, output: STAV2AOutput) -> None:
         """Keep the features that a run has computed."""
-        if self.memory is not None and self.clip is not None and output.video is not None:
+        if self.clip is not None and output.video is not None:
             self.memory.keep(("features", self.key), output.video)
 
-    def once(self, what: str, make: Callable[[], Value]) -> Value:
+    def once(self, what: Hashable, make: Callable[[], Value]) -> Value:
         """`make()`, or what an earlier run of this clip has made of it."""
-        return make() if self.memory is None else self.memory.once((what, self.key), make)
+        return self.memory.once((what, self.key), make)
 
     def captioned(self, settings: Settings) -> Settings:
         """Other settings for the same clip, with the caption of the describer if they have none."""
@@ -127,8 +126,10 @@ def read(
     part, timeline, track = (settings.start_s, settings.length_s), pipeline.timeline, settings.audio_track
     key = (identity(path, limits), *part, settings.model)
 
+    memory = Memory() if memory is None else memory
+
     def once(what: Hashable, make: Callable[[], Value]) -> Value:
-        return make() if memory is None else memory.once((what, key), make)
+        return memory.once((what, key), make)
 
     def original() -> np.ndarray | None:
         if settings.original_audio == "replace":

@@ -35,8 +35,10 @@ def write(
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Progress | Result]:
-    """Level, write, measure and draw all takes in `out_dir`. Yields the `Result` when it can be played, and once more
-    when it is complete."""
+    """Level, write, measure and draw all takes in `out_dir`.
+
+    Yields a `Result` when it can be played, and the complete one at the end.
+    """
     start, watch = time.perf_counter(), Stopwatch()
     before = {**source.watch.seconds, **output.seconds}
     yield Progress("level")
@@ -149,7 +151,8 @@ def _measured(result: Result, source: ClipInput, timeline: Timeline) -> Result:
     if clip is not None:
         peaks = source.once("flow", lambda: flow_peaks(flow_magnitude(clip.frames), timeline.fps))
     if original is not None:
-        own = [float(t) for t in detect_onsets(original, rate)]
+        heard_in = ("onsets", result.settings.audio_track)
+        own = source.once(heard_in, lambda: [float(t) for t in detect_onsets(original, rate)])
     takes: list[Take] = []
     measures = []
     for take in result.takes:

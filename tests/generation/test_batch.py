@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 from clips import make
+from small_runs import engine_with
 
 from stav2a.__main__ import main
 from stav2a.generation.batch import Task, run_batch
-from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
 from stav2a.pipeline import STAV2APipeline
 
@@ -23,9 +23,7 @@ FAST = Settings(model="tiny", steps=2, prompt="a dog barks")
 
 @pytest.fixture(scope="module")
 def engine(tiny_pipeline):
-    engine = Engine("tiny", "cpu")
-    engine._pipelines["tiny"] = tiny_pipeline
-    return engine
+    return engine_with(tiny_pipeline)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import FLASH, FLASH_S, black, flash_frame, make, run_ffmpeg, tone
+from small_runs import engine_with
 
-from stav2a.generation.engine import Engine
 from stav2a.generation.generate import generate
 from stav2a.generation.settings import Settings
 from stav2a.media import InputError, Limits, ffmpeg, mux, probe, read_audio, read_frames
@@ -277,9 +277,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def engine(tiny_pipeline):
-    engine = Engine("tiny", "cpu")
-    engine._pipelines["tiny"] = tiny_pipeline
-    return engine
+    return engine_with(tiny_pipeline)
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 from clips import make, run_ffmpeg
+from small_runs import engine_with
 
 from stav2a.__main__ import main
 from stav2a.generation import film as film_module
-from stav2a.generation.engine import Engine
 from stav2a.generation.film import film, is_film
 from stav2a.generation.scenes import HARD_S, PART_S, SOFT_S, plan, scene_cuts, timed_captions
 from stav2a.generation.settings import Settings
@@ -79,9 +79,7 @@ def cut_clip(tmp_path_factory):
 
 @pytest.fixture
 def engine(tiny_pipeline):
-    made = Engine("tiny", "cpu")
-    made._pipelines["tiny"] = tiny_pipeline
-    return made
+    return engine_with(tiny_pipeline)
 
 
 def test_scene_cuts_are_found(cut_clip):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from clips import flash_frame, make
+from small_runs import engine_with
 
 from stav2a.generation.engine import Engine
 from stav2a.generation.generate import generate
@@ -29,9 +30,7 @@ def engine(tiny_pipeline):
 
 
 def ready_engine(pipeline) -> Engine:
-    engine = Engine("tiny", "cpu")
-    engine._pipelines["tiny"] = pipeline
-    return engine
+    return engine_with(pipeline)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from clips import make
+from small_runs import engine_with
 
 from stav2a.__main__ import main
 from stav2a.denoise.sample import windows
@@ -36,8 +37,7 @@ def minute(tmp_path_factory):
 @pytest.fixture(scope="module")
 def seen(minute, tiny_pipeline, tmp_path_factory):
     """(finished run, progress in order, lines the page showed) of the page's own way."""
-    engine = Engine("tiny", "cpu")
-    engine._pipelines["tiny"] = tiny_pipeline
+    engine = engine_with(tiny_pipeline)
     settings = controls.settings_of({"model": "tiny", "steps": 3, "seed": 1, "prompt": "a hammer strikes metal"})
     stream = work.generation(engine, History(tmp_path_factory.mktemp("runs")), "v", minute, settings, LIMITS)
     job, progress, lines = Job(stream, "generate"), [], []

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from clips import make
+from small_runs import engine_with, outcome
 
 from stav2a.generation import read
-from stav2a.generation.engine import Engine
 from stav2a.generation.generate import generate
 from stav2a.generation.settings import Settings
 from stav2a.media.memory import Memory, size_mb
@@ -20,19 +20,12 @@ FAST = Settings(prompt="a hammer strikes metal", model="tiny", steps=2)
 
 @pytest.fixture
 def engine(tiny_pipeline):
-    engine = Engine("tiny", "cpu")
-    engine._pipelines["tiny"] = tiny_pipeline
-    return engine
+    return engine_with(tiny_pipeline)
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     return make(tmp_path_factory.mktemp("clips") / "clip.mp4", duration_s=1.2)
-
-
-def made(engine, clip, settings, out):
-    *_, result = generate(engine, clip, settings, out)
-    return result
 
 
 @pytest.fixture
@@ -53,23 +46,22 @@ def work(engine, monkeypatch):
 
 
 def test_after_an_edit_only_what_depends_on_it_runs(engine, clip, work, tmp_path):
-    made(engine, clip, FAST, tmp_path / "first")
+    outcome(engine, clip, FAST, tmp_path / "first")
     assert sorted(work) == ["features", "flow", "frames", "sound"]
     work.clear()
     for changed in ({"onsets_s": (0.3, 0.9)}, {"prompt": "rain"}, {"guidance_scale": 5.0}, {"seed": 1}, {"takes": 2}):
-        made(engine, clip, replace(FAST, **changed), tmp_path / "edited")
-    made(engine, clip, replace(FAST, onset_threshold=0.1), tmp_path / "edited")
+        outcome(engine, clip, replace(FAST, **changed), tmp_path / "edited")
+    outcome(engine, clip, replace(FAST, onset_threshold=0.1), tmp_path / "edited")
     assert work == []
-    made(engine, clip, replace(FAST, start_s=0.2), tmp_path / "part")
+    outcome(engine, clip, replace(FAST, start_s=0.2), tmp_path / "part")
     assert sorted(work) == ["features", "flow", "frames", "sound"]
 
 
 def test_a_remembered_clip_sounds_as_a_new_one(engine, clip, tiny_pipeline, tmp_path):
     """Also after a run with another onset threshold, whose onsets are not the next one's."""
-    fresh = Engine("tiny", "cpu")
-    fresh._pipelines["tiny"] = tiny_pipeline
-    made(engine, clip, replace(FAST, onset_threshold=0.9), tmp_path / "before")
-    again, alone = (made(one, clip, FAST, tmp_path / name) for one, name in ((engine, "again"), (fresh, "alone")))
+    fresh = engine_with(tiny_pipeline)
+    outcome(engine, clip, replace(FAST, onset_threshold=0.9), tmp_path / "before")
+    again, alone = (outcome(one, clip, FAST, tmp_path / name) for one, name in ((engine, "again"), (fresh, "alone")))
     assert again.onsets_s == alone.onsets_s and again.measures == alone.measures
     assert np.array_equal(again.takes[0].waveform, alone.takes[0].waveform)
 
@@ -77,11 +69,11 @@ def test_a_remembered_clip_sounds_as_a_new_one(engine, clip, tiny_pipeline, tmp_
 def test_another_file_of_the_same_name_is_read(engine, clip, work, tmp_path):
     copy = tmp_path / "clip.mp4"
     copy.write_bytes(clip.read_bytes())
-    made(engine, copy, FAST, tmp_path / "first")
+    outcome(engine, copy, FAST, tmp_path / "first")
     work.clear()
     copy.write_bytes(clip.read_bytes())
     os.utime(copy, ns=(1, 1))
-    made(engine, copy, FAST, tmp_path / "second")
+    outcome(engine, copy, FAST, tmp_path / "second")
     assert "frames" in work
 
 

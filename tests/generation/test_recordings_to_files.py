@@ -12,10 +12,10 @@ import soundfile
 from clips import make
 from knocks import RATE, knock
 from PIL import Image
+from small_runs import engine_with, outcome
 
 from stav2a.__main__ import main
 from stav2a.generation.engine import Engine
-from stav2a.generation.generate import generate
 from stav2a.generation.settings import EXPORTS, Settings
 from stav2a.media import InputError, probe
 from stav2a.media.audio import loudness_lufs
@@ -27,19 +27,12 @@ FAST = Settings(prompt="a hammer strikes metal", model="tiny", steps=2, describe
 
 @pytest.fixture(scope="module")
 def engine(tiny_pipeline):
-    engine = Engine("tiny", "cpu")
-    engine._pipelines["tiny"] = tiny_pipeline
-    return engine
+    return engine_with(tiny_pipeline)
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     return make(tmp_path_factory.mktemp("clips") / "clip.mp4", duration_s=1.2)
-
-
-def outcome(engine, clip, settings, out):
-    *_, result = generate(engine, clip, settings, out)
-    return result
 
 
 def test_a_caption_alone(engine, tmp_path):

@@ -107,7 +107,7 @@ def every(history: History, visit: str) -> dict[str, Entry]:
 
 
 def pick(known: dict[str, Entry], ids: Sequence[str]) -> list[Entry]:
-    """The entries with these ids; `InputError` unless they are two to four of one clip."""
+    """The entries with these ids; `InputError` unless they are FEWEST to MOST of one clip."""
     found = [known[each] for each in ids if each in known]
     if len(found) < len(ids):
         raise InputError("A chosen result is no longer on the server; choose another one.")

@@ -1,4 +1,4 @@
-"""The Compare tab: two to four results in one player, and a blind test of the same sounds."""
+"""The Compare tab: two to six results in one player, and a blind test of the same sounds."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ORIGINAL_AUDIO = {
     "mix": "Mix it with the new sound",
     "reference": "Replace it, and measure against it",
 }
-LOUDNESS_LUFS = -17.0  # default of the new sound, about that of real clips (docs/describer.md)
+LOUDNESS_LUFS = -17.0  # default of the new sound, about that of real clips (docs/history.md)
 BUILT_IN, OFF = DESCRIBERS = ("built-in", "off")  # who captions a clip that comes without a caption
 STEMS = "stems"
 TRACKS = "tracks"
@@ -28,8 +28,7 @@ AUDIO_FORMATS = ("wav", "flac")
 AUDIO_RATES = (16_000, 44_100, 48_000)
 MAX_PROMPT = 500  # characters
 MAX_ONSETS = 2000
-LAYOUT_BANDS = 5
-MOST_ROWS = 8000  # of an audio layout: more than ten minutes
+MOST_ROWS, MOST_BANDS = 8000, 128  # of an audio layout: more than ten minutes
 
 
 @dataclass(frozen=True)
@@ -168,12 +167,13 @@ def check_onsets(onsets_s: Any, duration_s: float | None = None) -> tuple[float,
 
 
 def check_layout(layout: Any) -> tuple[tuple[float, ...], ...]:
-    """Rows of LAYOUT_BANDS numbers in [0, 1]. Their number is checked when the clip has been read."""
+    """Rows of numbers in [0, 1], all of one length. How many the model needs is checked when the clip has been read."""
     if not isinstance(layout, list | tuple) or not layout or len(layout) > MOST_ROWS:
         raise InputError(f"The layout must be a list of 1 to {MOST_ROWS} rows.")
-    for row in layout:
-        if not isinstance(row, list | tuple) or len(row) != LAYOUT_BANDS:
-            raise InputError(f"Every row of the layout must hold {LAYOUT_BANDS} values.")
+    if not all(isinstance(row, list | tuple) for row in layout) or not 1 <= len(layout[0]) <= MOST_BANDS:
+        raise InputError(f"Every row of the layout must be a list of 1 to {MOST_BANDS} values.")
+    if any(len(row) != len(layout[0]) for row in layout):
+        raise InputError("All rows of the layout must hold the same number of values.")
     return tuple(tuple(_number(value, "A value of the layout", 0.0, 1.0, False) for value in row) for row in layout)
 
 

@@ -17,6 +17,7 @@ from stav2a.ui import endpoints, head
 from stav2a.ui.batch import tab as batch
 from stav2a.ui.compare import endpoint as compare_endpoint
 from stav2a.ui.compare import tab as compare
+from stav2a.ui.compare.blind_tab import SECRET
 from stav2a.ui.compare.blind_tests import ratings_path
 from stav2a.ui.explore import tab as explore
 from stav2a.ui.generate import tab as generate
@@ -58,7 +59,9 @@ def create_demo(
         visit = gr.State(lambda: history.visit(None))
         visit.load_event_to_attach = None
         runs = gr.State([])
-        shared = Shared(engine, history, jobs or Jobs(), limits, visit, runs, gr.State([]))
+        compared = gr.BrowserState([], storage_key="stav2a-compared")
+        listener = gr.BrowserState("", storage_key="stav2a-listener", secret=SECRET)
+        shared = Shared(engine, history, jobs or Jobs(), limits, visit, runs, gr.State([]), compared, listener)
         head.build(PURPOSE, notices(engine))
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):

@@ -3,6 +3,7 @@
 `visit` holds the visitor's token and `runs` the visitor's finished runs (`list[Run]`, oldest first); both are
 `gr.State`. A tab that makes a run appends to `runs`; a tab that shows runs listens to `runs.change`. A tab
 that sends sounds to Compare puts their ids (see `entries.py`) into `picked` and selects Compare in `tabs`.
+What the browser keeps (`gr.BrowserState`) stands outside the tabs: in a tab that is not open yet it is not read.
 All work for the model is done by jobs in one queue (see `jobs.py`); the events that watch jobs are not queued.
 Events of the page use `**WATCHING`, events that answer at once `**QUICK`, the endpoints `**PROGRAM`.
 """
@@ -39,6 +40,8 @@ class Shared:
     visit: gr.State
     runs: gr.State
     picked: gr.State
+    compared: gr.BrowserState  # ids of the results that Compare shows, to show them again after a reload
+    listener: gr.BrowserState  # who answers the blind tests
     tabs: gr.Tabs | None = None
     form: Form | None = None  # Generate's components: clip and caption are the same in all tabs
     listens: Allowance = field(default_factory=lambda: Allowance(60, 600))  # per visit: each writes sound files

@@ -64,7 +64,9 @@ def test_a_layout_is_painted_on_and_followed(engine, clip, tmp_path):
     [
         (None, "no layout to follow"),
         ({"layout": []}, "1 to 8000 rows"),
-        ({"layout": [[0.5] * 4]}, "must hold 5 values"),
+        ({"layout": [[0.5] * 4, [0.5] * 5]}, "the same number of values"),
+        ({"layout": [[]]}, "1 to 128 values"),
+        ({"layout": [0.5]}, "1 to 128 values"),
         ({"layout": [[0.5, 0.5, 0.5, 0.5, 1.5]]}, "between 0 and 1"),
         ({"layout": [[0.5, 0.5, 0.5, 0.5, float("nan")]]}, "between 0 and 1"),
         ({"layout": "loud"}, "1 to 8000 rows"),

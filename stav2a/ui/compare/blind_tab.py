@@ -56,7 +56,7 @@ class Blind:
 
 def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTML) -> Blind:
     tests = BlindTests(shared.history, shared.ratings, shared.sync)
-    rater = gr.BrowserState("", storage_key="stav2a-listener", secret=SECRET)
+    rater = shared.listener
     with gr.Row(visible=False, elem_id="blind-waiting", equal_height=True) as waiting:
         gr.HTML(status.note("You have an unfinished blind test."), padding=False)
         go_on = gr.Button("Continue it", elem_id="blind-resume", scale=0, min_width=150)

@@ -47,7 +47,7 @@ def build(shared: Shared) -> After:
             fresh = compare_fresh.build(shared, box)
     blind = compare_blind.build(shared, chosen, open_part, player)
     compare_results.build(shared, blind)
-    remembered = gr.BrowserState([], storage_key="stav2a-compared")  # what is shown, to restore it after a reload
+    remembered = shared.compared
 
     def offered(visit: str, ids: Sequence[str]) -> dict:
         listed = [entry for entry in entries.every(shared.history, visit).values() if entry.listed]

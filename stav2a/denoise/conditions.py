@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Conditions:
-    """Text, global tokens, local features and onset curve of a batch.
+    """Text, global tokens, local features, onset curve and reference of a batch.
 
     `null_text_tokens`/`null_text_mask` replace the text where guidance drops it: the empty string or a
     negative caption. A missing global or local part is None.
@@ -20,6 +20,8 @@ class Conditions:
         text_tokens: Tensor[B, L, D]   text_mask: bool Tensor[B, L]   (both also as null_…)
         global_tokens: Tensor[B, K, D]   local_features: Tensor[B, T, C]   onset_curve: Tensor[B, T]
         layout: Tensor[B, T, F], a channel beside the latents (TiVA); guidance never drops it
+        reference_tokens: Tensor[B, R, D] of recordings, dropped with the text; the ControlNet does not see them
+        has_reference: bool Tensor[B], False for items without a reference, whose tokens are masked
     """
 
     text_tokens: Tensor
@@ -30,6 +32,8 @@ class Conditions:
     local_features: Tensor | None = None
     onset_curve: Tensor | None = None
     layout: Tensor | None = None
+    reference_tokens: Tensor | None = None
+    has_reference: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.text_tokens)
@@ -55,7 +59,7 @@ class Conditions:
         return (*there, self.text_tokens.shape[1], self.null_text_tokens.shape[1]) if with_text else there
 
     def window(self, start: int, stop: int) -> Conditions:
-        """Latent frames `start` to `stop`. Text and global tokens belong to the whole clip."""
+        """Latent frames `start` to `stop`. Text, global and reference tokens belong to the whole clip."""
 
         def cut(v: Tensor | None) -> Tensor | None:
             return None if v is None else v[:, start:stop]
@@ -65,12 +69,25 @@ class Conditions:
         return replace(self, **changes)
 
     def null_text(self) -> Conditions:
-        """φ of eq. 7: the text dropped, the video kept."""
-        return replace(self, text_tokens=self.null_text_tokens, text_mask=self.null_text_mask)
+        """φ of eq. 7: the text dropped, and the reference with it; the video kept."""
+        bare = self.without_reference()
+        return replace(bare, text_tokens=self.null_text_tokens, text_mask=self.null_text_mask)
 
     def without_text(self) -> Conditions:
         """Without any caption, not even a negative one: all its tokens are masked."""
-        return replace(self, text_mask=torch.zeros_like(self.text_mask))
+        return replace(self.without_reference(), text_mask=torch.zeros_like(self.text_mask))
+
+    def with_reference(self, tokens: Tensor, has_reference: Tensor | None = None) -> Conditions:
+        """With reference tokens, Tensor[B, R, D], of the items in `has_reference`, bool Tensor[B]; None: of all."""
+        if has_reference is None:
+            has_reference = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+        return replace(self, reference_tokens=tokens, has_reference=has_reference)
+
+    def without_reference(self) -> Conditions:
+        """The reference dropped, as in training with dropout: its tokens are masked."""
+        if self.has_reference is None:
+            return self
+        return replace(self, has_reference=torch.zeros_like(self.has_reference))
 
     def null_video(self) -> Conditions:
         """The video dropped: zeros, as in training with video dropout."""
@@ -86,17 +103,20 @@ class Conditions:
         )
 
     def context(self) -> Tensor:
-        """c = [e_text; e_gv] of eq. 5: Tensor[B, L + K, D]."""
-        if self.global_tokens is None:
-            return self.text_tokens
-        return torch.cat([self.text_tokens, self.global_tokens.to(self.text_tokens.dtype)], 1)
+        """c = [e_text; e_gv] of eq. 5, then the reference: Tensor[B, L + K + R, D]."""
+        first, *others = self.text_tokens, self.global_tokens, self.reference_tokens
+        others = [part.to(first.dtype) for part in others if part is not None]
+        return torch.cat([first, *others], 1) if others else first
 
     def context_mask(self) -> Tensor:
-        """True for tokens of the context that are not padding: bool Tensor[B, L + K]."""
-        if self.global_tokens is None:
-            return self.text_mask
-        present = torch.ones(self.global_tokens.shape[:2], dtype=torch.bool, device=self.text_mask.device)
-        return torch.cat([self.text_mask, present], 1)
+        """True for tokens of the context that are not masked: bool Tensor[B, L + K + R]."""
+        parts = [self.text_mask]
+        if self.global_tokens is not None:
+            parts.append(torch.ones(self.global_tokens.shape[:2], dtype=torch.bool, device=self.text_mask.device))
+        if self.reference_tokens is not None:
+            assert self.has_reference is not None, "see `with_reference`"
+            parts.append(self.has_reference[:, None].expand(self.reference_tokens.shape[:2]))
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def pooled_text(self) -> Tensor:
         """Mean of the text's tokens without padding: Tensor[B, D]."""

@@ -138,13 +138,14 @@ def predict(
     pooled = conditions.pooled_text() if unet.config.class_embed_type == "projection" else None
     local = conditions.control()
     if controlnet is not None and local is not None and guidance.control != 0:
+        bare = conditions.without_reference()  # a reference tells what is heard, the ControlNet when
         down, mid = controlnet(
             latents,
             timestep,
-            encoder_hidden_states=context,
+            encoder_hidden_states=bare.context(),
             controlnet_cond=local,
             conditioning_scale=guidance.control,
-            encoder_attention_mask=mask if guidance.mask_control else None,
+            encoder_attention_mask=bare.context_mask() if guidance.mask_control else None,
             class_labels=pooled,
             return_dict=False,
         )

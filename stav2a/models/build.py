@@ -15,6 +15,7 @@ from stav2a.condition.cavp import CAVPVideoEncoder
 from stav2a.condition.eyes.pool import EyePooling
 from stav2a.condition.onset import LocalFeatures
 from stav2a.condition.pretrained import HubVideoEncoder
+from stav2a.condition.reference_pool import ReferencePooling
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.sound.vae import build_vae
 from stav2a.sound.vocoder import build_vocoder
@@ -28,7 +29,7 @@ CLASSES = {
     "vae": AutoencoderKL,
     "vocoder": SpeechT5HifiGan,
 }
-OPTIONAL = {"eye_pool": EyePooling}  # optional parts
+OPTIONAL = {"eye_pool": EyePooling, "reference_pool": ReferencePooling}  # optional parts
 
 
 def build(name: str, model: str, **changes: Any) -> Any:
@@ -60,6 +61,13 @@ def build_eye_pool(model: str, eyes: str) -> EyePooling:
     """Untrained pooling of a pretrained image network's features into as many tokens as the attentive pooling has."""
     sizes = presets.ATTENTIVE_POOL[model]
     return EyePooling(**{name: sizes[name] for name in ("token_dim", "tokens", "dropout")}, eyes=eyes)
+
+
+def build_reference_pool(model: str) -> ReferencePooling:
+    """Untrained pooling of a reference's latents into as many tokens as the attentive pooling has."""
+    sizes, timeline = presets.ATTENTIVE_POOL[model], presets.TIMELINES[model]
+    latent_dim = timeline.latent_channels * timeline.latent_bins
+    return ReferencePooling(latent_dim, sizes["token_dim"], sizes["tokens"])
 
 
 def build_controlnet(unet: UNet2DConditionModel, model: str) -> TemporalControlNet:

@@ -12,6 +12,7 @@ import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
 import stav2a.condition.eyes.pool
 import stav2a.condition.pretrained
+import stav2a.condition.reference_pool
 import stav2a.denoise.control  # noqa: F401
 from stav2a.dials import Dial
 from stav2a.models.defaults import DEFAULTS, dials_of
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 class Parts(Pretrained):
     """The modules of a checkpoint, registered as diffusers does. The arguments are explained at `STAV2APipeline`."""
 
-    model_cpu_offload_seq = "text_encoder->video_encoder->local_features->attentive_pool->eye_pool->unet->vae->vocoder"
+    model_cpu_offload_seq = (
+        "text_encoder->video_encoder->local_features->attentive_pool->eye_pool->reference_pool->unet->vae->vocoder"
+    )
 
     # the video encoder runs some convolutions as 2-D ones on the weight itself, which bypasses the offloading hooks
     _exclude_from_cpu_offload = ["video_encoder", "system"]
@@ -38,6 +41,7 @@ class Parts(Pretrained):
         "controlnet",
         "system",
         "eye_pool",
+        "reference_pool",
         "unet",
         "vae",
         "vocoder",
@@ -60,6 +64,7 @@ class Parts(Pretrained):
         vocoder,
         system=None,
         eye_pool=None,
+        reference_pool=None,
         timeline: dict | None = None,
         defaults: dict | None = None,
         provenance: dict | None = None,
@@ -78,6 +83,7 @@ class Parts(Pretrained):
             vocoder=vocoder,
             system=system,
             eye_pool=eye_pool,
+            reference_pool=reference_pool,
         )
         for part in filter(None, (self.unet, self.controlnet, self.vae)):  # a sixth less time for 2-D ones on CPU
             part.to(memory_format=torch.channels_last)

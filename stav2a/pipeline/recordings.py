@@ -29,6 +29,12 @@ START_PEAK = 0.6  # of recordings that denoising starts from, like the sounds of
 CODE_HALO = 8  # latent frames of context on either side of a chunk
 
 
+def at_start_peak(waveforms: np.ndarray) -> np.ndarray:
+    """float32 [..., S], each at a peak of START_PEAK; silence stays silent."""
+    peaks = np.abs(waveforms).max(axis=-1, keepdims=True)
+    return (waveforms * (START_PEAK / np.maximum(peaks, 1e-6))).astype(np.float32)
+
+
 class Recordings(Parts):
     """Places recordings at the onsets of a clip and encodes them."""
 
@@ -71,8 +77,7 @@ class Recordings(Parts):
         """float32 [K, S] -> latents Tensor[K, C, length, F]; the inverse of `decode`, at a peak of START_PEAK."""
         timeline = self.timeline
         samples = length * timeline.mel_per_latent * timeline.hop_length
-        peaks = np.abs(waveforms).max(axis=1, keepdims=True)
-        waveforms = (waveforms * (START_PEAK / np.maximum(peaks, 1e-6))).astype(np.float32)
+        waveforms = at_start_peak(waveforms)
         padded = np.pad(waveforms[:, :samples], ((0, 0), (0, max(0, samples - waveforms.shape[1]))))
         mel = log_mel(torch.from_numpy(padded).to(self._execution_device), timeline).to(self.vae.dtype)
 

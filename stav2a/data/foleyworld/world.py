@@ -6,6 +6,7 @@ mixes the sound, `world.frames(i)` only draws the frames.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,11 +141,17 @@ class FoleyWorld:
             score.beds.append(Bed(str(rng.choice(AMBIENT)), envelope, level=float(rng.uniform(0.06, 0.2))))
         return ClipPlan(score.finish(), actors, tuple(cuts), "+".join(titles) or "silent")
 
-    def sound(self, i: int, variant: int = 0, plan: ClipPlan | None = None) -> mixing.Sound:
-        """The sound of clip i without its frames; variants differ in recordings, room and wording."""
+    def sound(
+        self, i: int, variant: int = 0, plan: ClipPlan | None = None, apart_from: Collection[str] = ()
+    ) -> mixing.Sound:
+        """The sound of clip i without its frames; variants differ in recordings, room and wording.
+
+        apart_from: recordings (`Sound.recordings`) in whose place others come, where their classes have others
+        """
         score = (plan or self.plan(i)).score
         loose = self._rng(i, 3, variant) if self.split == "train" and not self.held_out_captions else None
-        return mixing.render(score, self.source, self._rng(i, 2, variant), self.held_out_captions, loose)
+        source = self.source.apart_from(apart_from) if apart_from else self.source
+        return mixing.render(score, source, self._rng(i, 2, variant), self.held_out_captions, loose)
 
     def frames(self, i: int, plan: ClipPlan | None = None) -> np.ndarray:
         """The frames of clip i: uint8 [T, size, size, 3] RGB; frame k shows the time k / fps."""

@@ -20,6 +20,7 @@ PAIRS = (  # (part, its field, part, its field): one gives what the other takes
     ("local_features", "feature_dim", "video_encoder", "feature_dim"),
     ("attentive_pool", "feature_dim", "video_encoder", "feature_dim"),
     ("attentive_pool", "token_dim", "unet", "cross_attention_dim"),
+    ("reference_pool", "token_dim", "unet", "cross_attention_dim"),
     ("controlnet", "cross_attention_dim", "unet", "cross_attention_dim"),
     ("text_encoder", "hidden_size", "unet", "cross_attention_dim"),
 )

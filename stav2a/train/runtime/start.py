@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from torch import nn
 from stav2a import presets, systems
 from stav2a.models import licences
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.parts import note_source
+from stav2a.train.runtime.parts import note_default, note_source, noted_defaults
 from stav2a.weights import vision
 from stav2a.weights.sources import TEXT, VISION
 
+CONTROLS = ("attentive_pool", "eye_pool", "reference_pool", "controlnet")  # of STA-V2A alone
 # what only one system uses, and the text encoder, which is large and read where it lies
-NOT_TAKEN = ("attentive_pool", "audio_encoder", "eye_pool", "controlnet", "text_encoder", *systems.names())
+NOT_TAKEN = (*CONTROLS, "audio_encoder", "text_encoder", *systems.names())
 
 
 @dataclass
@@ -58,16 +60,31 @@ def begin(config: TrainConfig, options: StartOptions) -> None:
     base = Path(options.base)
     if not base.is_dir():
         raise ValueError(f"options.base is {base}, and there is no such folder of parts.")
-    taken, known = {}, licences.noted(base)
-    for part in sorted(base.iterdir()):
-        wanted = part.name not in {*NOT_TAKEN, *refused} and (part / "config.json").is_file()
-        if wanted and not (parts / part.name).exists():
-            shutil.copytree(part, parts / part.name, dirs_exist_ok=True)  # processes may do it at once
-            taken |= {part.name: known[part.name]} if part.name in known else {}
-    licences.note(parts, taken)
+    take(base, parts, {part.name for part in base.iterdir()} - {*NOT_TAKEN, *refused})
     if (base / "defaults.json").is_file() and not (parts / "defaults.json").exists():
         parts.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(base / "defaults.json", parts / "defaults.json")
+
+
+def begin_controls(config: TrainConfig, options: StartOptions) -> None:
+    """What `begin` leaves in `options.base`, for training STA-V2A on: its controls, and a checkpoint's defaults."""
+    parts = Path(config.parts)
+    if not options.base:
+        return
+    take(Path(options.base), parts, CONTROLS)
+    for name, value in noted_defaults(options.base).items():
+        if name not in noted_defaults(parts):
+            note_default(parts, name, value)
+
+
+def take(base: Path, parts: Path, names: Iterable[str]) -> None:
+    """Copy the parts of `base` that `parts` lacks, with the notes of their licences."""
+    taken, known = {}, licences.noted(base)
+    for name in sorted(names):
+        if (base / name / "config.json").is_file() and not (parts / name).exists():
+            shutil.copytree(base / name, parts / name, dirs_exist_ok=True)  # processes may do it at once
+            taken |= {name: known[name]} if name in known else {}
+    licences.note(parts, taken)
 
 
 def take_encoder(config: TrainConfig, options: StartOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,14 +83,17 @@ class CachedClips:
         plan = plan or self.plan(index)
         return np.asarray(self.world.frames(plan.clip)[plan.first : plan.first + self.frames_wanted])
 
-    def sound(self, index: int, variant: int = 0, plan: CachedStretch | None = None) -> Heard:
+    def sound(
+        self, index: int, variant: int = 0, plan: CachedStretch | None = None, apart_from: Collection[str] = ()
+    ) -> Heard:
         """Mixed by `live_world`; each pass has another take, `variant` passes on."""
         plan = plan or self.plan(index)
         number = plan.clip + self.world.options["start"]
-        whole = self.live_world.sound(number, variant=plan.turn + 1 + variant)
+        whole = self.live_world.sound(number, plan.turn + 1 + variant, apart_from=apart_from)
         per_frame = round(SAMPLE_RATE / self.fps)
         stop = plan.first + self.frames_wanted
-        return Heard(plan.score.onsets_s, whole.waveform[plan.first * per_frame : stop * per_frame], whole.caption)
+        waveform = whole.waveform[plan.first * per_frame : stop * per_frame]
+        return Heard(plan.score.onsets_s, waveform, whole.caption, whole.recordings)
 
     @cached_property
     def live_world(self) -> FoleyWorld:

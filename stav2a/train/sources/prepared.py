@@ -32,11 +32,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class Heard:
-    """waveform float32 [S], caption, and the onsets of a stretch in seconds; a plan's score holds the onsets alone."""
+    """waveform float32 [S], caption, and the onsets of a stretch in seconds; a plan's score holds the onsets alone.
+
+    recordings: of the bank that a rendered sound is mixed from
+    """
 
     onsets_s: list[float]
     waveform: np.ndarray | None = None
     caption: str = ""
+    recordings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ together, as the paper found best. Everything random follows the sample's index.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from stav2a.condition.onset import onset_curve, onset_labels, onset_loss
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
 from stav2a.denoise.sample import Guidance, predict
-from stav2a.models.build import build, build_controlnet, build_eye_pool
+from stav2a.models.build import CLASSES, build, build_controlnet, build_eye_pool, build_reference_pool
 from stav2a.presets import SCHEDULER
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
@@ -33,12 +34,13 @@ from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.listening import listen
 from stav2a.train.runtime.parts import note_default, text_parts, trained
 from stav2a.train.runtime.stage import Stage, noise_for, seed_of, spread_for, uniform_for
-from stav2a.train.runtime.start import StartOptions, begin
+from stav2a.train.runtime.start import CONTROLS, StartOptions, begin, begin_controls
 from stav2a.train.sources.clip_source import ClipOptions, ClipSource, clip_sources, label_delay_s
 from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.features import ClipFeatures, digest
 from stav2a.train.sources.looks import LooksAtClips
 from stav2a.train.sources.prepared import PreparedWorld
+from stav2a.train.sources.references import References
 from stav2a.train.stages.onset import awakened, local_features_for
 
 
@@ -48,6 +50,7 @@ class T2AOptions(ClipOptions, StartOptions):
     drop_text: float = 0.1  # chance that a caption is dropped
     null_text: str = "empty"  # what stands for it (`condition.text.NULLS`); sampling then takes the same
     shared_unet: list | None = None  # beginnings of the U-Net's names that rest: several systems share them
+    trained_unet: list | None = None  # patterns of names in the U-Net that learn, the others rest; null: all learn
     heard_clips: int = 4  # of the validation, to listen to
 
 
@@ -72,7 +75,19 @@ class T2AStage(Stage):
         if shared := tuple(self.options.shared_unet or ()):
             for name, parameter in self.unet.named_parameters():
                 parameter.requires_grad_(not name.startswith(shared))
+        self.learns_alone(self.options.trained_unet)
         self.worlds = clip_sources(config, self.options, self.timeline, self.sees)
+
+    def learns_alone(self, patterns: list[str] | None) -> None:
+        """Freeze the U-Net but for the names that match. `ValueError` for a pattern that matches none."""
+        if patterns is None:
+            return
+        names = [name for name, _ in self.unet.named_parameters()]
+        for pattern in patterns:
+            if not fnmatch.filter(names, pattern):
+                raise ValueError(f"options.trained_unet: no weight of the U-Net is named {pattern!r}.")
+        for name, parameter in self.unet.named_parameters():
+            parameter.requires_grad_(any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
 
     def first_unet(self) -> UNet2DConditionModel:
         """The U-Net in `parts`, or a new one; `ValueError` where it is not as wide as `context_width` says."""
@@ -105,15 +120,18 @@ class T2AStage(Stage):
 
         What stands for a dropped one is what guidance compares with (`null_text`).
         """
-        dropped = uniform_for(batch["index"], self.config.seed, "drop text")[:, 0] < self.options.drop_text
-        if gone is not None:
-            dropped |= gone.to(dropped.device)
+        dropped = self.without_caption(batch["index"], gone)
         zeros = self.options.null_text == "zeros"
         kept = ["" if none and not zeros else c for none, c in zip(dropped.tolist(), batch["caption"], strict=True)]
         tokens, mask = text.encode(self.tokenizer, self.text_encoder, kept)
         if zeros:  # the caption's mask stays, as in the authors' training
             tokens = tokens * ~dropped.to(tokens.device)[:, None, None]
         return Conditions(tokens, mask, tokens, mask)
+
+    def without_caption(self, index: Tensor, gone: Tensor | None = None) -> Tensor:
+        """Samples whose caption is dropped, and those in `gone`: bool Tensor[B] on the CPU."""
+        dropped = uniform_for(index, self.config.seed, "drop text")[:, 0] < self.options.drop_text
+        return dropped if gone is None else dropped | gone.to(dropped.device)
 
     def encode_text(self, captions: list[str]) -> Conditions:
         """Captions and their null half as the pipeline makes them of this checkpoint."""
@@ -150,6 +168,9 @@ class V2AOptions(T2AOptions):
     drop_picture: float = 0.1  # all of them together,
     drop_both: float = 0.07  # and with the caption as well; all 0: guidance on text alone (eq. 7)
     freeze_unet: bool = False  # the row CN Frozen
+    fine_tune: bool = False  # continue from ControlNet and poolings in `parts` or `base`; false: start from the U-Net
+    freeze_control: bool = False  # these rest, for what else learns
+    reference: float = 0.0  # chance of a reference sound: the same events from other recordings; 0: no such part
     onset_loss_weight: float = 0.0  # of eq. 1 beside eq. 6; local features and onset head then learn, else rest
     mask_control: bool = True  # the ControlNet sees no padding of the text; false: it does, as the authors'
     eyes: str | None = (
@@ -193,8 +214,25 @@ class V2AStage(T2AStage):
         self.controlnet = build_controlnet(self.unet, config.model)
         eyes = self.options.eyes
         self.eye_pool = build_eye_pool(config.model, eyes) if eyes else None
+        chance = checked_chance("reference", self.options.reference)
+        self.reference_pool = build_reference_pool(config.model) if chance else None
+        self.references = {split: References(world, chance, config.seed) for split, world in self.worlds.items()}
+        if self.options.fine_tune:
+            self.go_on()
+        elif self.options.freeze_control:
+            raise ValueError("options.freeze_control is for a ControlNet that options.fine_tune=true continues.")
         self.stored = {split: self.stored_features(world) for split, world in self.worlds.items()}
         self.looked = {split: self.stored_looks(world) for split, world in self.worlds.items()}
+
+    def go_on(self) -> None:
+        """Continue from the ControlNet and the poolings that there are."""
+        begin_controls(self.config, self.options)
+        kept = [name for name in CONTROLS if getattr(self, name) is not None]
+        for name in kept:
+            if name in CLASSES or (Path(self.config.parts) / name).is_dir():
+                setattr(self, name, trained(self.config.parts, name).train())
+                if self.options.freeze_control and name != "reference_pool":
+                    self.freeze(getattr(self, name))
 
     def stored_features(self, world: ClipSource) -> Callable[[Any], dict[str, Tensor]] | None:
         """plan -> features of a source that keeps those of this encoder."""
@@ -225,6 +263,7 @@ class V2AStage(T2AStage):
         sample = {
             **(stored(plan) if stored else frames),
             **({"eye_features": looked(plan)} if looked else {}),
+            **(self.references[split](index, plan, heard) if self.reference_pool is not None else {}),
             "waveform": torch.from_numpy(heard.waveform),
             "caption": heard.caption,
         }
@@ -300,6 +339,9 @@ class V2AStage(T2AStage):
             local_features=local * kept[:, 1, None, None],
             onset_curve=curve,
         )
+        if self.reference_pool is not None:
+            kept_too = batch["has_reference"] & ~self.without_caption(batch["index"], both).to(latents.device)
+            conditions = conditions.with_reference(self.reference_pool(self.latents(batch["reference"])), kept_too)
         loss = self.loss(latents, self.left_out(conditions), self.controlnet, batch["index"])
         if not self.options.onset_loss_weight:
             return {"loss": loss}
@@ -326,6 +368,8 @@ class V2AStage(T2AStage):
         self.attentive_pool.save_pretrained(folder / "attentive_pool")
         if self.eye_pool is not None:
             self.eye_pool.save_pretrained(folder / "eye_pool")
+        if self.reference_pool is not None:
+            self.reference_pool.save_pretrained(folder / "reference_pool")
 
 
 def attention(device: torch.device) -> AbstractContextManager:

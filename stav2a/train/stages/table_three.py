@@ -23,7 +23,7 @@ from stav2a import presets
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.train.runtime.config import TrainConfig
-from stav2a.train.runtime.parts import note_default, trained
+from stav2a.train.runtime.parts import note_default
 from stav2a.train.stages.diffusion import V2AOptions, V2AStage
 from stav2a.train.stages.onset import awakened, local_features_for
 
@@ -32,7 +32,6 @@ from stav2a.train.stages.onset import awakened, local_features_for
 class VariedOptions(V2AOptions):
     onset: bool = True
     global_tokens: bool = True
-    fine_tune: bool = False  # continue from ControlNet and pooling in `parts`; false: start from the U-Net
 
 
 class VariedV2A(V2AStage):
@@ -47,6 +46,8 @@ class VariedV2A(V2AStage):
     def __init__(self, config: TrainConfig):
         super().__init__(config)
         if not self.options.onset:
+            if self.options.fine_tune:
+                raise ValueError("options.fine_tune continues a ControlNet trained with onset=true; choose one.")
             if self.options.onset_loss_weight:
                 raise ValueError("options.onset_loss_weight is the onset task's; onset=false has none.")
             self.learns_local = True
@@ -55,13 +56,6 @@ class VariedV2A(V2AStage):
             self.freeze(self.local_features.pre_onset.l2)  # the head: nothing asks it
             channels = presets.LOCAL_FEATURES[config.model]["local_dim"]
             self.controlnet = TemporalControlNet.from_unet(self.unet, conditioning_channels=channels)
-        if self.options.fine_tune:
-            if not self.options.onset:
-                raise ValueError("options.fine_tune continues a ControlNet trained with onset=true; choose one.")
-            self.controlnet = trained(config.parts, "controlnet").train()
-            self.attentive_pool = trained(config.parts, "attentive_pool").train()
-            if self.eye_pool is not None and (Path(config.parts) / "eye_pool").is_dir():
-                self.eye_pool = trained(config.parts, "eye_pool").train()
         if not self.options.global_tokens:
             self.freeze(self.attentive_pool)
             if self.eye_pool is not None:

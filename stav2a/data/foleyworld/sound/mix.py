@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
 from stav2a.data.foleyworld.plan import ENVELOPE_RATE, Event, Score, onset_times
-from stav2a.data.foleyworld.sound.sources import BankSource, EventSound, ModalSource, faded
+from stav2a.data.foleyworld.sound.sources import BankSource, EventSound, ModalSource, NotedSource, faded
 from stav2a.data.foleyworld.words import captions
 from stav2a.data.soundbank import SAMPLE_RATE
 
@@ -19,12 +19,13 @@ AMBIENCE = ("rain", "wind", "crowd", "machine_hum", "running_water", "insects", 
 @dataclass(frozen=True)
 class Sound:
     """waveform: float32 [S] at 16 kHz, |x| <= 0.9; `onsets_s` are the times of the visible contacts of audible
-    events; contacts within 30 ms count once."""
+    events; contacts within 30 ms count once. `recordings`: paths in the bank of those it is mixed from."""
 
     waveform: np.ndarray
     events: list[Event]
     caption: str
     cls: str
+    recordings: tuple[str, ...] = ()
 
     @property
     def onsets_s(self) -> list[float]:
@@ -44,17 +45,18 @@ def render(
     samples = round(score.duration_s * SAMPLE_RATE)
     mix = np.zeros(samples, np.float32)
     recorded: dict[str, str] = {}
-    _lay_events(mix, score, source, rng, recorded)
-    _lay_beds(mix, score, source, rng, recorded)
+    noted = NotedSource(source)
+    _lay_events(mix, score, noted, rng, recorded)
+    _lay_beds(mix, score, noted, rng, recorded)
     text = captions.caption(score, rng, held_out, recorded, loose)
     if rng.random() < 0.45 and mix.any():
         mix = room(mix, rng)
     mix = level(mix, rng)
-    mix = mix + floor(samples, source, rng)
+    mix = mix + floor(samples, noted, rng)
     peak = float(np.abs(mix).max())
     if peak > PEAK:
         mix *= PEAK / peak
-    return Sound(mix.astype(np.float32), score.events, text, score.cls)
+    return Sound(mix.astype(np.float32), score.events, text, score.cls, tuple(sorted(noted.paths)))
 
 
 def _lay_events(mix: np.ndarray, score: Score, source, rng: np.random.Generator, recorded: dict[str, str]) -> None:

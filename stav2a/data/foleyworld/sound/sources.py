@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,10 +42,11 @@ MIN_SEGMENT_S = 0.10
 
 @dataclass(frozen=True)
 class EventSound:
-    """The sound of one event; its attack is within 5 ms of the first sample."""
+    """The sound of one event; its attack is within 5 ms of the first sample. path: of its recording in the bank."""
 
     waveform: np.ndarray
     caption: str = ""
+    path: str = ""
 
 
 class ModalSource:
@@ -56,6 +59,9 @@ class ModalSource:
     def texture(self, cls: str, rng: np.random.Generator) -> EventSound:
         return EventSound(modal.texture(cls, rng))
 
+    def apart_from(self, paths: Collection[str]) -> ModalSource:
+        return self
+
 
 class BankSource:
     """Recordings of one split of a bank; a voice is several takes of one instrument."""
@@ -63,6 +69,17 @@ class BankSource:
     def __init__(self, bank: SoundBank):
         self.bank = bank
         self._modal = ModalSource()
+        self._apart_from: frozenset[str] = frozenset()
+
+    def apart_from(self, paths: Collection[str]) -> BankSource:
+        """The same source without these recordings: in their place come those nearest to them.
+
+        Nearest are other recordings of the same thing, then those with the same caption, then those of the same
+        material, then any of the class. Where a class has no other recordings they stay.
+        """
+        other = copy(self)
+        other._apart_from = frozenset(paths)
+        return other
 
     def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[EventSound]:
         entries = self._entries(cls, ("oneshot", "multi"))
@@ -84,30 +101,61 @@ class BankSource:
         if not entries:
             return self._modal.texture(cls, rng)
         entry = entries[int(rng.integers(len(entries)))]
-        return EventSound(self.bank.load(entry), plain_caption(entry.caption))
+        return EventSound(self.bank.load(entry), plain_caption(entry.caption), entry.path)
 
     def _entries(self, cls: str, kinds: tuple[str, ...]) -> list[Entry]:
         for name in (cls, *RELATED.get(cls, ())):
             found = [e for e in self.bank.by_class(name) if e.kind in kinds]
             if found:
-                return found
+                return self._others(found)
         return []
+
+    def _others(self, entries: list[Entry]) -> list[Entry]:
+        others = [e for e in entries if e.path not in self._apart_from]
+        taken = [e for e in entries if e.path in self._apart_from]
+        if not others or not taken:
+            return entries
+        near = [max(_nearness(e, one) for one in taken) for e in others]
+        return [e for e, how in zip(others, near, strict=True) if how == max(near)]
 
     def _cut(self, entry: Entry, duration_s: float) -> list[EventSound]:
         """One-shots are kept whole; a recording with several attacks is cut at them, so that an event has one onset."""
         wave = self.bank.load(entry)
         caption = plain_caption(entry.caption)
         if not entry.onsets_s:
-            return [EventSound(wave, caption)]
+            return [EventSound(wave, caption, entry.path)]
         if entry.kind == "oneshot":
-            return [EventSound(wave[round(entry.onsets_s[0] * SAMPLE_RATE) :], caption)]
+            return [EventSound(wave[round(entry.onsets_s[0] * SAMPLE_RATE) :], caption, entry.path)]
         ends = [*entry.onsets_s[1:], entry.duration_s]
         cuts = []
         for start, end in zip(entry.onsets_s, ends, strict=True):
             if end - start >= max(MIN_SEGMENT_S, 0.5 * duration_s):
                 piece = wave[max(round((start - 0.004) * SAMPLE_RATE), 0) : round((end - 0.012) * SAMPLE_RATE)]
-                cuts.append(EventSound(faded(piece), caption))
+                cuts.append(EventSound(faded(piece), caption, entry.path))
         return cuts
+
+
+class NotedSource:
+    """A source that notes the recordings it gives: `paths`."""
+
+    def __init__(self, source: BankSource | ModalSource):
+        self.source = source
+        self.paths: set[str] = set()
+
+    def voice(self, cls: str, rng: np.random.Generator, duration_s: float = 0.0) -> list[EventSound]:
+        takes = self.source.voice(cls, rng, duration_s)
+        self.paths |= {take.path for take in takes if take.path}
+        return takes
+
+    def texture(self, cls: str, rng: np.random.Generator) -> EventSound:
+        take = self.source.texture(cls, rng)
+        self.paths |= {take.path} - {""}
+        return take
+
+
+def _nearness(one: Entry, other: Entry) -> tuple[bool, bool, bool]:
+    same_material = bool(one.material) and one.material == other.material
+    return one.group == other.group, one.caption == other.caption, same_material
 
 
 def faded(wave: np.ndarray, out_s: float = 0.03) -> np.ndarray:

@@ -104,9 +104,8 @@ class Conditions:
 
     def context(self) -> Tensor:
         """c = [e_text; e_gv] of eq. 5, then the reference: Tensor[B, L + K + R, D]."""
-        first, *others = self.text_tokens, self.global_tokens, self.reference_tokens
-        others = [part.to(first.dtype) for part in others if part is not None]
-        return torch.cat([first, *others], 1) if others else first
+        parts = [part for part in (self.text_tokens, self.global_tokens, self.reference_tokens) if part is not None]
+        return torch.cat([part.to(self.text_tokens.dtype) for part in parts], 1) if len(parts) > 1 else parts[0]
 
     def context_mask(self) -> Tensor:
         """True for tokens of the context that are not masked: bool Tensor[B, L + K + R]."""

@@ -56,6 +56,7 @@ class Prepared:
     sampling: the defaults of the checkpoint, overridden by the dials of the request
     prompt, negative_prompt: the captions that were used; seconds: by stage
     strength: below 1 denoising starts from `recording`; at 0 nothing is denoised, and `conditions` is None
+    recording: also gives the reference tokens of a model that has them, at a strength of 1 those of a reference sound
     """
 
     index: int
@@ -115,6 +116,7 @@ class Prepared:
         shared = tuple(sorted((name, value) for name, value in self.sampling.items() if name not in PER_REQUEST))
         return (
             self.strength,
+            self.recording is None,
             self.video.local_features.shape[1],
             dials.control_scale,
             tuple(sorted(dials.own.items())),

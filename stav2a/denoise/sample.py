@@ -138,7 +138,7 @@ def predict(
     pooled = conditions.pooled_text() if unet.config.class_embed_type == "projection" else None
     local = conditions.control()
     if controlnet is not None and local is not None and guidance.control != 0:
-        bare = conditions.without_reference()  # a reference tells what is heard, the ControlNet when
+        bare = replace(conditions, reference_tokens=None, has_reference=None)  # it tells what is heard, not when
         down, mid = controlnet(
             latents,
             timestep,

@@ -37,16 +37,17 @@ class Denoising(Conditioning, Recordings):
         length = self.padded_length(first.video)
         shape = (timeline.latent_channels, length, timeline.latent_bins)
         noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        conditions = concatenated([item.conditions.repeat(item.takes) for item in group if item.conditions is not None])
         start = None
-        if first.strength < 1:
-            waveforms = [item.recording.waveforms for item in group if item.recording is not None]
+        if waveforms := [item.recording.waveforms for item in group if item.recording is not None]:
             start = self.encode_sound(np.concatenate(waveforms), length).to(self.unet.dtype)
+            conditions = self.refer(conditions, start)
         yield from denoise(
             self.unet,
             self.controlnet,
             make_sampler(first.sampling["sampler"], self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
-            concatenated([item.conditions.repeat(item.takes) for item in group if item.conditions is not None]),
+            conditions,
             self.guidance(group),
             first.sampling["steps"],
             self.defaults.get("window_steps") or timeline.latent_frames,

@@ -1,4 +1,4 @@
-"""Recordings as the sound of a clip, or as the start of denoising."""
+"""Recordings as the sound of a clip, as the start of denoising, or as tokens that steer it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from stav2a.sound.mel import log_mel
 from .parts import Parts
 
 if TYPE_CHECKING:
+    from stav2a.denoise.conditions import Conditions
     from stav2a.denoise.request import Request
     from stav2a.dials import Dials
     from stav2a.output import Recorded, VideoFeatures
@@ -41,8 +42,8 @@ class Recordings(Parts):
     def strength(self, request: Request, sampling: Mapping) -> float:
         """The strength of image-to-image pipelines: the request's, else the checkpoint's own.
 
-        With a reference sound it is at most REFERENCE_STRENGTH, since at 1 the reference has no effect. Without a
-        caption no recording can be chosen: 1, which starts from noise.
+        With a reference sound it is at most REFERENCE_STRENGTH, since at 1 nothing but its tokens has an effect, in a
+        model that has them. Without a caption no recording can be chosen: 1, which starts from noise.
         """
         if not self.conditioner.generates:
             return 0.0
@@ -71,6 +72,13 @@ class Recordings(Parts):
         is_minilm = own.model_type == "bert" and own.hidden_size == text.MINILM_DIM
         parts = (self.tokenizer, self.text_encoder) if is_minilm else text.minilm()
         return text.sentence_embeddings(*parts, captions).numpy()
+
+    def refer(self, conditions: Conditions, latents: Tensor) -> Conditions:
+        """With the tokens of recordings, Tensor[B, C, T, F], in a model that has them. One by one, to save memory."""
+        if self.reference_pool is None:
+            return conditions
+        latents = latents.to(self.reference_pool.dtype)
+        return conditions.with_reference(torch.cat([self.reference_pool(one) for one in latents.split(1)]))
 
     @torch.no_grad()
     def encode_sound(self, waveforms: np.ndarray, length: int) -> Tensor:

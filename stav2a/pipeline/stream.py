@@ -64,7 +64,7 @@ class Streaming(VideoEncoding, Denoising):
                         texts[captions] = self.encode_prompt(*captions)
                     conditions = self.conditions(video, texts[captions], request.dials, sampling)
             recording = None
-            if strength < 1:
+            if strength < 1 or (request.reference is not None and self.reference_pool is not None):
                 yield Progress("recordings", index, len(requests))
                 with watch.stage("recordings"):
                     recording = self.place_recordings(video, captions[0], request.dials, request.reference)

@@ -75,11 +75,12 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
+    from stav2a.models.lean import source_of
     from stav2a.weights.check import check_folder
 
     if args.folder:
         known = noted(args.folder)
-        for part, parameters, size in check_folder(args.folder):
+        for part, parameters, size in check_folder(args.folder, base=source_of(Path(args.folder))):
             licence = f"  [{known[part]}]" if part in known else ""
             print(
                 f"{part:16} {parameters / 1e6:9.2f} M parameters {size / 1e6:9.1f} MB  fits its configuration{licence}"

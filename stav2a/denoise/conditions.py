@@ -117,6 +117,10 @@ class Conditions:
             parts.append(self.has_reference[:, None].expand(self.reference_tokens.shape[:2]))
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
+    def times(self) -> Tensor | None:
+        """When the tokens of the context are, if attention knows it (`time_bias.Places.times`): Tensor[L + K]."""
+        return None
+
     def pooled_text(self) -> Tensor:
         """Mean of the text's tokens without padding: Tensor[B, D]."""
         weights = self.text_mask[..., None].to(self.text_tokens.dtype)

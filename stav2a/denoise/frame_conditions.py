@@ -24,6 +24,7 @@ class FrameConditions(Conditions):
         features: Tensor[B, T, C]   has_video: Tensor[B], 0 where the video is dropped, else 1
         caption_tokens: the caption's tokens join the context, projected by `project_caption` if their width differs
         joint: guidance drops caption and picture together (VTA-LDM eq. 2), with one guidance scale
+        time_bias: cross-attention knows when the frames are (`time_bias.py`)
     """
 
     features: Tensor = field(kw_only=True)
@@ -32,6 +33,7 @@ class FrameConditions(Conditions):
     caption_tokens: bool = False
     project_caption: Callable[[Tensor], Tensor] | None = None
     joint: bool = False
+    time_bias: bool = False
 
     @cached_property
     def frame_tokens(self) -> Tensor:
@@ -69,6 +71,14 @@ class FrameConditions(Conditions):
     def context_mask(self) -> Tensor:
         present = torch.ones(self.frame_tokens.shape[:2], dtype=torch.bool, device=self.text_mask.device)
         return torch.cat([self.text_mask, present], 1) if self.caption_tokens else present
+
+    def times(self) -> Tensor | None:
+        if not self.time_bias:
+            return None
+        rows, tokens = self.features.shape[1], self.frame_tokens.shape[1]
+        frames = torch.arange(rows, device=self.features.device, dtype=torch.float32).repeat(tokens // rows)
+        caption = frames.new_full((self.text_tokens.shape[1] if self.caption_tokens else 0,), torch.nan)
+        return torch.cat([caption, frames])
 
     def pooled_text(self) -> Tensor:
         """Added to the timestep embedding, Tensor[B, D]: the caption's mean, or the frames' without a caption."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import diffusers
 import torch
@@ -19,6 +20,7 @@ from stav2a.dials import SAMPLERS
 from .conditions import Conditions, concatenated
 from .control import TemporalControlNet
 from .strength import steps_from
+from .time_bias import Places, attend_by_time
 
 
 def make_sampler(name: str, scheduler: SchedulerMixin) -> SchedulerMixin:
@@ -133,7 +135,8 @@ def predict(
     guidance: Guidance,
 ) -> Tensor:
     """One network evaluation: Tensor[B, C, T, F]."""
-    context, mask, residuals = conditions.context(), conditions.context_mask(), {}
+    context, mask = conditions.context(), conditions.context_mask()
+    residuals: dict[str, Any] = {}
     # like AudioLDM's, the compact U-Net also takes the mean of the caption's tokens with the timestep
     pooled = conditions.pooled_text() if unet.config.class_embed_type == "projection" else None
     local = conditions.control()
@@ -152,6 +155,9 @@ def predict(
         residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
     if conditions.layout is not None:  # eq. 7 of TiVA: [z_t, t]
         latents = torch.cat([latents, conditions.layout[:, None].to(latents.dtype)], 1)
+    if (times := conditions.times()) is not None:
+        attend_by_time(unet)
+        residuals["cross_attention_kwargs"] = {"places": Places(times, (latents.shape[2], latents.shape[3]), mask)}
     return unet(
         latents,
         timestep,

@@ -1,35 +1,35 @@
-"""Checkpoints of systems without shared parts: VAE, vocoder and encoders are in a base checkpoint, and U-Net
-weights that no system trains in one folder beside the systems.
+"""Checkpoints of systems without what a base checkpoint holds already.
 
     assets/compact/              the base: a whole checkpoint
-    assets/systems/shared/unet/  tensors of the U-Net that all systems share, if any
-    assets/systems/shared/vae/   the VAE that all were trained on, if it differs from the base's
-    assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ (its own tensors), system/
+    assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ and system/: tensors that differ from the base's
+
+Training a system changes part of the base's U-Net (`options.trained_unet`); only these tensors are stored. A system
+with a video encoder of its own (`system.video_encoder`) stores what differs of that, too.
 
 `provenance.base` in model_index.json names the base, with digests of the weights that the system was trained on:
-another encoder would give wrong sounds without an error. A better VAE decoder is accepted. A system with its own
-video encoder has it, and its local features, in its folder.
+other ones would give wrong sounds without an error. A better VAE decoder is accepted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from stav2a.models.checkpoints import checkpoint_folder
-from stav2a.weights.check import WEIGHT_NAMES, known_class
+from stav2a.weights.check import LEANS, WEIGHT_NAMES, known_class, weights_of
 from stav2a.weights.errors import WeightsError
 from stav2a.weights.half import folded, halved
 from stav2a.weights.load import load_strict
 
-UNET_FILE = WEIGHT_NAMES[0]
-TRAINED_ON = {"vae": ("encoder.", "quant_conv."), "video_encoder": ("",)}  # beginnings of the tensors that count
+# the beginnings of the tensors of a part that the training of a system depends on
+TRAINED_ON = {"vae": ("encoder.", "quant_conv."), "video_encoder": ("",), "unet": ("",)}
 
 
 def base_of(folder: Path) -> dict | None:
@@ -41,86 +41,78 @@ def base_of(folder: Path) -> dict | None:
     return (index.get("provenance") or {}).get("base")
 
 
-def write_lean(
-    pipeline: Any, folder: str | Path, base: str, shared: tuple[str, ...] = (), half: bool = True, notes: str = ""
-) -> Path:
+def write_lean(pipeline: Any, folder: str | Path, base: str, half: bool = True, notes: str = "") -> Path:
     """Write the checkpoint of a system without the parts of `base` (a name, or a path relative to `folder`).
 
-    shared: beginnings of names in the U-Net that lie in `../shared/unet`, written by the first system; the others
-    must agree with them. half: fp16. notes: Markdown for the model card.
+    half: fp16. notes: Markdown for the model card.
     """
     from stav2a.models.card import card
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     source = base_folder(folder, base)
-    dtype = torch.float16 if half else torch.float32
-    pinned = {}
     if _differs(pipeline, "vae", source):
-        if not (folder / "../shared/vae").is_dir():
-            _copy(pipeline, "vae", folder / "../shared", half)
-        elif _differs(pipeline, "vae", folder / "../shared"):
-            raise WeightsError("The VAE is neither the base's nor that of the systems beside this one (../shared/vae).")
-    else:
-        pinned["vae"] = digest(weights_of(source, "vae"), TRAINED_ON["vae"])
+        raise WeightsError(f"The VAE is not that of {source.name}: train on it, or write a whole checkpoint.")
+    pinned = {"vae"}
     if pipeline.conditioner.uses_video_encoder:
         if _differs(pipeline, "video_encoder", source):
             for part in ("video_encoder", "local_features"):
                 if getattr(pipeline, part) is not None:
                     _copy(pipeline, part, folder, half)
         else:
-            pinned["video_encoder"] = digest(weights_of(source, "video_encoder"), TRAINED_ON["video_encoder"])
-    own = {name: value.to(dtype).contiguous() for name, value in pipeline.unet.state_dict().items()}
-    common = {name: own.pop(name) for name in list(own) if shared and name.startswith(shared)}
-    if common:
-        place = folder / "../shared/unet" / UNET_FILE
-        if place.is_file():
-            _must_agree(common, load_file(place), "shared U-Net (../shared/unet)")
-        else:
-            place.parent.mkdir(parents=True)
-            save_file(common, place)
-    pipeline.unet.save_config(folder / "unet")
-    save_file(own, folder / "unet" / UNET_FILE)
-    _copy(pipeline, "system", folder, half)
+            pinned.add("video_encoder")
+    for part, (of_base, prefix) in LEANS.items():
+        kept = halved(getattr(pipeline, part), part) if half else folded(getattr(pipeline, part))
+        own = {name: tensor.contiguous() for name, tensor in kept.state_dict().items()}
+        theirs = {prefix + name: tensor for name, tensor in load_file(weights_of(source / of_base)).items()}
+        differing = {name: tensor for name, tensor in own.items() if not _same(tensor, theirs.get(name))}
+        if len(differing) < len(own):
+            pinned.add(of_base)
+        kept.save_config(folder / part)
+        save_file(differing, folder / part / WEIGHT_NAMES[0], metadata={"format": "pt"})
     pipeline.scheduler.save_pretrained(folder / "scheduler")
-    provenance = {**pipeline.config.provenance, "base": {"model": base, "files": pinned, "shared_unet": bool(common)}}
-    pipeline.register_to_config(provenance=provenance)
+    digests = {part: digest(weights_of(source / part), TRAINED_ON[part]) for part in sorted(pinned)}
+    pipeline.register_to_config(provenance={**pipeline.config.provenance, "base": {"model": base, "files": digests}})
     pipeline.save_config(folder)
     (folder / "README.md").write_text(card(pipeline, notes), encoding="utf-8")
     return folder
 
 
 def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
-    """The components of a checkpoint that are not in its folder, by name, and its U-Net."""
+    """The components of a checkpoint that are not in its folder, or only in part, by name."""
     source = base_folder(folder, str(base.get("model", "")))
-    for part, wanted in base.get("files", {}).items():
-        if digest(weights_of(source, part), TRAINED_ON.get(part, ("",))) != wanted:
+    pinned = base.get("files", {})
+    for part, wanted in pinned.items():
+        if digest(weights_of(source / part), TRAINED_ON.get(part, ("",))) != wanted:
             raise WeightsError(
                 f"{folder.name} was trained on another {part} than that of {source.name}; train or fetch it again."
             )
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     found = {}
-    beside = folder.parent / "shared"
     for part, entry in index.items():
-        lacking = isinstance(entry, list) and entry[0] and not (folder / part).is_dir()
-        place = beside if part == "vae" and part not in base.get("files", {}) and (beside / part).is_dir() else source
-        if lacking and (place / part).is_dir():
-            kind: Any = known_class(part, *entry)
-            options: dict[str, Any] = {}
-            if issubclass(kind, torch.nn.Module):
-                options["torch_dtype" if hasattr(kind, "load_config") else "dtype"] = dtype
-            found[part] = kind.from_pretrained(place / part, **options)
-    if index["unet"][0] is not None:  # `recorded` has none
-        found["unet"] = open_unet(folder, bool(base.get("shared_unet")), dtype)
+        if not (isinstance(entry, list) and entry[0]):
+            continue
+        kind: Any = known_class(part, *entry)
+        if not (folder / part).is_dir():
+            if (source / part).is_dir():
+                options: dict[str, Any] = {}
+                if issubclass(kind, torch.nn.Module):
+                    options["torch_dtype" if hasattr(kind, "load_config") else "dtype"] = dtype
+                found[part] = kind.from_pretrained(source / part, **options)
+        elif part in LEANS and LEANS[part][0] in pinned:
+            found[part] = open_part(kind, part, folder, source, dtype)
     return found
 
 
-def open_unet(folder: Path, shared: bool, dtype: torch.dtype) -> UNet2DConditionModel:
-    config = UNet2DConditionModel.load_config(folder / "unet")
-    state = load_file(weights_of(folder, "unet"))
-    if shared:
-        state |= load_file(weights_of(folder.parent / "shared", "unet"))
-    return load_strict(lambda: UNet2DConditionModel.from_config(config), state, "unet", folder / "unet", dtype)
+def open_part(kind: Any, part: str, folder: Path, source: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """A part of a system: the tensors that its folder lacks are those of the base in `source`."""
+    of_base, prefix = LEANS[part]
+    build = partial(kind.from_config, kind.load_config(folder / part))
+    with torch.device("meta"):
+        names = build().state_dict().keys()
+    theirs = {prefix + name: tensor for name, tensor in load_file(weights_of(source / of_base)).items()}
+    state = {name: tensor for name, tensor in theirs.items() if name in names} | load_file(weights_of(folder / part))
+    return load_strict(build, state, part, folder / part, dtype)
 
 
 def base_folder(folder: Path, name: str) -> Path:
@@ -131,11 +123,10 @@ def base_folder(folder: Path, name: str) -> Path:
     return checkpoint_folder(name)
 
 
-def weights_of(folder: Path, part: str) -> Path:
-    for name in WEIGHT_NAMES:
-        if (folder / part / name).is_file():
-            return folder / part / name
-    raise WeightsError(f"{folder / part} has no weights ({' or '.join(WEIGHT_NAMES)}).")
+def source_of(folder: Path) -> Path | None:
+    """The checkpoint that this one leans on; None if it is complete."""
+    base = base_of(folder)
+    return None if base is None else base_folder(folder, str(base.get("model", "")))
 
 
 def digest(file: Path, beginnings: tuple[str, ...] = ("",)) -> str:
@@ -155,13 +146,18 @@ def counting(state: dict, part: str) -> dict:
 
 def _differs(pipeline: Any, part: str, folder: Path) -> bool:
     """Whether the relevant tensors of a part differ from those in `folder`."""
-    kept = load_file(weights_of(folder, part))
+    kept = load_file(weights_of(folder / part))
     return bool(_differing(counting(folded(getattr(pipeline, part)).state_dict(), part), counting(kept, part)))
 
 
 def _copy(pipeline: Any, part: str, folder: Path, half: bool) -> None:
     own = getattr(pipeline, part)
     (halved(own, part) if half else folded(own)).save_pretrained(folder / part)
+
+
+def _same(own: Tensor, theirs: Tensor | None) -> bool:
+    """Whether the base's tensor gives the same numbers in the precision that the system is stored in."""
+    return theirs is not None and own.shape == theirs.shape and torch.equal(own, theirs.to(own.dtype))
 
 
 def _differing(given: dict, kept: dict) -> list[str]:
@@ -174,11 +170,3 @@ def _differing(given: dict, kept: dict) -> list[str]:
         or given[name].shape != kept[name].shape
         or not torch.allclose(given[name].half().float(), kept[name].half().float(), rtol=2e-3, atol=1e-4)
     ]
-
-
-def _must_agree(given: dict, kept: dict, what: str) -> None:
-    if differing := _differing(given, kept):
-        raise WeightsError(
-            f"The {what} is not the one this system was trained with: {min(differing)} and {len(differing) - 1} more "
-            "tensors differ."
-        )

@@ -99,6 +99,7 @@ class System(ModelMixin, ConfigMixin):
     uses_video_encoder: ClassVar[bool] = True  # its features come from the checkpoint's video encoder
     sampling: ClassVar[dict] = {"guidance_scale": 3.0, "video_guidance_scale": 1.0}  # the paper's own
     encoders: ClassVar[tuple[str, ...]] = ()  # submodules that `encode_frames` uses
+    encodes_by: ClassVar[tuple[str, ...]] = ()  # settings that its result depends on
     Options: ClassVar[type] = NoOptions  # dataclass of the options of its training stage
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -31,7 +31,7 @@ from stav2a.output import VideoFeatures
 
 from .base import System, Widths
 
-SWITCHES = ("mix", "composed", "semantic_weight", "temporal_weight", "alignment_scale")
+SWITCHES = ("mix", "composed", "semantic_weight", "temporal_weight", "alignment_scale", "time_bias")
 
 
 @dataclass
@@ -41,6 +41,7 @@ class TAV2AOptions:
     semantic_weight: float = 1.0  # λ of eq. 5 and 6
     temporal_weight: float = 1.0  # μ
     alignment_scale: float = 0.0  # γ of eq. 11 that it samples with; the stage `alignment` trains its classifier
+    time_bias: bool = False  # cross-attention knows when the frames are (not in the paper; `denoise/time_bias.py`)
 
 
 class TAV2A(System):
@@ -69,6 +70,7 @@ class TAV2A(System):
         temporal_weight: float = 1.0,
         negative_scale: float = 2.5,
         alignment_scale: float = 0.0,
+        time_bias: bool = False,
     ):
         super().__init__()
         encoder = encoder or presets.VIDEO_ENCODER["compact"]
@@ -107,6 +109,7 @@ class TAV2A(System):
             has_video=torch.ones(len(features), device=features.device, dtype=features.dtype),
             tokens=self.tokens,
             joint=not self.config.composed,
+            time_bias=self.config.time_bias,
         )
 
     def tokens(self, conditions: FrameConditions) -> Tensor:

@@ -46,6 +46,7 @@ class TiVA(System):
 
     name = "tiva"
     joint = True
+    encodes_by = ("grid", "layout")
     sampling = {"guidance_scale": 5.0, "video_guidance_scale": 1.0}
     Options = TiVAOptions
 

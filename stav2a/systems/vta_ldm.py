@@ -1,7 +1,8 @@
 """VTA-LDM (Xu et al. 2024): every frame's features, linearly projected, are tokens of the cross-attention.
 
 The switches are the rows of its Table 3: `text` (the caption's tokens join), `positions` (sinusoids), `flow`
-(additional optical-flow tokens). Guidance compares with a zero visual embedding (eq. 2).
+(additional optical-flow tokens). Guidance compares with a zero visual embedding (eq. 2). `time_bias` is an addition
+for short trainings (`denoise/time_bias.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from stav2a.denoise.frame_conditions import FrameConditions
 
 from .base import System, Widths
 
-SWITCHES = ("text", "positions", "flow")
+SWITCHES = ("text", "positions", "flow", "time_bias")
 
 
 @dataclass
@@ -27,6 +28,7 @@ class VTALDMOptions:
     text: bool = True  # the caption's tokens join
     positions: bool = True  # sinusoids
     flow: bool = False  # additional optical-flow tokens
+    time_bias: bool = False  # cross-attention knows when the frames are (not in the paper)
 
 
 class VTALDM(System):
@@ -35,6 +37,7 @@ class VTALDM(System):
     name = "vta-ldm"
     joint = True
     has_positions = True
+    encodes_by = ("flow",)
     Options = VTALDMOptions
 
     @register_to_config
@@ -46,6 +49,7 @@ class VTALDM(System):
         positions: bool = True,
         flow: bool = False,
         text_dim: int | None = None,
+        time_bias: bool = False,
     ):
         super().__init__()
         self.uses_caption = text
@@ -76,6 +80,7 @@ class VTALDM(System):
             caption_tokens=self.config.text,
             project_caption=self.project_text,
             joint=True,
+            time_bias=self.config.time_bias,
         )
 
     def tokens(self, conditions: FrameConditions) -> Tensor:

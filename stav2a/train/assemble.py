@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ class AssembleOptions:
     notes: str = ""  # file of Markdown for the card
     system: str | None = None  # a system; else STA-V2A
     base: str | None = "compact"  # base checkpoint of the system; null: none, all parts are written
-    shared_unet: list = field(default_factory=list)
 
 
 def assemble_checkpoint(config: TrainConfig) -> Path:
@@ -44,7 +43,6 @@ def assemble_checkpoint(config: TrainConfig) -> Path:
         config.out,
         given.system,
         given.base,
-        given.shared_unet,
         given.half,
         notes,
         config.timeline,

@@ -19,10 +19,15 @@ from .shapes import shapes_of
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 
 
-def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[str, int, int]]:
+# of a checkpoint that leans on a base: part -> (part of the base that holds what its file lacks, prefix of the names)
+LEANS = {"unet": ("unet", ""), "system": ("video_encoder", "video_encoder.")}
+
+
+def check_folder(folder: str | Path, skip: Container[str] = (), base: Path | None = None) -> list[tuple[str, int, int]]:
     """Compare every part's file with its configuration, key by key; -> [(part, parameters, bytes)].
 
     Only the headers of the files are read. Parts in `skip` are not checked.
+    base: the checkpoint that this one leans on
     """
     folder = Path(folder)
     try:
@@ -31,7 +36,6 @@ def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[st
         raise WeightsError(f"{folder} is no checkpoint: model_index.json is missing.") from error
     except ValueError as error:
         raise WeightsError(f"{folder / 'model_index.json'} is not JSON; convert or fetch the model again.") from error
-    base = (index.get("provenance") or {}).get("base") or {}  # of a system that uses parts of another checkpoint
     rows = []
     for part, entry in index.items():
         if not isinstance(entry, list) or part in skip or not (folder / part).is_dir():
@@ -39,29 +43,36 @@ def check_folder(folder: str | Path, skip: Container[str] = ()) -> list[tuple[st
         kind = known_class(part, *entry)
         if not issubclass(kind, torch.nn.Module):
             continue  # tokenizer, scheduler
-        shared = folder.parent / "shared" / "unet" if part == "unet" and base.get("shared_unet") else None
-        if (row := check_part(folder / part, kind, shared)) is not None:
+        if (row := check_part(folder / part, kind, base)) is not None:
             rows.append((part, *row))
     return rows
 
 
-def check_part(folder: Path, kind: type, besides: Path | None = None) -> tuple[int, int] | None:
+def check_part(folder: Path, kind: type, base: Path | None = None) -> tuple[int, int] | None:
     """Compare a part's file with the configuration beside it; -> (parameters, bytes), None for one in several files.
 
-    besides: a folder whose file of the same name holds what this one leaves out.
+    base: a checkpoint that holds what this part leaves out.
     """
     if any(folder.glob("*.index.json")):
         return None  # in several files, which the libraries join
-    file = next((folder / name for name in WEIGHT_NAMES if (folder / name).is_file()), None)
-    if file is None:
-        raise WeightsError(f"{folder} has no weights ({' or '.join(WEIGHT_NAMES)}).")
-    given = read_shapes(file)
-    if besides is not None:
-        given |= read_shapes(besides / file.name)
-    wanted = shapes_of(_empty(kind, folder).state_dict())
+    file = weights_of(folder)
+    given, wanted = read_shapes(file), shapes_of(_empty(kind, folder).state_dict())
+    size = sum(math.prod(shape) for shape in given.values())
+    if base is not None and folder.name in LEANS:
+        of_base, prefix = LEANS[folder.name]
+        theirs = {prefix + name: shape for name, shape in read_shapes(weights_of(base / of_base)).items()}
+        given = {name: shape for name, shape in theirs.items() if name in wanted} | given
     tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
     check_keys({k: v for k, v in wanted.items() if k not in tied}, given, folder.name, file)
-    return sum(math.prod(shape) for shape in given.values()), file.stat().st_size
+    return size, file.stat().st_size
+
+
+def weights_of(folder: Path) -> Path:
+    """The weights file of a part."""
+    for name in WEIGHT_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise WeightsError(f"{folder} has no weights ({' or '.join(WEIGHT_NAMES)}).")
 
 
 def known_class(part: str, library: str, name: str) -> type:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from prepared import prepared
+from safetensors.torch import load_file
 from small_systems import pipeline_of
 
 from stav2a import systems
@@ -22,11 +23,13 @@ from stav2a.condition.layout import as_channel
 from stav2a.condition.layout_kinds import LayoutKind
 from stav2a.denoise.composed_guidance import ClassifierGuidance, ComposedGuidance
 from stav2a.denoise.conditions import Conditions, concatenated
+from stav2a.denoise.frame_conditions import FrameConditions
 from stav2a.denoise.sample import Guidance, guided, predict
+from stav2a.models.build import build
 from stav2a.models.checkpoints import checkpoint_folder
 from stav2a.models.lean import write_lean
 from stav2a.pipeline import STAV2APipeline
-from stav2a.train.runtime.start import widened
+from stav2a.train.runtime.start import attending_finely, widened
 from stav2a.weights.errors import WeightsError
 
 OTHERS = [name for name in systems.names() if name != systems.OWN and systems.find(name).generates]
@@ -175,6 +178,13 @@ def test_each_row_of_table_3_of_vta_ldm_is_another_sound(tiny_pipeline, frames, 
     assert np.abs(sound(with_it, frames) - sound(without, frames)).max() > 1e-4
 
 
+@pytest.mark.parametrize("name", ["vta-ldm", "ta-v2a"])
+def test_frames_that_know_their_time_are_another_sound(tiny_pipeline, frames, name):
+    plain, timed = (pipeline_of(tiny_pipeline, name, time_bias=switch) for switch in (False, True))
+    timed.system.load_state_dict(plain.system.state_dict())
+    assert np.abs(sound(plain, frames) - sound(timed, frames)).max() > 1e-4
+
+
 def test_vta_ldm_drops_to_zero_embeddings_and_the_negative_caption(pipes, frames):
     """Eq. 2: w ε(z, φ(f_V)) + (1 - w) ε(z, ∅)."""
     pipe = pipes["vta-ldm"]
@@ -286,6 +296,36 @@ def test_a_widened_unet_begins_as_the_one_it_was_made_of(tiny_pipeline):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)  # sums of more terms round otherwise
     with pytest.raises(ValueError, match="takes 9 channels; this system needs 10"):
         widened(wide, 2)
+
+
+def test_a_unet_that_attends_finely_begins_as_the_one_it_was_made_of():
+    unet = build("unet", "compact")
+    unet.conv_in.requires_grad_(False)
+    finer = attending_finely(unet)
+    assert attending_finely(finer) is finer
+    assert list(finer.config.down_block_types[:2]) == ["DownBlock2D", "CrossAttnDownBlock2D"]
+    assert not finer.conv_in.weight.requires_grad and finer.down_blocks[1].attentions[0].proj_out.weight.requires_grad
+    g = torch.Generator().manual_seed(0)
+    text, mask = torch.randn(1, 3, 384, generator=g), torch.ones(1, 3, dtype=torch.bool)
+    features = torch.randn(1, 16, 384, generator=g)
+    z = torch.randn(1, 8, 16, 16, generator=g)
+    seen = FrameConditions(
+        text, mask, text, mask, features=features, has_video=torch.ones(1), tokens=lambda c: c.features,
+        caption_tokens=True, time_bias=True,
+    )  # fmt: skip
+    with torch.no_grad():
+        one, other = (predict(network, None, z, torch.tensor(3), seen, Guidance()) for network in (unet, finer))
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+        torch.nn.init.normal_(finer.down_blocks[1].attentions[0].proj_out.weight)
+        moved = predict(finer, None, z, torch.tensor(3), seen, Guidance())
+        padded = replace(
+            seen,
+            text_tokens=torch.cat([text, torch.randn(1, 5, 384, generator=g)], 1),
+            text_mask=torch.tensor([[True] * 3 + [False] * 5]),
+        )
+        again = predict(finer, None, z, torch.tensor(3), padded, Guidance())
+    assert not torch.allclose(moved, other, atol=1e-3)
+    torch.testing.assert_close(moved, again, atol=1e-4, rtol=1e-4)  # padding of the caption is not seen
 
 
 # ---- TA-V2A -----------------------------------------------------------------------------------------
@@ -441,17 +481,33 @@ def test_joined_conditions_are_those_of_each(pipes, frames, name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_checkpoints_open_bit_for_bit_without_what_they_share(pipes, frames, base, name):
     wanted = sound(pipes[name], frames)
-    folder = write_lean(copy.copy(pipes[name]), base.parent / name, "../base", ("mid_block",), half=False)
+    folder = write_lean(copy.copy(pipes[name]), base.parent / name, "../base", half=False)
     assert np.array_equal(wanted, sound(STAV2APipeline.from_pretrained(folder), frames))
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {"unet", "system", "scheduler"}
     assert f"`{name}`" in (folder / "README.md").read_text()
 
 
+def test_only_what_differs_from_the_base_is_stored(pipes, frames, base):
+    """Of the U-Net, and of a video encoder inside the system."""
+    pipe = copy.copy(pipes["ta-v2a"])
+    changed = copy.deepcopy(pipe.unet), copy.deepcopy(pipe.system)
+    changed[1].video_encoder.load_state_dict(STAV2APipeline.from_pretrained(base).video_encoder.state_dict())
+    pipe.register_modules(unet=changed[0], system=changed[1])
+    with torch.no_grad():
+        changed[0].conv_out.bias += 0.5
+        changed[1].video_encoder.video_project_head.bias += 0.5
+    folder = write_lean(pipe, base.parent / "changed", "../base", half=False)
+    unet, system = (load_file(folder / part / "diffusion_pytorch_model.safetensors") for part in ("unet", "system"))
+    assert list(unet) == ["conv_out.bias"]
+    assert [name for name in system if name.startswith("video_encoder.")] == ["video_encoder.video_project_head.bias"]
+    assert np.array_equal(sound(pipe, frames), sound(STAV2APipeline.from_pretrained(folder), frames))
+
+
 def test_a_leaning_checkpoint_can_be_saved_to_stand_alone(pipes, frames, base, tmp_path):
     from stav2a.weights.check import check_folder
 
-    folder = write_lean(copy.copy(pipes["tiva"]), base.parent / "leaning", "../base", ("mid_block",), half=False)
-    assert {part for part, _, _ in check_folder(folder)} == {"unet", "system"}
+    folder = write_lean(copy.copy(pipes["tiva"]), base.parent / "leaning", "../base", half=False)
+    assert {part for part, _, _ in check_folder(folder, base=base)} == {"unet", "system"}
     STAV2APipeline.from_pretrained(folder).save_pretrained(tmp_path)
     again = STAV2APipeline.from_pretrained(tmp_path)
     assert again.system.name == "tiva" and again.controlnet is None and (tmp_path / "vae").is_dir()
@@ -466,16 +522,10 @@ def test_a_system_on_another_base_is_refused(pipes, tmp_path, tiny_pipeline):
     shutil.rmtree(tmp_path / "base")
     other = tiny(seed=1)
     other.save_pretrained(tmp_path / "base")
-    with pytest.raises(WeightsError, match="vta-ldm was trained on another vae than that of base"):
+    with pytest.raises(WeightsError, match="vta-ldm was trained on another unet than that of base"):
         STAV2APipeline.from_pretrained(tmp_path / "vta-ldm")
-    folder = write_lean(copy.copy(pipes["vta-ldm"]), tmp_path / "again", "../base", half=False)
-    opened = STAV2APipeline.from_pretrained(folder)  # the one it was trained with came along
-    kept = pipes["vta-ldm"].vae.state_dict()
-    assert all(torch.equal(value, kept[name]) for name, value in opened.vae.state_dict().items())
-    third = copy.copy(pipes["vta-ldm"])
-    third.register_modules(vae=tiny(seed=2).vae)
-    with pytest.raises(WeightsError, match="neither the base's nor that of the systems beside"):
-        write_lean(third, tmp_path / "third", "../base", half=False)
+    with pytest.raises(WeightsError, match="The VAE is not that of base"):
+        write_lean(copy.copy(pipes["vta-ldm"]), tmp_path / "again", "../base", half=False)
 
 
 def test_a_better_decoder_or_encoder_of_the_base_leaves_a_system_as_it_is(pipes, frames, tmp_path):
@@ -500,7 +550,7 @@ def test_a_better_decoder_or_encoder_of_the_base_leaves_a_system_as_it_is(pipes,
 @pytest.mark.parametrize("name", ["t2a", "ta-v2a", "tiva", "vta-ldm"])
 def test_weights_that_are_shipped_are_small_and_make_sound(name):
     folder = checkpoint_folder(name)
-    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 32e6
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 10.5e6
     assert (folder / "README.md").is_file() and not any(folder.rglob("*.bin"))
     pipe = STAV2APipeline.from_pretrained(name)
     pipe.set_progress_bar_config(disable=True)

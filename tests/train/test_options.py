@@ -22,7 +22,7 @@ from stav2a.train.stages.table_three import VariedOptions
         ({"heard_clips": 2.5}, "options.heard_clips is 2.5; it must be a whole number"),
         ({"heard_clips": True}, "options.heard_clips is True; it must be a whole number"),
         ({"drop_text": None}, "options.drop_text is None; it must be a number"),
-        ({"shared_unet": "mid_block"}, "options.shared_unet is 'mid_block'; it must be a list or null"),
+        ({"trained_unet": "mid_block"}, "options.trained_unet is 'mid_block'; it must be a list or null"),
     ],
 )
 def test_what_does_not_fit_is_refused(given, sentence):

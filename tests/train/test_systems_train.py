@@ -81,7 +81,7 @@ def test_from_parts_to_a_checkpoint_that_opens(work, whole, tmp_path, stages):
     system = next(name for name in stages if name in systems_trained())
     out = whole.parent / system
     made = [f"parts={tmp_path}/parts", f"out={out}", "model=tiny", f"options.system={system}", "options.base=../whole"]
-    assert main(["train", "assemble", *made, "options.shared_unet=[mid_block]", "options.half=false"]) == 0
+    assert main(["train", "assemble", *made, "options.half=false"]) == 0
     pipe = STAV2APipeline.from_pretrained(out)
     sound = pipe(np.zeros((16, 32, 32, 3), np.uint8), "a tone", num_inference_steps=1)
     assert sound.waveforms.shape == (1, 16 * 640) and pipe.system.name == system
@@ -91,7 +91,7 @@ def test_from_parts_to_a_checkpoint_that_opens(work, whole, tmp_path, stages):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_each_stage_learns_one_batch(work, tmp_path, name):
-    nothing_dropped = {"shared_unet": [], "drop_text": 0.0, "drop_video": 0.0, "drop_both": 0.0}
+    nothing_dropped = {"trained_unet": None, "drop_text": 0.0, "drop_video": 0.0, "drop_both": 0.0}
     stage = stage_of(name, work, tmp_path, **({} if name == "cvalp" else nothing_dropped)).train()
     batch = batch_of(stage)
     optimizer = torch.optim.AdamW(stage.phase_parameters("main"), 5e-3)
@@ -111,9 +111,10 @@ def test_only_what_a_stage_trains_moves(work, tmp_path):
         stage(batch_of(stage))["loss"].backward()
         return {".".join(n.split(".")[:2]) for n, p in stage.named_parameters() if p.grad is not None}
 
-    apart = moved("tiva", joint=False, shared_unet=["mid_block"])
-    assert "system.semantic" in apart and "system.predictor" not in apart and "unet.mid_block" not in apart
-    assert {"system.predictor", "unet.mid_block", "unet.conv_in"} <= moved("tiva", shared_unet=[])
+    apart = moved("tiva", joint=False, trained_unet=["down_blocks*"])
+    assert "system.semantic" in apart and "system.predictor" not in apart
+    assert "unet.mid_block" not in apart and "unet.down_blocks" in apart
+    assert {"system.predictor", "unet.mid_block", "unet.conv_in"} <= moved("tiva", trained_unet=None)
     assert moved("tiva-layout") == {"system.predictor"}
     assert moved("alignment") == {"system.aligner"}
     mixed = moved("ta-v2a")

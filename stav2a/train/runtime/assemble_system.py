@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from diffusers import DDPMScheduler
@@ -24,7 +23,6 @@ def assemble_system(
     out: str | Path,
     system: str,
     base: str | None = "compact",
-    shared_unet: Sequence[str] = (),
     half: bool = True,
     notes: str = "",
     timeline: Timeline | None = None,
@@ -32,7 +30,7 @@ def assemble_system(
 ) -> Path:
     """Write the checkpoint of `system` from the parts in `folder`. It needs `base`; with None it is complete.
 
-    shared_unet: as in training; these weights of the U-Net go to `OUT/../shared/unet`, once for all systems.
+    Of the U-Net only what differs from the base's is written (`options.trained_unet`).
     `defaults` override those found in training, the system's own and the base's. The onset head is included if it was
     trained on this video encoder.
     """
@@ -60,6 +58,7 @@ def assemble_system(
         timeline=(timeline or presets.TIMELINES[model]).to_dict(),
         defaults={
             **(index.get("defaults") or {}),
+            "strength": 1.0,  # noise alone: what the system itself can do
             **own.sampling_defaults(),
             **noted_defaults(folder),
             **defaults,
@@ -69,4 +68,4 @@ def assemble_system(
     if base is None:
         named = noted_source(folder, "text_encoder") is not None
         return write_whole(pipe, out, half, notes, text=named or model != "compact")
-    return write_lean(pipe, out, base, tuple(shared_unet), half, notes)
+    return write_lean(pipe, out, base, half, notes)

@@ -49,7 +49,6 @@ class T2AOptions(ClipOptions, StartOptions):
     snr_gamma: float | None = 5.0  # γ of Min-SNR; null: the plain loss of eq. 6
     drop_text: float = 0.1  # chance that a caption is dropped
     null_text: str = "empty"  # what stands for it (`condition.text.NULLS`); sampling then takes the same
-    shared_unet: list | None = None  # beginnings of the U-Net's names that rest: several systems share them
     trained_unet: list | None = None  # patterns of names in the U-Net that learn, the others rest; null: all learn
     heard_clips: int = 4  # of the validation, to listen to
 
@@ -72,9 +71,6 @@ class T2AStage(Stage):
         self.tokenizer, text_encoder = text_parts(config.model, config.parts, self.options.base, name=named)
         self.text_encoder = self.freeze(text_encoder)
         self.unet = self.first_unet()
-        if shared := tuple(self.options.shared_unet or ()):
-            for name, parameter in self.unet.named_parameters():
-                parameter.requires_grad_(not name.startswith(shared))
         self.learns_alone(self.options.trained_unet)
         self.worlds = clip_sources(config, self.options, self.timeline, self.sees)
 

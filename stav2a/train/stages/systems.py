@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from stav2a.condition.in_time import fitted, stretched
@@ -26,7 +27,7 @@ from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.options import nearest
 from stav2a.train.runtime.parts import note_default, trained
 from stav2a.train.runtime.stage import uniform_for
-from stav2a.train.runtime.start import widened
+from stav2a.train.runtime.start import attending_finely, widened
 from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.features import digest
 from stav2a.train.sources.system_clips import SystemClips
@@ -67,6 +68,13 @@ class SystemStage(T2AStage):
         if isinstance(self.worlds["train"], CachedClips):
             self.clips = SystemClips(self.worlds["train"], self.encode_frames, self.made_of(), self.options.concat)
 
+    def first_unet(self) -> UNet2DConditionModel:
+        """With attention at half the latents' resolution for a system that was begun, or begins, with `time_bias`."""
+        kept = Path(self.config.parts) / self.system_name / "config.json"
+        begun = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else self.config.options
+        unet = super().first_unet()
+        return attending_finely(unet) if begun.get("time_bias") else unet
+
     def new_system(self, kind: type[System]) -> System:
         """An untrained system with the widths of the parts that it connects to."""
         widths = Widths(
@@ -88,8 +96,8 @@ class SystemStage(T2AStage):
     def made_of(self) -> str:
         """A name for the weights and settings that `encode_frames` depends on."""
         weights = digest(self.video_encoder, *(getattr(self.system, part) for part in self.system.encoders))
-        settings = json.dumps({k: v for k, v in self.system.config.items() if not k.startswith("_")}, sort_keys=True)
-        return f"{self.name}-{weights}-{hashlib.blake2b(settings.encode(), digest_size=4).hexdigest()}"
+        settings = json.dumps({name: self.system.config[name] for name in self.system.encodes_by})
+        return f"{self.system_name}-{weights}-{hashlib.blake2b(settings.encode(), digest_size=4).hexdigest()}"
 
     @torch.no_grad()
     def encode_frames(self, frames: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ class VideoOptions(ClipOptions):
     temporal_weight: float = 1.0  # λ
     moment_s: float = 0.32  # length of a moment
     audio_width: int = 32
+    frozen_trunk: bool = False  # convolutions of the encoder rest; its temporal blocks and head learn
 
 
 class VideoStage(Stage):
@@ -63,6 +64,8 @@ class VideoStage(Stage):
         found = (Path(config.parts) / "video_encoder" / "config.json").is_file()
         self.video_encoder = trained(config.parts, "video_encoder") if found else build("video_encoder", config.model)
         self.video_encoder.train()
+        if self.options.frozen_trunk:
+            self.freeze(self.video_encoder.video_encoder)
         dim = self.video_encoder.config.feature_dim
         self.audio_encoder = MelEncoder(dim, self.options.audio_width, self.timeline.mel_per_latent)
         self.logit_scales = nn.Parameter(torch.full((2,), float(np.log(1 / 0.07))))  # semantic, temporal; as in CLIP

@@ -41,6 +41,7 @@ SIZES = (  # (what, what instead): a run of seconds; what is trained anew takes 
     (r"--workers \d+", "--workers 1"),
     (rf"(-m stav2a train (?:{STAGES}) .*bank=BANK.*)", rf"\1 model=tiny {SHORT}"),
     (r"(-m stav2a train (?:onset|t2a|v2a|vta-ldm|tiva-layout|tiva|ta-v2a|alignment) .*)", r"\1 options.heard_clips=1"),
+    (r"(-m stav2a train (?:t2a|vta-ldm|tiva-layout|tiva|ta-v2a|alignment) .*)", r"\1 options.trained_unet=null"),
     (r"(-m stav2a train (?:v2a .*fine_tune|onset .*parts=runs/mine).*)", rf"\1 {SHORT}"),
     (
         r"model=compact parts=runs/(?!mine)(.*options.system.*)",

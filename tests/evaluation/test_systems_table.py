@@ -72,19 +72,20 @@ def test_a_painted_layout_is_compared_with_what_is_heard_of_it(tiny_pipeline):
             self.deaf = deaf
 
         def encode_video(self, frames):
-            rows, steps = self.system.kind.rows_of(64), 64
+            steps = len(frames)
+            rows = self.system.kind.rows_of(steps)
             predicted = np.linspace(0, 1, rows * 5, dtype=np.float32).reshape(rows, 5)
             return SimpleNamespace(layout=predicted, features=torch.zeros(1, steps, 1))
 
         def __call__(self, video, *, layout, seed, strength):
             """Noise as loud as the bands of the layout, one after the other row."""
             level = np.exp(6 * (video.layout if self.deaf else layout).mean(1) - 6)
-            samples = 64 * 640
+            samples = len(video.features[0]) * 640
             noise = np.random.default_rng(seed).normal(size=samples) * 0.05
             shaped = noise * np.repeat(level, -(-samples // len(level)))[:samples]
             return SimpleNamespace(waveforms=shaped[None].astype(np.float32))
 
-    clips = [np.zeros((64, 8, 8, 3), np.uint8)] * 6
+    clips = [np.zeros((length, 8, 8, 3), np.uint8) for length in (64, 80, 64, 64, 80, 64)]
     heard, deaf = (heard_as_painted(Player(deaf), clips, strength=1.0) for deaf in (False, True))
     assert heard["mean"] > 0.5 and heard["gain_ci95"][0] > 0.2 and heard["n"] == 6
     assert abs(deaf["gain"]) < 0.3 < heard["gain"]

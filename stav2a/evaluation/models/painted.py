@@ -30,7 +30,7 @@ def painting(layout: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def heard_as_painted(pipe: Any, clips: Iterable[np.ndarray], seed: int = 0, **settings: Any) -> dict:
     """{"mean", "ci95", "chance", "gain", "gain_ci95", "p", "n"} of the correlation of painted and heard layouts.
 
-    clips: frames as `pipe` takes them. Chance: the correlation with the paintings of other clips of the same length.
+    clips: frames as `pipe` takes them. Chance: the correlation with the paintings of other clips, over the length that both have.
     """
     painted, heard = [], []
     for index, frames in enumerate(clips):
@@ -49,7 +49,9 @@ def heard_as_painted(pipe: Any, clips: Iterable[np.ndarray], seed: int = 0, **se
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's; 0 where one of them is constant."""
+    """Pearson's over the length that both have; 0 where one of them is constant."""
+    shared = min(len(one), len(other))
+    one, other = one[:shared], other[:shared]
     if one.std() < 1e-6 or other.std() < 1e-6:
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])

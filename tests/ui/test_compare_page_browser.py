@@ -227,7 +227,8 @@ def test_back_to_the_names_a_reload_and_deletion(visitor, site):
     tab(visitor, "Compare")
     visitor.wait_for_function(f"{COMPARE}.value?.sounds.length === 4")  # not the newest two
     assert visitor.evaluate(names) == before
-    visitor.wait_for_selector("#compare-source video", state="attached")  # the form is folded
+    visitor.get_by_role("button", name="Make a set that differs in one setting").click()  # folded, as there are results
+    visitor.wait_for_selector("#compare-source video")
     visitor.wait_for_function(
         "document.querySelector('#compare-values textarea, #compare-values input').value === '2, 9'"
     )

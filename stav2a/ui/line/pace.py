@@ -43,8 +43,8 @@ SMALL_FIRST = Shape(
     bend=(0.5, 0.7),
 )  # fmt: skip
 SMALL_LATER = Shape(
-    {"read": 0.3, "video": 0.2, "text": 0.3, "recordings": 0.2, DENOISE: 0.0, "decode": 1.0, "level": 0.3, "mux": 1.0,
-     "measure": 0.1, "figure": 1.9, "bundle": 0.1, "record": 3.5},
+    {"read": 0.3, "video": 0.2, "text": 0.3, "recordings": 0.2, DENOISE: 0.0, "decode": 1.0, "level": 0.3, "mux": 2.6,
+     "measure": 0.1, "figure": 3.1, "bundle": 0.1, "record": 5.4},
     bend=(0.5, 0.7),
 )  # fmt: skip
 LARGE = Shape(

@@ -61,10 +61,10 @@ def write_lean(pipeline: Any, folder: str | Path, base: str, half: bool = True, 
                     _copy(pipeline, part, folder, half)
         else:
             pinned.add("video_encoder")
-    for part, (of_base, prefix) in LEANS.items():
+    for part, (of_base, _) in LEANS.items():
         kept = halved(getattr(pipeline, part), part) if half else folded(getattr(pipeline, part))
         own = {name: tensor.contiguous() for name, tensor in kept.state_dict().items()}
-        theirs = {prefix + name: tensor for name, tensor in load_file(weights_of(source / of_base)).items()}
+        theirs = tensors_of_base(source, part)
         differing = {name: tensor for name, tensor in own.items() if not _same(tensor, theirs.get(name))}
         if len(differing) < len(own):
             pinned.add(of_base)
@@ -106,13 +106,18 @@ def open_lean(folder: Path, base: dict, dtype: torch.dtype) -> dict:
 
 def open_part(kind: Any, part: str, folder: Path, source: Path, dtype: torch.dtype) -> torch.nn.Module:
     """A part of a system: the tensors that its folder lacks are those of the base in `source`."""
-    of_base, prefix = LEANS[part]
     build = partial(kind.from_config, kind.load_config(folder / part))
     with torch.device("meta"):
         names = build().state_dict().keys()
-    theirs = {prefix + name: tensor for name, tensor in load_file(weights_of(source / of_base)).items()}
+    theirs = tensors_of_base(source, part)
     state = {name: tensor for name, tensor in theirs.items() if name in names} | load_file(weights_of(folder / part))
     return load_strict(build, state, part, folder / part, dtype)
+
+
+def tensors_of_base(source: Path, part: str) -> dict[str, Tensor]:
+    """What a part of a system may leave to the base in `source`, under the names of that part."""
+    of_base, prefix = LEANS[part]
+    return {prefix + name: tensor for name, tensor in load_file(weights_of(source / of_base)).items()}
 
 
 def base_folder(folder: Path, name: str) -> Path:

@@ -30,7 +30,8 @@ def painting(layout: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def heard_as_painted(pipe: Any, clips: Iterable[np.ndarray], seed: int = 0, **settings: Any) -> dict:
     """{"mean", "ci95", "chance", "gain", "gain_ci95", "p", "n"} of the correlation of painted and heard layouts.
 
-    clips: frames as `pipe` takes them. Chance: the correlation with the paintings of other clips, over the length that both have.
+    clips: frames as `pipe` takes them. Chance: the correlation with the paintings of other clips, over the
+    length that both have.
     """
     painted, heard = [], []
     for index, frames in enumerate(clips):

@@ -36,7 +36,7 @@ class OnsetPrediction:
 
     curve: np.ndarray
     onsets_s: list[float]
-    step_s: float
+    latent_frame_s: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class VideoFeatures:
     motion: mean change of a pixel before each frame, float32 [T_v]; None without a picture
     features: Tensor[1, T, C'], of `System.encode_frames`
     layout: float32 [rows, bands], the predicted audio layout, if the system has one
-    eye_features: Tensor[1, N, 1280] of the pretrained image network, if the model has one
+    image_features: Tensor[1, N, 1280] of the pretrained image network, if the model has one
     """
 
     cavp_features: Tensor
@@ -56,7 +56,7 @@ class VideoFeatures:
     duration_s: float
     features: Tensor | None = None
     layout: np.ndarray | None = None
-    eye_features: Tensor | None = None
+    image_features: Tensor | None = None
     motion: np.ndarray | None = None
 
 

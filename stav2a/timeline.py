@@ -64,7 +64,7 @@ class Timeline:
         return self.sample_rate / self.samples_per_latent
 
     @property
-    def step_s(self) -> float:
+    def latent_frame_s(self) -> float:
         """Seconds per latent frame."""
         return self.samples_per_latent / self.sample_rate
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stav2a.generation.describe import look
+    from stav2a.generation.describe import suggestions
     from stav2a.generation.engine import Engine
 
     settings = Settings(model=args.model, start_s=args.start, length_s=args.length).validated()
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             found = predict(engine, clip, settings)
             if args.describe:
-                seen = look(clip, settings.start_s, settings.length_s)
+                seen = suggestions(clip, settings.start_s, settings.length_s)
                 found["seen"] = [suggestion.to_json() for suggestion in seen]
         except InputError as error:
             failed += 1
@@ -56,7 +56,7 @@ def predict(engine, clip, settings: Settings) -> dict:
         "clip": str(clip),
         "onsets_s": found.onsets_s,
         "onset_curve": found.curve,
-        "step_s": found.step_s,
+        "step_s": found.latent_frame_s,
         "start_s": settings.start_s,
         "duration_s": round(found.duration_s, 6),
         "seconds": round(found.seconds, 4),

@@ -28,11 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("--memory", action="store_true", help="measure memory by dtype on this processor")
     inspect.add_argument("--dtype", action="append", choices=DTYPES, help="only this one, repeatable")
 
-    eyes = actions.add_parser("encoder", help="write a pretrained vision encoder as a folder that opens offline")
-    eyes.add_argument("name", help=f"one of {', '.join(VISION)}, a repository of the hub, or a folder of transformers")
-    eyes.add_argument("--out", type=Path, required=True, help="folder to write, such as PARTS/video_encoder")
-    eyes.add_argument("--layers", type=int, nargs="*", default=[], help="their CLS tokens are the feature (TiVA: 11)")
-    eyes.add_argument("--levels", type=int, nargs="*", default=[], help="of TiVA's layout predictor (4 8 11)")
+    encoder = actions.add_parser("encoder", help="write a pretrained vision encoder as a folder that opens offline")
+    encoder.add_argument(
+        "name", help=f"one of {', '.join(VISION)}, a repository of the hub, or a folder of transformers"
+    )
+    encoder.add_argument("--out", type=Path, required=True, help="folder to write, such as PARTS/video_encoder")
+    encoder.add_argument(
+        "--layers", type=int, nargs="*", default=[], help="their CLS tokens are the feature (TiVA: 11)"
+    )
+    encoder.add_argument("--levels", type=int, nargs="*", default=[], help="of TiVA's layout predictor (4 8 11)")
 
     make = actions.add_parser("convert", help="write one folder of safetensors that opens offline")
     make.add_argument("--out", type=Path, help="folder to write (default: where --model paper looks)")

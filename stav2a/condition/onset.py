@@ -94,7 +94,9 @@ def onset_probability(onset_logits: Tensor) -> Tensor:
     return onset_logits.softmax(-1)[..., 1]
 
 
-def pick_onsets(curve: np.ndarray, step_s: float, threshold: float = 0.5, min_gap_s: float = 0.08) -> list[float]:
+def pick_onsets(
+    curve: np.ndarray, latent_frame_s: float, threshold: float = 0.5, min_gap_s: float = 0.08
+) -> list[float]:
     """Onset times in seconds, ascending: peaks of a curve [T] of at least `threshold`, with sub-step precision.
 
     If two peaks are closer than `min_gap_s`, the higher one is kept. The refinement weights the two neighbours by their
@@ -105,17 +107,17 @@ def pick_onsets(curve: np.ndarray, step_s: float, threshold: float = 0.5, min_ga
 
     curve = np.nan_to_num(np.asarray(curve, dtype=np.float64))
     padded = np.concatenate([[0.0], curve, [0.0]])  # so that the first and the last step can be peaks
-    peaks, _ = find_peaks(padded, height=threshold, distance=max(1, round(min_gap_s / step_s)))
+    peaks, _ = find_peaks(padded, height=threshold, distance=max(1, round(min_gap_s / latent_frame_s)))
     times = []
     for peak in peaks:
         left, middle, right = padded[peak - 1 : peak + 2]
         rise = left + middle + right - 3 * min(left, right)
         shift = (right - left) / rise if rise > 0 else 0.0
-        times.append(float((peak - 1 + 0.5 + shift) * step_s))
+        times.append(float((peak - 1 + 0.5 + shift) * latent_frame_s))
     return times
 
 
-def onset_curve(onsets_s: Sequence[float], length: int, step_s: float) -> np.ndarray:
+def onset_curve(onsets_s: Sequence[float], length: int, latent_frame_s: float) -> np.ndarray:
     """Onset times as a curve, float32 [length] in [0, 1]: each onset is shared between its two nearest steps, sum 1.
 
     An onset within half a step of an end goes entirely into the outermost step; onsets outside are ignored. Where two
@@ -123,9 +125,9 @@ def onset_curve(onsets_s: Sequence[float], length: int, step_s: float) -> np.nda
     """
     curve = np.zeros(length, np.float32)
     for time in onsets_s:
-        if not 0 <= time <= length * step_s:
+        if not 0 <= time <= length * latent_frame_s:
             continue
-        position = min(max(time / step_s - 0.5, 0.0), length - 1)
+        position = min(max(time / latent_frame_s - 0.5, 0.0), length - 1)
         left = int(position)
         share = position - left
         for step, value in ((left, 1 - share), (left + 1, share)):
@@ -134,9 +136,9 @@ def onset_curve(onsets_s: Sequence[float], length: int, step_s: float) -> np.nda
     return curve
 
 
-def onset_labels(onsets_s: Sequence[float], length: int, step_s: float) -> np.ndarray:
+def onset_labels(onsets_s: Sequence[float], length: int, latent_frame_s: float) -> np.ndarray:
     """Onset times as classes, int64 [length]: 1 in each step that contains an onset."""
     labels = np.zeros(length, np.int64)
-    steps = (np.asarray(onsets_s, dtype=np.float64) / step_s).astype(int)
+    steps = (np.asarray(onsets_s, dtype=np.float64) / latent_frame_s).astype(int)
     labels[steps[(steps >= 0) & (steps < length)]] = 1
     return labels

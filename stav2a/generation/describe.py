@@ -14,10 +14,10 @@ from stav2a.media.limits import DEFAULT_LIMITS, Limits
 from stav2a.weights.errors import WeightsError
 
 if TYPE_CHECKING:
-    from stav2a.condition.eyes import Suggestion
+    from stav2a.condition.image_features import Suggestion
 
 log = logging.getLogger(__name__)
-PICTURES_PER_S = 2.0  # decoded; of a long clip the describer looks at a part of them
+PICTURES_PER_S = 2.0  # decoded; of a long clip the describer uses a part of them
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ def noted(caption: Caption, tokenizer: Any) -> Caption:
 
 def suggest(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> list[str]:
     """Captions of the sounds that the frames of a clip show with confidence: none, one or two."""
-    return [suggestion.caption for suggestion in look(path, limits=limits)]
+    return [suggestion.caption for suggestion in suggestions(path, limits=limits)]
 
 
-def look(
+def suggestions(
     path: str | Path,
     start_s: float = 0.0,
     length_s: float | None = None,
@@ -54,7 +54,7 @@ def look(
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Suggestion]:
     """Suggestions of the built-in describer for a part of a clip; none if its packages are not installed."""
-    from stav2a.condition.eyes import describe, network
+    from stav2a.condition.image_features import describe, network
 
     if (sentence := network.unavailable()) is not None:
         log.warning("%s", sentence)
@@ -66,10 +66,10 @@ def look(
 
 def warm() -> None:
     """Load the image network, if it is installed, before the first clip needs it."""
-    from stav2a.condition.eyes import network
+    from stav2a.condition.image_features import network
 
     if network.unavailable() is None:
-        network.shared_eyes()
+        network.shared_network()
 
 
 def caption_of(
@@ -84,7 +84,7 @@ def caption_of(
     if settings.describe == OFF:
         return Caption("", "none")
     if settings.describe == BUILT_IN:
-        seen = look(path, settings.start_s, settings.length_s, limits, cancelled)
+        seen = suggestions(path, settings.start_s, settings.length_s, limits, cancelled)
         return Caption(seen[0].caption, BUILT_IN, tuple(seen)) if seen else Caption("", "none")
     from stav2a.models.hub_describer import hub_describer
 

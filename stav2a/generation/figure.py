@@ -52,7 +52,7 @@ class Tracks:
     """The data of a figure. Times in seconds from the start of the clip; all fields are optional.
 
     `waveform`, `original_waveform`: float [S]; `mel`, `original_mel`: natural-log mel [M, bins];
-    `onset_curve`: probability per latent frame [T], `step_s` seconds apart.
+    `onset_curve`: probability per latent frame [T], `latent_frame_s` seconds apart.
     """
 
     duration_s: float
@@ -60,7 +60,7 @@ class Tracks:
     waveform: np.ndarray | None = None
     mel: np.ndarray | None = None
     onset_curve: np.ndarray | None = None
-    step_s: float = 0.04
+    latent_frame_s: float = 0.04
     predicted_onsets_s: Sequence[float] = field(default_factory=tuple)
     onsets_s: Sequence[float] | None = None  # those used for control; None: the predicted ones
     generated_onsets_s: Sequence[float] | None = None
@@ -182,10 +182,10 @@ def _draw_onsets(axes: Axes, data: Tracks) -> None:
     axes.set_ylim(0, 1.22)
     if data.onset_curve is not None and len(data.onset_curve):
         curve = np.asarray(data.onset_curve, dtype=float)
-        times = (np.arange(len(curve)) + 0.5) * data.step_s
+        times = (np.arange(len(curve)) + 0.5) * data.latent_frame_s
         axes.fill_between(times, curve, color=SKY, alpha=0.35, linewidth=0)
         axes.plot(times, curve, color=BLUE, linewidth=1.1)
-    kept, added, removed = edits(data.predicted_onsets_s, data.onsets_s, data.step_s)
+    kept, added, removed = edits(data.predicted_onsets_s, data.onsets_s, data.latent_frame_s)
     entries = []
     for onsets, marker, face, edge, name in (
         (kept, "v", BLUE, BLUE, "picked"),

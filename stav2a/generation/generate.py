@@ -104,7 +104,7 @@ def render(
         yield Progress("read")
         first = replace(mine[0][1].settings, original_audio="replace", **part)
         source = read(clip_path, first, pipeline, cancelled, limits, engine.memory)
-        frames = source.looked_at
+        frames = source.frames_or_features
         requests = [Request(frames, source.captioned(variant.settings), variant.defaults) for _, variant in mine]
         with engine.hold(pipeline.stream(requests), cancelled) as items:
             for item in items:

@@ -27,7 +27,7 @@ class Found:
 
     duration_s: float
     start_s: float
-    step_s: float
+    latent_frame_s: float
     curve: list[float]
     onsets_s: list[float]
     seconds: float
@@ -60,7 +60,7 @@ def find_onsets(
     yield Found(
         duration_s=float(clip.duration_s),
         start_s=float(settings.start_s),
-        step_s=float(found.step_s),
+        latent_frame_s=float(found.latent_frame_s),
         curve=rounded(found.curve),
         onsets_s=rounded(found.onsets_s),
         seconds=sum(watch.seconds.values()),

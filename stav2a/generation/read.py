@@ -73,10 +73,10 @@ class ClipInput:
     def request(self) -> Request:
         if self.clip is None:
             return Request(None, self.settings, reference=self.reference, duration_s=self.duration_s)
-        return Request(self.looked_at, self.settings, reference=self.reference)
+        return Request(self.frames_or_features, self.settings, reference=self.reference)
 
     @property
-    def looked_at(self) -> np.ndarray | VideoFeatures:
+    def frames_or_features(self) -> np.ndarray | VideoFeatures:
         """The features of the clip if they are kept, else its frames."""
         assert self.clip is not None
         return self.memory.get(("features", self.key), self.clip.frames)

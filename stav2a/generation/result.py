@@ -20,7 +20,7 @@ from stav2a.generation.settings import Settings
 from stav2a.media.limits import InputError
 
 if TYPE_CHECKING:
-    from stav2a.condition.eyes import Suggestion
+    from stav2a.condition.image_features import Suggestion
 
 STALE_S = 3600.0  # no run writes that long
 EDGES_S = 1.0  # shorter clips have no room for chance levels, which leave out 0.2 s at both ends
@@ -67,7 +67,7 @@ class Result:
     original_onsets_s: list[float] | None
     duration_s: float
     sample_rate: int
-    step_s: float
+    latent_frame_s: float
     seconds: float = 0.0
     rtf: float = 0.0
     playable_s: float = 0.0
@@ -129,7 +129,7 @@ class Result:
             "generated_onsets_s": [rounded(take.onsets_s) for take in self.takes],
             "original_onsets_s": None if self.original_onsets_s is None else rounded(self.original_onsets_s),
             "onset_curve": rounded(self.onset_curve),
-            "step_s": self.step_s,
+            "step_s": self.latent_frame_s,
             "duration_s": round(self.duration_s, 6),
             "start_s": self.settings.start_s,
         }

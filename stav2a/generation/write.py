@@ -131,7 +131,7 @@ def _result(source: ClipInput, output: STAV2AOutput, timeline: Timeline, out_dir
         original_onsets_s=None,
         duration_s=duration_s,
         sample_rate=rate,
-        step_s=timeline.step_s,
+        latent_frame_s=timeline.latent_frame_s,
         bundle=out_dir / f"{stem}.zip",
         dtype=output.dtype,
         layout=None if output.layout is None else np.asarray(output.layout, np.float32),

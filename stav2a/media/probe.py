@@ -101,14 +101,14 @@ def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS, cancelled: Callable
 def probe_source(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[], bool] | None = None) -> ClipInfo:
     key = (source.identity, limits)
     if (info := _PROBED.get(key)) is None:  # a run probes a clip several times: for frames, for sound and for muxing
-        info = _looked_at(source, limits, cancelled)
+        info = _inspect(source, limits, cancelled)
         _PROBED[key] = info
         while len(_PROBED) > MOST_PROBED:
             _PROBED.pop(next(iter(_PROBED)), None)
     return info
 
 
-def _looked_at(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[], bool] | None) -> ClipInfo:
+def _inspect(source: ffmpeg.InputFile, limits: Limits, cancelled: Callable[[], bool] | None) -> ClipInfo:
     # listing the packets reads the whole file but decodes nothing: true times at the speed of the disk
     listing = ["-map", "0:V:0?", "-c", "copy", "-f", "framecrc", "pipe:1", *ffmpeg.ONE_ZERO]
     arguments = ["-loglevel", "info", *source.arguments(limits), *listing]

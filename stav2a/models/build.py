@@ -12,7 +12,7 @@ from transformers import SpeechT5HifiGan
 from stav2a import presets
 from stav2a.condition.attentive_pool import AttentivePooling
 from stav2a.condition.cavp import CAVPVideoEncoder
-from stav2a.condition.eyes.pool import EyePooling
+from stav2a.condition.image_features.pool import ImagePooling
 from stav2a.condition.onset import LocalFeatures
 from stav2a.condition.pretrained import HubVideoEncoder
 from stav2a.condition.reference_pool import ReferencePooling
@@ -29,7 +29,7 @@ CLASSES = {
     "vae": AutoencoderKL,
     "vocoder": SpeechT5HifiGan,
 }
-OPTIONAL = {"eye_pool": EyePooling, "reference_pool": ReferencePooling}  # optional parts
+OPTIONAL = {"image_pool": ImagePooling, "reference_pool": ReferencePooling}  # optional parts
 
 
 def build(name: str, model: str, **changes: Any) -> Any:
@@ -57,10 +57,10 @@ def open_video_encoder(folder: str | Path) -> CAVPVideoEncoder | HubVideoEncoder
     return kind.from_pretrained(folder)
 
 
-def build_eye_pool(model: str, eyes: str) -> EyePooling:
+def build_image_pool(model: str, network: str) -> ImagePooling:
     """Untrained pooling of a pretrained image network's features into as many tokens as the attentive pooling has."""
     sizes = presets.ATTENTIVE_POOL[model]
-    return EyePooling(**{name: sizes[name] for name in ("token_dim", "tokens", "dropout")}, eyes=eyes)
+    return ImagePooling(**{name: sizes[name] for name in ("token_dim", "tokens", "dropout")}, network=network)
 
 
 def build_reference_pool(model: str) -> ReferencePooling:

@@ -29,7 +29,7 @@ class STAV2APipeline(Streaming):
         provenance: where the checkpoint comes from, for its model card.
         system: another way to condition the same generator (`stav2a/systems`); `attentive_pool` and `controlnet` are
             then None.
-        eye_pool: pools the features of a pretrained image network into tokens that join the global ones.
+        image_pool: pools the features of a pretrained image network into tokens that join the global ones.
         reference_pool: pools the latents of recordings into tokens that join the caption's.
         The other parts are modules of diffusers, transformers or this package.
     """

@@ -10,7 +10,7 @@ import torch
 # diffusers takes a checkpoint's parts only from modules that have been imported
 import stav2a.condition.attentive_pool
 import stav2a.condition.cavp
-import stav2a.condition.eyes.pool
+import stav2a.condition.image_features.pool
 import stav2a.condition.pretrained
 import stav2a.condition.reference_pool
 import stav2a.denoise.control  # noqa: F401
@@ -30,7 +30,7 @@ class Parts(Pretrained):
     """The modules of a checkpoint, registered as diffusers does. The arguments are explained at `STAV2APipeline`."""
 
     model_cpu_offload_seq = (
-        "text_encoder->video_encoder->local_features->attentive_pool->eye_pool->reference_pool->unet->vae->vocoder"
+        "text_encoder->video_encoder->local_features->attentive_pool->image_pool->reference_pool->unet->vae->vocoder"
     )
 
     # the video encoder runs some convolutions as 2-D ones on the weight itself, which bypasses the offloading hooks
@@ -40,7 +40,7 @@ class Parts(Pretrained):
         "attentive_pool",
         "controlnet",
         "system",
-        "eye_pool",
+        "image_pool",
         "reference_pool",
         "unet",
         "vae",
@@ -63,7 +63,7 @@ class Parts(Pretrained):
         vae,
         vocoder,
         system=None,
-        eye_pool=None,
+        image_pool=None,
         reference_pool=None,
         timeline: dict | None = None,
         defaults: dict | None = None,
@@ -82,7 +82,7 @@ class Parts(Pretrained):
             vae=vae,
             vocoder=vocoder,
             system=system,
-            eye_pool=eye_pool,
+            image_pool=image_pool,
             reference_pool=reference_pool,
         )
         for part in filter(None, (self.unet, self.controlnet, self.vae)):  # a sixth less time for 2-D ones on CPU
@@ -128,9 +128,13 @@ class Parts(Pretrained):
         """Makes conditions of features and caption: the checkpoint's `system`, or STA-V2A's own parts."""
         if self.system is not None:
             return self.system
-        built, step_s = self._conditioner, self.timeline.step_s if self.has_onset_channel else None
-        parts = (self.attentive_pool, step_s, self.eye_pool)
-        if built is None or parts != (built.attentive_pool, built.onset_step_s, built.eye_pool):  # a part was replaced
+        built, latent_frame_s = self._conditioner, self.timeline.latent_frame_s if self.has_onset_channel else None
+        parts = (self.attentive_pool, latent_frame_s, self.image_pool)
+        if built is None or parts != (
+            built.attentive_pool,
+            built.latent_frame_s,
+            built.image_pool,
+        ):  # a part was replaced
             built = self._conditioner = STAV2A(*parts)
         return built
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stav2a.condition import eyes
+from stav2a.condition import image_features
 from stav2a.condition.chunks import in_chunks
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.condition.onset import onset_probability, pick_onsets
@@ -50,8 +50,8 @@ class VideoEncoding(Parts):
         local, logits = self.encode_local_features(features)
         steps = min(timeline.latent_length(len(frames) / timeline.fps), local.shape[1])
         curve = onset_probability(logits.float())[0, :steps].cpu().numpy()
-        onsets_s = pick_onsets(curve, timeline.step_s, self.defaults["onset_threshold"])
-        onset = OnsetPrediction(curve, onsets_s, timeline.step_s)
+        onsets_s = pick_onsets(curve, timeline.latent_frame_s, self.defaults["onset_threshold"])
+        onset = OnsetPrediction(curve, onsets_s, timeline.latent_frame_s)
         of_system = self.encode_frames(frames, features[0, : len(frames)])[None]
         predicted = self.conditioner.layout(of_system)
         return VideoFeatures(
@@ -61,17 +61,17 @@ class VideoEncoding(Parts):
             duration_s=len(frames) / timeline.fps,
             features=of_system,
             layout=None if predicted is None else predicted[0].float().cpu().numpy(),
-            eye_features=self.encode_with_eyes(frames),
+            image_features=self.encode_images(frames),
             motion=motion_of(frames.numpy()),
         )
 
-    def encode_with_eyes(self, frames: Tensor) -> Tensor | None:
+    def encode_images(self, frames: Tensor) -> Tensor | None:
         """uint8 Tensor[T_v, H, W, 3] -> Tensor[1, N, 1280] of the pretrained image network, if there is one."""
-        if self.eye_pool is None:
+        if self.image_pool is None:
             return None
-        device, own = self._execution_device, self.eye_pool.config
-        looked = eyes.shared_eyes(own.eyes, str(device))(frames, self.timeline.fps, own.looks_per_s)
-        return looked.features[None].to(device, self.eye_pool.dtype)
+        device, own = self._execution_device, self.image_pool.config
+        network = image_features.shared_network(own.network, str(device))
+        return network(frames, self.timeline.fps, own.frames_per_s).features[None].to(device, self.image_pool.dtype)
 
     def encode_local_features(self, cavp_features: Tensor) -> tuple[Tensor, Tensor]:
         """Tensor[1, T_v, D] -> local features Tensor[1, T, C] and onset logits Tensor[1, T, 2].
@@ -100,7 +100,7 @@ class VideoEncoding(Parts):
         timeline = self.timeline
         shape = (max(1, math.ceil(duration_s * timeline.fps)), timeline.frame_size, timeline.frame_size, 3)
         black = self.encode_video(torch.zeros(shape, dtype=torch.uint8))
-        no_onsets = OnsetPrediction(np.zeros_like(black.onset.curve), [], black.onset.step_s)
+        no_onsets = OnsetPrediction(np.zeros_like(black.onset.curve), [], black.onset.latent_frame_s)
         return replace(black, onset=no_onsets, motion=None, duration_s=float(duration_s))
 
     def encode_frames(self, frames: Tensor, cavp_features: Tensor) -> Tensor:
@@ -123,4 +123,4 @@ class VideoEncoding(Parts):
     def with_threshold(self, video: VideoFeatures, threshold: float) -> VideoFeatures:
         """The same features with the onsets that a threshold finds."""
         onset = video.onset
-        return replace(video, onset=replace(onset, onsets_s=pick_onsets(onset.curve, onset.step_s, threshold)))
+        return replace(video, onset=replace(onset, onsets_s=pick_onsets(onset.curve, onset.latent_frame_s, threshold)))

@@ -91,9 +91,9 @@ def strengths_of(onsets_s: Sequence[float], motion: np.ndarray | None, fps: floa
     return [float(0.5 + 0.5 * value) for value in relative]
 
 
-def most_likely_onset(curve: np.ndarray, step_s: float) -> list[float]:
+def most_likely_onset(curve: np.ndarray, latent_frame_s: float) -> list[float]:
     """The peak of a predicted curve in which no onset was picked: what a caption names is heard once, at least."""
-    return [round(float(np.argmax(curve)) * step_s, 3)] if len(curve) and curve.max() > 0 else []
+    return [round(float(np.argmax(curve)) * latent_frame_s, 3)] if len(curve) and curve.max() > 0 else []
 
 
 def motion_of(frames: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What people call the sounds of the shelf beyond the captions of its recordings, and what stands in for what it lacks.
 
-What the describer of pictures says has a class (`condition/eyes/sounding.py`), and so have the phrases that the models'
-captions are made of (`condition/phrases.py`); `NAMES` adds what people write of videos.
+What the describer of pictures says has a class (`condition/image_features/sounding.py`), and so have the phrases that
+the models' captions are made of (`condition/phrases.py`); `NAMES` adds what people write of videos.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ NAMES = {
 
 def names_of(classes: Collection[str]) -> dict[str, str]:
     """{sentence: class} of what these classes are called."""
-    from stav2a.condition.eyes.sounding import soundings  # brings torch, without which the page is made
+    from stav2a.condition.image_features.sounding import soundings  # brings torch, without which the page is made
 
     told = [(sentence, cls) for cls, phrases in PHRASES.items() for sentence in sentences(phrases)]
     told += [(seen.caption, seen.cls) for seen in soundings()]

@@ -106,10 +106,10 @@ def _rises(waveform: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     hop = ATTACK_HOP // 2
     rms = librosa().feature.rms(y=waveform, frame_length=80, hop_length=hop)[0]
     level_db = 20 * np.log10(np.maximum(rms, 1e-7))
-    step_s = hop / ATTACK_RATE
-    before, after = round(0.02 / step_s), round(RISE_WITHIN_S / step_s)
+    hop_s = hop / ATTACK_RATE
+    before, after = round(0.02 / hop_s), round(RISE_WITHIN_S / hop_s)
     keep = np.zeros(len(times_s), bool)
-    for index, frame in enumerate(np.round(times_s / step_s).astype(int)):
+    for index, frame in enumerate(np.round(times_s / hop_s).astype(int)):
         frame = min(frame, len(level_db) - 1)
         low = level_db[max(0, frame - before) : frame + 1].min()
         high = level_db[frame : frame + after + 1].max()

@@ -19,33 +19,33 @@ from .base import Steering, System
 
 
 class STAV2A(System):
-    """Wraps parts of a pipeline. `onset_step_s` is None if the ControlNet has no channel for an onset curve.
+    """Wraps parts of a pipeline. `latent_frame_s` is None if the ControlNet has no channel for an onset curve.
 
-    eye_pool: pools features of a pretrained image network into further tokens, if the model has it.
+    image_pool: pools features of a pretrained image network into further tokens, if the model has it.
     """
 
     name = "sta-v2a"
 
-    def __init__(self, attentive_pool: Module | None, onset_step_s: float | None, eye_pool: Module | None = None):
+    def __init__(self, attentive_pool: Module | None, latent_frame_s: float | None, image_pool: Module | None = None):
         super().__init__()
         self.attentive_pool = attentive_pool
-        self.onset_step_s = onset_step_s
-        self.eye_pool = eye_pool
+        self.latent_frame_s = latent_frame_s
+        self.image_pool = image_pool
 
     def conditions(self, video: VideoFeatures, text: Conditions, length: int, steering: Steering) -> Conditions:
         missing = length - video.local_features.shape[1]
         local = torch.nn.functional.pad(video.local_features, (0, 0, 0, missing))
         curve = None
-        if self.onset_step_s is not None:
+        if self.latent_frame_s is not None:
             times = video.onset.onsets_s if steering.onsets_s is None else steering.onsets_s
-            drawn = onset_curve(times if steering.use_onsets else [], length, self.onset_step_s)
+            drawn = onset_curve(times if steering.use_onsets else [], length, self.latent_frame_s)
             curve = torch.from_numpy(drawn)[None].to(local)
         tokens = None
         if steering.use_global_tokens:
             assert self.attentive_pool is not None
             tokens = self.attentive_pool(video.cavp_features)
-            if self.eye_pool is not None:
-                tokens = torch.cat([tokens, self.eye_pool(video.eye_features)], 1)
+            if self.image_pool is not None:
+                tokens = torch.cat([tokens, self.image_pool(video.image_features)], 1)
         return replace(
             text,
             global_tokens=tokens,

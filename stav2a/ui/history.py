@@ -67,7 +67,7 @@ class Run:
     duration_s: float
     sample_rate: int
     start_s: float
-    step_s: float
+    latent_frame_s: float
     onset_curve: list[float]
     predicted_onsets_s: list[float]
     onsets_s: list[float]
@@ -94,7 +94,10 @@ class Run:
 
     @classmethod
     def from_json(cls, data: dict) -> Run:
-        return cls(**{**data, "takes": [StoredTake(**take) for take in data["takes"]]})
+        data = {**data, "takes": [StoredTake(**take) for take in data["takes"]]}
+        if "step_s" in data:  # what a run of an older version calls it
+            data["latent_frame_s"] = data.pop("step_s")
+        return cls(**data)
 
 
 class History:
@@ -193,7 +196,7 @@ def record(result: Result, folder: Path, clip_name: str = "") -> Run:
         duration_s=float(result.duration_s),
         sample_rate=int(result.sample_rate),
         start_s=float(settings.get("start_s") or 0.0),
-        step_s=float(result.step_s),
+        latent_frame_s=float(result.latent_frame_s),
         onset_curve=[round(float(p), 4) for p in result.onset_curve],
         predicted_onsets_s=_numbers(result.predicted_onsets_s),
         onsets_s=_numbers(result.onsets_s),

@@ -16,7 +16,7 @@ from stav2a.media.limits import Limits
 from stav2a.ui.generate import controls
 from stav2a.ui.line.jobs import explain
 from stav2a.ui.shared import QUICK, WATCHING, Shared
-from stav2a.ui.upload import Video, look, need, summary
+from stav2a.ui.upload import Video, clip_info, need, summary
 
 
 @dataclass
@@ -36,7 +36,10 @@ class Recipe:
         end = 1 + len(self.fields)
         clip = need(given[0])
         settings = controls.settings_of(dict(zip(self.fields, given[1:end], strict=True)))
-        if settings.length_s is not None and settings.start_s + settings.length_s >= look(clip, self.limits).duration_s:
+        if (
+            settings.length_s is not None
+            and settings.start_s + settings.length_s >= clip_info(clip, self.limits).duration_s
+        ):
             settings = replace(settings, length_s=None)
         return clip, settings, given[end:]
 
@@ -65,7 +68,7 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
         if clip is None:
             return ""
         try:
-            return summary(look(need(clip), shared.limits))
+            return summary(clip_info(need(clip), shared.limits))
         except Exception as error:
             return explain(error)
 

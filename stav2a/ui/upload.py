@@ -95,18 +95,20 @@ def need(path: object) -> Path:
     return Path(path)
 
 
-def look(path: Path, limits: Limits) -> ClipInfo:
+def clip_info(path: Path, limits: Limits) -> ClipInfo:
     """`probe` an upload: at most two at a time, each file once."""
     try:
         state = path.stat()
     except OSError:
         raise InputError("The clip is no longer on the server; upload it again.") from None
     with PROBES:
-        return _look(path, state.st_size, state.st_mtime_ns, replace(limits, timeout_s=min(limits.timeout_s, PROBE_S)))
+        return _clip_info(
+            path, state.st_size, state.st_mtime_ns, replace(limits, timeout_s=min(limits.timeout_s, PROBE_S))
+        )
 
 
 @lru_cache(256)
-def _look(path: Path, size: int, changed_ns: int, limits: Limits) -> ClipInfo:
+def _clip_info(path: Path, size: int, changed_ns: int, limits: Limits) -> ClipInfo:
     return probe(path, limits)
 
 
@@ -125,7 +127,7 @@ def playable(path: Path, limits: Limits) -> Path | None:
     from stav2a.media.mux import can_copy
     from stav2a.ui.widgets.player import public_folder
 
-    info = look(path, replace(limits, duration_s=math.inf))
+    info = clip_info(path, replace(limits, duration_s=math.inf))
     if can_copy(info):
         return None
     length_s = limits.duration_s if info.duration_s > limits.duration_s else None

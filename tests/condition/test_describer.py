@@ -6,26 +6,26 @@ import numpy as np
 import pytest
 import torch
 
-from stav2a.condition.eyes import describer
-from stav2a.condition.eyes.describer import Suggestion, confidence, describe, named, sound_shares
-from stav2a.condition.eyes.network import CLASSES, Sight, unavailable
-from stav2a.condition.eyes.sounding import soundings
+from stav2a.condition.image_features import describer
+from stav2a.condition.image_features.describer import Suggestion, confidence, describe, named, sound_shares
+from stav2a.condition.image_features.network import CLASSES, Recognition, unavailable
+from stav2a.condition.image_features.sounding import soundings
 from stav2a.condition.phrases import PHRASES
 
 LION, TABBY, DRUMSTICK, BEAGLE, PUG = 291, 281, 542, 162, 254
 
 
-class Eyes:
-    """Eyes that see what they are told: class -> probability, the same in every picture."""
+class Network:
+    """Gives set probabilities, class -> probability, the same for every picture."""
 
     def __init__(self, **seen: float):
         self.seen = {int(name[1:]): value for name, value in seen.items()}
 
-    def __call__(self, frames, fps, per_s, most) -> Sight:
+    def __call__(self, frames, fps, per_s, most) -> Recognition:
         row = torch.full((CLASSES,), (1 - sum(self.seen.values())) / CLASSES)
         for index, value in self.seen.items():
             row[index] += value
-        return Sight(torch.zeros(1, 4), row[None].repeat(3, 1))
+        return Recognition(torch.zeros(1, 4), row[None].repeat(3, 1))
 
 
 FRAMES = np.zeros((3, 8, 8, 3), np.uint8)
@@ -65,26 +65,26 @@ def test_names_of_imagenet_lead_to_the_right_sound(name, caption):
 
 
 def test_what_is_seen_clearly_is_named():
-    (found,) = describe(FRAMES, 1.0, Eyes(_291=0.8))
+    (found,) = describe(FRAMES, 1.0, Network(_291=0.8))
     assert found.caption == "a lion roars" and found.cls == "wild_animal" and found.confidence > describer.SURE
 
 
 def test_classes_that_sound_alike_add_up():
-    (found,) = describe(FRAMES, 1.0, Eyes(**{f"_{k}": 0.06 for k in range(BEAGLE, BEAGLE + 10)}))
+    (found,) = describe(FRAMES, 1.0, Network(**{f"_{k}": 0.06 for k in range(BEAGLE, BEAGLE + 10)}))
     assert found.cls == "dog_bark"
 
 
 def test_two_things_seen_give_two_suggestions():
-    found = describe(FRAMES, 1.0, Eyes(_291=0.5, _281=0.45))
+    found = describe(FRAMES, 1.0, Network(_291=0.5, _281=0.45))
     assert [suggestion.cls for suggestion in found] == ["wild_animal", "cat_meow"]
-    assert len(describe(FRAMES, 1.0, Eyes(_291=0.5, _281=0.45), most=1)) == 1
+    assert len(describe(FRAMES, 1.0, Network(_291=0.5, _281=0.45), most=1)) == 1
 
 
 def test_it_is_silent_when_unsure():
-    assert describe(FRAMES, 1.0, Eyes(_291=0.02)) == []
-    assert describe(FRAMES, 1.0, Eyes()) == []  # 118 breeds of dogs hold a ninth of an even spread
-    assert describe(FRAMES, 1.0, Eyes(_999=0.9)) == []  # toilet tissue makes no sound
-    assert describe(FRAMES, 1.0, Eyes(_291=0.02), sure=0.0)
+    assert describe(FRAMES, 1.0, Network(_291=0.02)) == []
+    assert describe(FRAMES, 1.0, Network()) == []  # 118 breeds of dogs hold a ninth of an even spread
+    assert describe(FRAMES, 1.0, Network(_999=0.9)) == []  # toilet tissue makes no sound
+    assert describe(FRAMES, 1.0, Network(_291=0.02), sure=0.0)
 
 
 def test_shares_are_the_sums_of_what_stands_out():

@@ -9,7 +9,7 @@ import pytest
 from clips import make
 
 from stav2a.__main__ import main
-from stav2a.condition.eyes import Suggestion
+from stav2a.condition.image_features import Suggestion
 from stav2a.condition.phrases import PHRASES
 from stav2a.evaluation.models import captioned, naming
 from stav2a.evaluation.models.captioned import CONDITIONS, Heard, levels
@@ -104,7 +104,9 @@ def folder(tmp_path):
 
 def test_the_command_measures_names_and_sound(folder, monkeypatch, capsys):
     for module in (naming, captioned):
-        monkeypatch.setattr(module, "look", lambda path: [LION] if path.name == next(iter(known_sounds())) else [])
+        monkeypatch.setattr(
+            module, "suggestions", lambda path: [LION] if path.name == next(iter(known_sounds())) else []
+        )
     assert main(["describer", str(folder), "--split", "val", "--sound", "tiny", "--seconds", "1", "--json"]) == 0
     tables = json.loads(capsys.readouterr().out)
     assert tables["Named"]["all: share named"]["value"] == 0.5

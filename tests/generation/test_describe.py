@@ -11,9 +11,9 @@ from clips import make
 from test_generate import ready_engine
 
 from stav2a.__main__ import main
-from stav2a.condition.eyes import Suggestion, network
+from stav2a.condition.image_features import Suggestion, network
 from stav2a.generation import describe
-from stav2a.generation.describe import caption_of, look, suggest
+from stav2a.generation.describe import caption_of, suggest, suggestions
 from stav2a.generation.generate import generate
 from stav2a.generation.settings import LOUDNESS_LUFS, Settings
 from stav2a.media import InputError
@@ -36,7 +36,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def lion(monkeypatch):
-    monkeypatch.setattr(describe, "look", lambda *_: [LION])
+    monkeypatch.setattr(describe, "suggestions", lambda *_: [LION])
 
 
 def result_of(engine, clip, settings, out):
@@ -88,7 +88,7 @@ def test_real_pictures_are_named(shared):
     if (why := network.unavailable()) is not None:
         pytest.skip(why)
     assert suggest(shared / "clips" / "vgg_3qesirWAGt4_20000.mp4") == ["a dog barks"]
-    (seen,) = look(shared / "clips" / "vgg_3qesirWAGt4_20000.mp4", 2.0, 3.0)
+    (seen,) = suggestions(shared / "clips" / "vgg_3qesirWAGt4_20000.mp4", 2.0, 3.0)
     assert seen.cls == "dog_bark" and seen.confidence > 0.9
 
 
@@ -107,7 +107,7 @@ def test_without_the_packages_nothing_is_named_and_one_sentence_says_why(clip, m
 
 def test_a_page_that_opens_reads_the_weights_before_the_first_clip(engine, monkeypatch):
     read = []
-    monkeypatch.setattr(network, "shared_eyes", lambda *names: read.append(names))
+    monkeypatch.setattr(network, "shared_network", lambda *names: read.append(names))
     engine.warm().join()
     assert read == [()]
     monkeypatch.setattr(network, "_package", lambda name: "no_such_weights")

@@ -54,7 +54,7 @@ def test_as_long_as_the_video(seen, minute):
     wave, rate = soundfile.read(run.takes[0].audio)
     assert len(wave) / rate == pytest.approx(probe(minute).duration_s, abs=FRAME_S)
     assert probe(run.takes[0].video).duration_s == pytest.approx(probe(minute).duration_s, abs=FRAME_S)
-    assert len(run.onset_curve) == pytest.approx(LENGTH_S / TINY.step_s, abs=1)
+    assert len(run.onset_curve) == pytest.approx(LENGTH_S / TINY.latent_frame_s, abs=1)
 
 
 def test_one_progress_over_the_whole(seen):
@@ -77,7 +77,11 @@ def test_no_seams_in_loudness(seen):
     run, _, _ = seen
     wave, rate = soundfile.read(run.takes[0].audio)
     jumps = np.abs(np.diff(loudness_db(wave, rate)))
-    borders = [t * TINY.step_s for span in windows(round(LENGTH_S / TINY.step_s), TINY.latent_frames) for t in span]
+    borders = [
+        t * TINY.latent_frame_s
+        for span in windows(round(LENGTH_S / TINY.latent_frame_s), TINY.latent_frames)
+        for t in span
+    ]
     borders = [t for t in borders if 0.5 < t < LENGTH_S - 0.5]
     at = np.zeros(len(jumps), bool)
     for t in borders:
@@ -99,7 +103,10 @@ def test_no_clicks_where_chunks_are_joined(seen):
 def test_events_near_borders_are_kept(tiny_pipeline):
     """An onset where windows meet changes the sound there, as much as one in the middle of a window does."""
     frames = np.random.default_rng(0).integers(0, 256, (150, 32, 32, 3), dtype=np.uint8)
-    spans = [(start * TINY.step_s, stop * TINY.step_s) for start, stop in windows(len(frames), TINY.latent_frames)]
+    spans = [
+        (start * TINY.latent_frame_s, stop * TINY.latent_frame_s)
+        for start, stop in windows(len(frames), TINY.latent_frames)
+    ]
     assert len(spans) == 3
 
     def mel(*onsets_s: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stav2a.condition import text
-from stav2a.condition.eyes.sounding import soundings
+from stav2a.condition.image_features.sounding import soundings
 from stav2a.data.shelf import embedded
 from stav2a.recordings.names import INSTEAD, NAMES
 from stav2a.recordings.phrases import bare, counted, phrases

@@ -290,17 +290,17 @@ def test_uploads_are_looked_at_once_each_and_two_at_a_time(clip, tmp_path, monke
     copies = [tmp_path / f"{number}.mp4" for number in range(8)]
     for copy in copies:
         copy.write_bytes(clip.read_bytes())
-    threads = [threading.Thread(target=upload.look, args=(copy, LIMITS)) for copy in copies]
+    threads = [threading.Thread(target=upload.clip_info, args=(copy, LIMITS)) for copy in copies]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert most == 2 and count == 8
-    upload.look(copies[0], LIMITS)
+    upload.clip_info(copies[0], LIMITS)
     assert count == 8
     upload._look.cache_clear()
     with pytest.raises(InputError, match="upload it again"):
-        upload.look(tmp_path / "swept.mp4", LIMITS)
+        upload.clip_info(tmp_path / "swept.mp4", LIMITS)
 
 
 # ---- shares of one visitor

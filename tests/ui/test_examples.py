@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from page_server import make_clip
 from stav2a.generation.engine import Engine
 from stav2a.generation.settings import Settings
 from stav2a.ui.generate import examples
-from stav2a.ui.history import clip_hash
+from stav2a.ui.history import Run, clip_hash
 from stav2a.ui.page import create_demo
 
 
@@ -38,6 +39,12 @@ def test_an_example_can_be_moved_and_read(folder, tmp_path):
         assert str(folder) not in (moved / "1-ball" / "run.json").read_text()
     finally:
         moved.rename(folder)
+
+
+def test_a_run_of_an_older_version_is_read(folder):
+    stored = json.loads((folder / "1-ball" / "run.json").read_text())
+    now = Run.from_json(stored)
+    assert Run.from_json({**stored, "step_s": stored.pop("latent_frame_s")}) == now
 
 
 def test_choosing_one_shows_its_result_and_runs_no_model(folder, monkeypatch, tmp_path):

@@ -56,7 +56,7 @@ class CAVPScore:
         heard = self.audio_encoder(log_mel(torch.from_numpy(whole)[None], self.timeline))
         seen = fitted(seen, heard.shape[1])
         whole = functional.cosine_similarity(seen.amax(1), heard.amax(1)).item()
-        count = max(round(heard.shape[1] * self.timeline.step_s / MOMENT_S), 2)
+        count = max(round(heard.shape[1] * self.timeline.latent_frame_s / MOMENT_S), 2)
         moments = [functional.normalize(at_moments(x, count)[0], dim=-1) for x in (seen, heard)]
         shifts = np.random.default_rng(seed).integers(1, count, trials)
         rolled = [float((moments[0] * moments[1].roll(int(shift), 0)).sum(1).mean()) for shift in shifts]

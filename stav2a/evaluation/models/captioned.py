@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.generation.describe import look
+from stav2a.generation.describe import suggestions
 from stav2a.generation.settings import LOUDNESS_LUFS
 from stav2a.media.audio import fit_loudness, read_audio
 from stav2a.media.frames import read_for_model
@@ -61,7 +61,7 @@ def hear(pipe, seconds: float | None, folder: str | Path, split: str | None = No
         if own is None or rms(own) < SILENCE:
             continue
         seen = pipe.encode_video(read_for_model(path, pipe.timeline, 0.0, length_s).frames)
-        said = look(path)
+        said = suggestions(path)
         told = dict(zip(CONDITIONS, ("", said[0].caption if said else "", caption), strict=True))
         sounds = {text: pipe(seen, text, seed=seed).waveforms[0] for text in dict.fromkeys(told.values())}
         yield Heard(

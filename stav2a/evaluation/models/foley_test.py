@@ -82,7 +82,7 @@ def run(
         true_s = [time + HEARD_AFTER_S for time in clip.onsets_s]
         result.predicted.append((true_s, video.onset.onsets_s, duration_s))
         result.events += len(true_s)
-        result.precision += judged_peaks(true_s, video.onset.curve, timeline.step_s)
+        result.precision += judged_peaks(true_s, video.onset.curve, timeline.latent_frame_s)
         made = pipe(video, clip.caption, seed=index, **settings)
         wave, rate = made.waveforms[0], made.sample_rate
         asked = clip.cls
@@ -131,10 +131,10 @@ def rank(classifier, waveform: np.ndarray, asked: str) -> int:
     return bank_classifier.rank_of(probabilities, classifier.classes, asked)
 
 
-def judged_peaks(true_s: list[float], curve: np.ndarray, step_s: float) -> list[tuple[float, bool]]:
+def judged_peaks(true_s: list[float], curve: np.ndarray, latent_frame_s: float) -> list[tuple[float, bool]]:
     """(height, whether it is an event within 50 ms) of every peak of the curve; higher peaks choose first."""
-    times = pick_onsets(curve, step_s, threshold=0.02)
-    heights = [float(curve[max(int(t / step_s) - 1, 0) : int(t / step_s) + 2].max()) for t in times]
+    times = pick_onsets(curve, latent_frame_s, threshold=0.02)
+    heights = [float(curve[max(int(t / latent_frame_s) - 1, 0) : int(t / latent_frame_s) + 2].max()) for t in times]
     free, judged = list(true_s), []
     for height, time in sorted(zip(heights, times, strict=True), reverse=True):
         near = min(free, key=lambda t: abs(t - time), default=None)

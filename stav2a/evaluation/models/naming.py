@@ -16,9 +16,9 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
-from stav2a.condition.eyes import Suggestion
+from stav2a.condition.image_features import Suggestion
 from stav2a.evaluation.models.kinds import labels_of
-from stav2a.generation.describe import look
+from stav2a.generation.describe import suggestions
 
 TABLE = Path(__file__).with_name("real_clip_sounds.csv")
 
@@ -62,7 +62,7 @@ def namings(folder: str | Path, split: str | None = None) -> Iterator[Naming]:
     labels = labels_of(folder)
     for name, label in sorted(labels.items()):
         if name in known_sounds() and (split is None or label.split == split):
-            yield Naming(name, label.kind, known_sounds()[name], tuple(look(Path(folder) / name)))
+            yield Naming(name, label.kind, known_sounds()[name], tuple(suggestions(Path(folder) / name)))
 
 
 def table(found: list[Naming]) -> dict[str, dict]:

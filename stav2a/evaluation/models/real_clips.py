@@ -93,7 +93,7 @@ def seen_and_heard(pipes: dict[str, object], path: Path, label: Label | None = N
     seen = {}
     for name, pipe in pipes.items():
         found = pipe.predict_onsets(read[name].frames)
-        seen[name] = Seen(strength_of_curve(found.curve, found.step_s, len(strength)), found.onsets_s)
+        seen[name] = Seen(strength_of_curve(found.curve, found.latent_frame_s, len(strength)), found.onsets_s)
     drop, peaks = flow_deceleration(first.frames, first.fps)
     seen[FLOW] = Seen(strength_of_curve(drop, 1 / first.fps, len(strength)), peaks)
     return RealClip(path.name, label, length_s, strength, detect_onsets(wave, rate), seen)
@@ -175,9 +175,9 @@ def _gains(scored: list[Scored]) -> np.ndarray:
     return np.array([own - trials.mean() for own, trials in scored])
 
 
-def strength_of_curve(curve: np.ndarray, step_s: float, frames: int) -> np.ndarray:
-    """A curve [T] of `step_s` a value at the frames of librosa's onset strength: float [frames]."""
-    centres = (np.arange(len(curve)) + 0.5) * step_s
+def strength_of_curve(curve: np.ndarray, latent_frame_s: float, frames: int) -> np.ndarray:
+    """A curve [T] of `latent_frame_s` a value at the frames of librosa's onset strength: float [frames]."""
+    centres = (np.arange(len(curve)) + 0.5) * latent_frame_s
     return np.interp(np.arange(frames) * onset_frame_s(), centres, curve)
 
 

@@ -85,7 +85,7 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
             waveforms[k],
             mels[k].cpu().numpy(),
             None if curves is None else curves[k],
-            timeline.step_s,
+            timeline.latent_frame_s,
             generated_onsets_s=heard,
             original_waveform=real[k],
             original_mel=log_mel(torch.from_numpy(real[k : k + 1]), timeline)[0].numpy(),
@@ -108,9 +108,8 @@ def conditions_of(stage, batch: dict, steps: int) -> tuple[Conditions, np.ndarra
     local, logits = stage.local_features(batch["cavp_features"])
     curves = onset_probability(logits.float())[:, :steps].cpu().numpy()
     threshold = noted_defaults(stage.config.parts).get("onset_threshold", 0.5)
-    used = np.stack([
-        onset_curve(pick_onsets(curve, timeline.step_s, threshold), steps, timeline.step_s) for curve in curves
-    ])  # fmt: skip
+    frame_s = timeline.latent_frame_s
+    used = np.stack([onset_curve(pick_onsets(curve, frame_s, threshold), steps, frame_s) for curve in curves])
     conditions = replace(
         words,
         global_tokens=torch.cat(stage.global_tokens(batch), 1),

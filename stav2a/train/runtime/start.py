@@ -19,7 +19,7 @@ from stav2a.train.runtime.parts import note_default, note_source, noted_defaults
 from stav2a.weights import vision
 from stav2a.weights.sources import TEXT, VISION
 
-CONTROLS = ("attentive_pool", "eye_pool", "reference_pool", "controlnet")  # of STA-V2A alone
+CONTROLS = ("attentive_pool", "image_pool", "reference_pool", "controlnet")  # of STA-V2A alone
 # what only one system uses, and the text encoder, which is large and read where it lies
 NOT_TAKEN = (*CONTROLS, "audio_encoder", "text_encoder", *systems.names())
 

@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stav2a.condition import text
-from stav2a.condition.eyes import shared_eyes
+from stav2a.condition.image_features import shared_network
 from stav2a.condition.in_time import fitted
 from stav2a.condition.onset import onset_curve, onset_labels, onset_loss
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
 from stav2a.denoise.sample import Guidance, predict
-from stav2a.models.build import CLASSES, build, build_controlnet, build_eye_pool, build_reference_pool
+from stav2a.models.build import CLASSES, build, build_controlnet, build_image_pool, build_reference_pool
 from stav2a.presets import SCHEDULER
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
@@ -38,7 +38,7 @@ from stav2a.train.runtime.start import CONTROLS, StartOptions, begin, begin_cont
 from stav2a.train.sources.clip_source import ClipOptions, ClipSource, clip_sources, label_delay_s
 from stav2a.train.sources.clips import CachedClips
 from stav2a.train.sources.features import ClipFeatures, digest
-from stav2a.train.sources.looks import LooksAtClips
+from stav2a.train.sources.image_features import StoredImageFeatures
 from stav2a.train.sources.prepared import PreparedWorld
 from stav2a.train.sources.references import References
 from stav2a.train.stages.onset import awakened, local_features_for
@@ -160,7 +160,7 @@ class T2AStage(Stage):
 
 @dataclass
 class V2AOptions(T2AOptions):
-    drop_video: float = 0.05  # chances: each of tokens, eyes' tokens, local features and curve on its own,
+    drop_video: float = 0.05  # chances: each of tokens, image tokens, local features and curve on its own,
     drop_picture: float = 0.1  # all of them together,
     drop_both: float = 0.07  # and with the caption as well; all 0: guidance on text alone (eq. 7)
     freeze_unet: bool = False  # the row CN Frozen
@@ -169,8 +169,8 @@ class V2AOptions(T2AOptions):
     reference: float = 0.0  # chance of a reference sound: the same events from other recordings; 0: no such part
     onset_loss_weight: float = 0.0  # of eq. 1 beside eq. 6; local features and onset head then learn, else rest
     mask_control: bool = True  # the ControlNet sees no padding of the text; false: it does, as the authors'
-    eyes: str | None = (
-        None  # lite0, lite1 or lite2: tokens of these pretrained eyes join the global ones, dropped alike
+    image_features: str | None = (
+        None  # lite0, lite1 or lite2: tokens of this image network join the global ones, dropped alike
     )
 
 
@@ -208,8 +208,8 @@ class V2AStage(T2AStage):
             self.freeze(self.local_features)
         self.attentive_pool = build("attentive_pool", config.model, feature_dim=self.video_encoder.config.feature_dim)
         self.controlnet = build_controlnet(self.unet, config.model)
-        eyes = self.options.eyes
-        self.eye_pool = build_eye_pool(config.model, eyes) if eyes else None
+        network = self.options.image_features
+        self.image_pool = build_image_pool(config.model, network) if network else None
         chance = checked_chance("reference", self.options.reference)
         self.reference_pool = build_reference_pool(config.model) if chance else None
         self.references = {split: References(world, chance, config.seed) for split, world in self.worlds.items()}
@@ -218,7 +218,7 @@ class V2AStage(T2AStage):
         elif self.options.freeze_control:
             raise ValueError("options.freeze_control is for a ControlNet that options.fine_tune=true continues.")
         self.stored = {split: self.stored_features(world) for split, world in self.worlds.items()}
-        self.looked = {split: self.stored_looks(world) for split, world in self.worlds.items()}
+        self.image_features = {split: self.stored_image_features(world) for split, world in self.worlds.items()}
 
     def go_on(self) -> None:
         """Continue from the ControlNet and the poolings that there are."""
@@ -245,20 +245,20 @@ class V2AStage(T2AStage):
             return lambda plan: {"cavp_features": torch.from_numpy(world.cavp_features(plan))}
         return None
 
-    def stored_looks(self, world: ClipSource) -> LooksAtClips | None:
-        """What the pretrained eyes see in a source whose clips are stored."""
-        if self.eye_pool is None or not isinstance(world, (CachedClips, PreparedWorld)):
+    def stored_image_features(self, world: ClipSource) -> StoredImageFeatures | None:
+        """plan -> features of the image network, of a source whose clips are stored."""
+        if self.image_pool is None or not isinstance(world, (CachedClips, PreparedWorld)):
             return None
-        return LooksAtClips(world, self.eye_pool.config.eyes, self.eye_pool.config.looks_per_s)
+        return StoredImageFeatures(world, self.image_pool.config.network, self.image_pool.config.frames_per_s)
 
     def sample(self, split: str, index: int) -> dict:
-        world, stored, looked = self.worlds[split], self.stored[split], self.looked[split]
+        world, stored, images = self.worlds[split], self.stored[split], self.image_features[split]
         plan = world.plan(index)
         heard = world.sound(index, plan=plan)
         frames = {} if stored else {"frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan)))}
         sample = {
             **(stored(plan) if stored else frames),
-            **({"eye_features": looked(plan)} if looked else {}),
+            **({"image_features": images(plan)} if images else {}),
             **(self.references[split](index, plan, heard) if self.reference_pool is not None else {}),
             "waveform": torch.from_numpy(heard.waveform),
             "caption": heard.caption,
@@ -267,7 +267,7 @@ class V2AStage(T2AStage):
             sample["curve"] = self.curve(plan.score.onsets_s, index)
         if self.options.onset_loss_weight:
             times = [time + self.delay_s for time in plan.score.onsets_s]
-            labels = onset_labels(times, self.timeline.latent_length(self.config.crop_s), self.timeline.step_s)
+            labels = onset_labels(times, self.timeline.latent_length(self.config.crop_s), self.timeline.latent_frame_s)
             sample["labels"] = torch.from_numpy(labels)
         return sample
 
@@ -283,11 +283,11 @@ class V2AStage(T2AStage):
             with torch.no_grad():
                 cavp = self.video_encoder(batch["frames"].permute(0, 4, 1, 2, 3).float() / 255)
         seen = {**batch, "cavp_features": cavp}
-        if self.eye_pool is not None and "eye_features" not in batch:
-            own = self.eye_pool.config
-            eyes = shared_eyes(own.eyes, str(cavp.device))
-            looks = [eyes(frames, self.timeline.fps, own.looks_per_s).features for frames in batch["frames"]]
-            seen["eye_features"] = torch.stack(looks)
+        if self.image_pool is not None and "image_features" not in batch:
+            own = self.image_pool.config
+            network = shared_network(own.network, str(cavp.device))
+            images = [network(frames, self.timeline.fps, own.frames_per_s).features for frames in batch["frames"]]
+            seen["image_features"] = torch.stack(images)
         if local is not None and not self.learns_local:
             return seen
         with nullcontext() if self.learns_local else torch.no_grad():
@@ -295,17 +295,17 @@ class V2AStage(T2AStage):
         return {**seen, "local_features": local, "onset_logits": logits}
 
     def global_tokens(self, batch: dict) -> list[Tensor]:
-        """e_gv, Tensor[B, K, D], and as many tokens of the pretrained eyes where the model has them."""
+        """e_gv, Tensor[B, K, D], and as many tokens of the image network where the model has them."""
         tokens = [self.attentive_pool(batch["cavp_features"])]
-        if self.eye_pool is not None:
-            tokens.append(self.eye_pool(batch["eye_features"].to(tokens[0].dtype)))
+        if self.image_pool is not None:
+            tokens.append(self.image_pool(batch["image_features"].to(tokens[0].dtype)))
         return tokens
 
     def curve(self, onsets_s: list[float], index: int) -> Tensor:
         rng = np.random.default_rng(seed_of(self.config.seed, "onsets", index))
         times = [time + self.delay_s for time in imperfect(onsets_s, rng)]
         length = self.timeline.latent_length(self.config.crop_s)
-        return torch.from_numpy(onset_curve(times, length, self.timeline.step_s))
+        return torch.from_numpy(onset_curve(times, length, self.timeline.latent_frame_s))
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         batch = self.encode_batch(batch)
@@ -316,8 +316,8 @@ class V2AStage(T2AStage):
         both = chance[:, 5] < self.options.drop_both
         seen = chance[:, 5] >= self.options.drop_both + self.options.drop_picture
         kept = ((chance[:, :3] >= self.options.drop_video) & seen[:, None]).to(latents.dtype)
-        open_eyes = uniform_for(batch["index"], self.config.seed, "drop eyes")[:, 0].to(latents.device)
-        tokens_kept = [kept[:, 0], ((open_eyes >= self.options.drop_video) & seen).to(latents.dtype)]
+        images_kept = uniform_for(batch["index"], self.config.seed, "drop image features")[:, 0].to(latents.device)
+        tokens_kept = [kept[:, 0], ((images_kept >= self.options.drop_video) & seen).to(latents.dtype)]
         curve = None
         if self.takes_curve:
             shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
@@ -362,8 +362,8 @@ class V2AStage(T2AStage):
         note_default(folder, "mask_control", self.options.mask_control)
         self.controlnet.save_pretrained(folder / "controlnet")
         self.attentive_pool.save_pretrained(folder / "attentive_pool")
-        if self.eye_pool is not None:
-            self.eye_pool.save_pretrained(folder / "eye_pool")
+        if self.image_pool is not None:
+            self.image_pool.save_pretrained(folder / "image_pool")
         if self.reference_pool is not None:
             self.reference_pool.save_pretrained(folder / "reference_pool")
 

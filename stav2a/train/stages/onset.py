@@ -96,7 +96,7 @@ class OnsetStage(Stage):
         """Onset curve, float32 [T], or classes, int64 [T], of a stretch's latent frames."""
         steps = self.timeline.latent_length(self.config.crop_s)
         drawn = onset_curve if self.options.soft_labels else onset_labels
-        return drawn([time + self.delay_s for time in times_s], steps, self.timeline.step_s)
+        return drawn([time + self.delay_s for time in times_s], steps, self.timeline.latent_frame_s)
 
     def forward(self, batch: dict[str, Tensor], phase: str = "main") -> dict[str, Tensor]:
         pixels = batch["frames"].permute(0, 4, 1, 2, 3).float() / 255
@@ -123,7 +123,7 @@ class OnsetStage(Stage):
             _, logits = self.local_features(self.video_encoder(pixels))
             curves.append(onset_probability(logits)[0].cpu().numpy())
             times.append([time + self.delay_s for time in plan.score.onsets_s])
-        judged = best_threshold(curves, times, self.timeline.step_s)
+        judged = best_threshold(curves, times, self.timeline.latent_frame_s)
         self.threshold = judged.threshold
         return {"onset_gain_50ms": judged.gain, "onset_f1_50ms": judged.f1, "threshold": judged.threshold}
 

@@ -37,35 +37,35 @@ class Judged:
     f1: float
 
 
-def best_threshold(curves: Sequence[np.ndarray], onsets_s: Sequence[Sequence[float]], step_s: float) -> Judged:
+def best_threshold(curves: Sequence[np.ndarray], onsets_s: Sequence[Sequence[float]], latent_frame_s: float) -> Judged:
     """The threshold of the largest gain; of equal ones the highest, which picks the fewest onsets.
 
-    curves: float [T] each, `step_s` seconds per value; onsets_s: the true onsets of each clip.
+    curves: float [T] each, `latent_frame_s` seconds per value; onsets_s: the true onsets of each clip.
     """
-    judged = [at_threshold(curves, onsets_s, step_s, threshold) for threshold in THRESHOLDS]
+    judged = [at_threshold(curves, onsets_s, latent_frame_s, threshold) for threshold in THRESHOLDS]
     return max(judged, key=lambda found: (found.gain, found.threshold))
 
 
 def at_threshold(
-    curves: Sequence[np.ndarray], onsets_s: Sequence[Sequence[float]], step_s: float, threshold: float
+    curves: Sequence[np.ndarray], onsets_s: Sequence[Sequence[float]], latent_frame_s: float, threshold: float
 ) -> Judged:
     hits = counted = 0
     for curve, true in zip(curves, onsets_s, strict=True):
-        found = pick_onsets(curve, step_s, threshold)
+        found = pick_onsets(curve, latent_frame_s, threshold)
         hits += count_matches(true, found, WINDOW_S)
         counted += len(true) + len(found)
-    gains = gains_at(curves, onsets_s, step_s, threshold)
+    gains = gains_at(curves, onsets_s, latent_frame_s, threshold)
     return Judged(threshold, float(gains.mean()) if len(gains) else 0.0, 2 * hits / max(counted, 1))
 
 
 def gains_at(
-    curves: Sequence[np.ndarray], onsets_s: Sequence[Sequence[float]], step_s: float, threshold: float
+    curves: Sequence[np.ndarray], onsets_s: Sequence[Sequence[float]], latent_frame_s: float, threshold: float
 ) -> np.ndarray:
     """Each clip's F1 at ±50 ms minus its chance: float [n]."""
     gains = []
     for curve, true in zip(curves, onsets_s, strict=True):
-        found = pick_onsets(curve, step_s, threshold)
-        own, trials = shifted_scores(true, found, len(curve) * step_s, trials=TRIALS, grid_s=GRID_S)
+        found = pick_onsets(curve, latent_frame_s, threshold)
+        own, trials = shifted_scores(true, found, len(curve) * latent_frame_s, trials=TRIALS, grid_s=GRID_S)
         gains.append(own - trials.mean())
     return np.array(gains)
 
@@ -91,7 +91,7 @@ def calibrated(
     curves: Sequence[np.ndarray],
     onsets_s: Sequence[Sequence[float]],
     videos: Sequence[str],
-    step_s: float,
+    latent_frame_s: float,
     present: float,
 ) -> Calibration:
     """The threshold for clips of one kind, or the present one if no other is significantly better.
@@ -103,8 +103,8 @@ def calibrated(
     if len(names) < 2:
         raise ValueError(f"The clips come from {len(names)} videos; a threshold needs at least 2 to be checked.")
     folds = np.array([names.index(video) % FOLDS for video in videos])
-    gains = np.stack([gains_at(curves, onsets_s, step_s, threshold) for threshold in THRESHOLDS])
-    now = gains_at(curves, onsets_s, step_s, present)
+    gains = np.stack([gains_at(curves, onsets_s, latent_frame_s, threshold) for threshold in THRESHOLDS])
+    now = gains_at(curves, onsets_s, latent_frame_s, present)
     chosen = np.empty(len(curves))
     for fold in set(folds):
         held_out = folds == fold
@@ -150,6 +150,6 @@ def calibrate(parts: str, options: ThresholdOptions, timeline: Timeline) -> Cali
         onsets_s.append(note["onsets_s"])
         videos.append(note["source"])
     present = float(noted_defaults(parts).get("onset_threshold", DEFAULTS["onset_threshold"]))
-    found = calibrated(curves, onsets_s, videos, timeline.step_s, present)
+    found = calibrated(curves, onsets_s, videos, timeline.latent_frame_s, present)
     note_default(parts, "onset_threshold", found.threshold)
     return found

@@ -58,8 +58,10 @@ class VariedV2A(V2AStage):
             self.controlnet = TemporalControlNet.from_unet(self.unet, conditioning_channels=channels)
         if not self.options.global_tokens:
             self.freeze(self.attentive_pool)
-            if self.eye_pool is not None:
-                raise ValueError("options.eyes makes global tokens; it cannot be had with global_tokens=false.")
+            if self.image_pool is not None:
+                raise ValueError(
+                    "options.image_features makes global tokens; it cannot be had with global_tokens=false."
+                )
 
     def left_out(self, conditions: Conditions) -> Conditions:
         return conditions if self.options.global_tokens else replace(conditions, global_tokens=None)

@@ -143,7 +143,7 @@ def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTM
             waiting: gr.update(visible=tests.unfinished(visit, known) is not None),
         }  # fmt: skip
 
-    def look(visit: str, known: str) -> dict:
+    def offer(visit: str, known: str) -> dict:
         return gr.update(visible=tests.unfinished(visit, known) is not None)
 
     inputs = [chosen, shared.visit, rater, test, hidden, shown, anchors, again, times]
@@ -157,5 +157,5 @@ def build(shared: Shared, chosen: gr.State, open_part: gr.Column, player: gr.HTM
     go_on.click(take_up, own, [*views, player], **QUICK)
     blind.answered = panel.submit(submit, shared.visit, views, **QUICK)
     gr.on([back.click, done.click], leave, own, views, **QUICK)
-    blind.resume = lambda entered: entered.then(look, own, waiting, **QUICK)
+    blind.resume = lambda entered: entered.then(offer, own, waiting, **QUICK)
     return blind

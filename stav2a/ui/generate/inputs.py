@@ -17,7 +17,7 @@ from stav2a.ui.generate.form import Form
 from stav2a.ui.line import status
 from stav2a.ui.line.jobs import explain
 from stav2a.ui.shared import QUICK, WATCHING, Shared
-from stav2a.ui.upload import Video, look, need, playable, suggested, summary
+from stav2a.ui.upload import Video, clip_info, need, playable, suggested, summary
 
 log = logging.getLogger(__name__)
 
@@ -101,17 +101,17 @@ def limits_sentence(limits: Limits) -> str:
 def connect(form: Form, shared: Shared) -> None:
     """Connect the events for a clip that is uploaded or removed."""
     part, track = [form.fields["start_s"], form.fields["length_s"]], form.fields["audio_track"]
-    looked = [form.info, form.status, form.preview, form.seen, form.story, form.tries, *part, track, *form.result]
+    shown = [form.info, form.status, form.preview, form.seen, form.story, form.tries, *part, track, *form.result]
     hidden = gr.update(visible=False)
 
-    def told(clip) -> dict:
+    def describe_upload(clip) -> dict:
         """Describe the upload before anything is generated, and clear what was shown of another clip."""
         cleared = {**result_panel.cleared(form), form.preview: hidden, form.seen: hidden, form.story: hidden}
         cleared |= {**dict(zip(part, (0, None), strict=True)), track: controls.tracks(None), form.tries: tried()}
         if clip is None:
             return {**cleared, form.info: limits_sentence(shared.limits), form.status: status.idle()}
         try:
-            info = look(need(clip), replace(shared.limits, duration_s=math.inf))
+            info = clip_info(need(clip), replace(shared.limits, duration_s=math.inf))
         except Exception as error:
             return {**cleared, form.info: "", form.status: status.error(explain(error))}
         said, most = status.idle(), shared.limits.duration_s
@@ -123,7 +123,7 @@ def connect(form: Form, shared: Shared) -> None:
             )
         return {**cleared, form.info: summary(info), form.status: said, track: controls.tracks(info)}
 
-    async def looked_at(clip) -> dict:
+    async def captions_and_preview(clip) -> dict:
         """The describer's captions, and a copy for browsers if they cannot play the upload."""
         if clip is None:
             return {form.seen: hidden, form.preview: hidden}
@@ -133,11 +133,12 @@ def connect(form: Form, shared: Shared) -> None:
                 asyncio.to_thread(playable, need(clip), shared.limits),
             )
         except InputError:
-            return {form.seen: hidden, form.preview: hidden}  # `told` shows the reason
+            return {form.seen: hidden, form.preview: hidden}  # `describe_upload` shows the reason
         return {
             form.seen: gr.update(visible=bool(seen), samples=[[text] for text in seen or [""]]),
             form.preview: gr.update(visible=copy is not None, value=None if copy is None else str(copy)),
         }
 
     for event in (form.source.upload, form.source.clear, form.source.stop_recording):
-        event(told, form.source, looked, **WATCHING).then(looked_at, form.source, [form.seen, form.preview], **WATCHING)
+        described = event(describe_upload, form.source, shown, **WATCHING)
+        described.then(captions_and_preview, form.source, [form.seen, form.preview], **WATCHING)

@@ -123,7 +123,13 @@ def show_sound(form: Form, run: Run) -> dict:
         form.files: gone,
         form.takes: gr.update(choices=names, value=0, visible=len(names) > 1),
         form.editor: editor_value(
-            run.duration_s, run.onset_curve, run.predicted_onsets_s, run.onsets_s, run.step_s, run.start_s, key_of(run)
+            run.duration_s,
+            run.onset_curve,
+            run.predicted_onsets_s,
+            run.onsets_s,
+            run.latent_frame_s,
+            run.start_s,
+            key_of(run),
         ),
         form.layout_box: gr.update(visible=run.layout is not None),
         form.layout: None if run.layout is None else layout_value(run.layout, run.duration_s, run.predicted_layout),

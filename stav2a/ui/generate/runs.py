@@ -21,7 +21,7 @@ from stav2a.ui.line.following import Follower
 from stav2a.ui.line.jobs import Job, explain
 from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.shares import sender_of
-from stav2a.ui.upload import look, need, summary
+from stav2a.ui.upload import clip_info, need, summary
 from stav2a.ui.widgets.layout_editor import painted
 from stav2a.ui.widgets.onset_editor import editor_value
 from stav2a.ui.widgets.result_strip import strip_value
@@ -126,7 +126,9 @@ class Runs:
             return {**free(status.note(STOPPED)), **again}
         found: Found = job.outcome
         key = edits.settings_key(*job.about)
-        value = editor_value(found.duration_s, found.curve, found.onsets_s, None, found.step_s, found.start_s, key)
+        value = editor_value(
+            found.duration_s, found.curve, found.onsets_s, None, found.latent_frame_s, found.start_s, key
+        )
         count = len(found.onsets_s)
         sentence = f"{count} onset{'' if count == 1 else 's'} found. Edit them, then press “Generate”."
         return {**free(status.note(sentence)), form.editor: value, form.regenerate: gr.update(interactive=True)}
@@ -148,7 +150,7 @@ class Runs:
         if clip is None:
             return filled
         try:
-            info = look(clip, self.shared.limits)
+            info = clip_info(clip, self.shared.limits)
             chosen = settings.audio_track if job is jobs[0] else None
             track = {form.fields["audio_track"]: controls.tracks(info, chosen)}
             return {**filled, **track, form.source: str(clip), form.info: summary(info)}

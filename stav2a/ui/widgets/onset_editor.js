@@ -1,5 +1,5 @@
 // Editor of onset times over the predicted onset curve. The component's value is
-// {clip, duration_s, step_s, start_s, curve, predicted_s, onsets_s, extents, revision}; only onsets_s changes here.
+// {clip, duration_s, latent_frame_s, start_s, curve, predicted_s, onsets_s, extents, revision}; only onsets_s changes here.
 // `clip` names a clip and its part: edits of one clip can be undone across its runs and after a reload.
 // All text is set with textContent, so user input is never parsed as HTML.
 const SVG = "http://www.w3.org/2000/svg", HEIGHT = 132, RULER = 20, TOP = 38, LIMIT = 500, MOST_ZOOM = 64, KEPT = 60;
@@ -7,7 +7,7 @@ const $ = (selector) => element.querySelector(selector);
 const svg = $(".oe-svg"), scroller = $(".oe-scroll"), marks = $(".oe-marks"), body = $("tbody"), file = $("input[type=file]");
 let data = null, onsets = [], undone = [], done = [], selected = -1, drag = null, width = 600, zoom = 1;
 
-const step = () => data.step_s || 0.04;
+const step = () => data.latent_frame_s || 0.04;
 const snap = (t) => {
   const last = Math.floor((data.duration_s - 1e-6) / step()) * step();
   const s = Math.round(t / step()) * step();

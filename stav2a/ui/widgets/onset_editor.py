@@ -34,7 +34,7 @@ def editor_value(
     curve: np.ndarray | Sequence[float],
     predicted_s: Sequence[float],
     onsets_s: Sequence[float] | None = None,
-    step_s: float = 0.04,
+    latent_frame_s: float = 0.04,
     start_s: float = 0.0,
     clip: str = "",
 ) -> dict:
@@ -47,7 +47,7 @@ def editor_value(
         "clip": clip,
         "extents": {"wide": time_extent(WIDE_PX), "narrow": time_extent(NARROW_PX)},
         "duration_s": round(float(duration_s), 4),
-        "step_s": float(step_s),
+        "latent_frame_s": float(latent_frame_s),
         "start_s": float(start_s),
         "curve": [round(float(p), 3) for p in curve],
         "predicted_s": [round(float(t), 4) for t in predicted_s],

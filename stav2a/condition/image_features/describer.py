@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .network import MOST_LOOKS, ImageNetEyes, shared_eyes
+from .network import MOST_FRAMES, ImageNetFeatures, shared_network
 from .sounding import soundings
 
 SURE = 0.7  # least estimated probability of being right: at it, nine of ten captions of training clips are right
@@ -37,17 +37,17 @@ class Suggestion(NamedTuple):
 def describe(
     frames: np.ndarray | Tensor,
     fps: float,
-    eyes: ImageNetEyes | None = None,
+    network: ImageNetFeatures | None = None,
     sure: float = SURE,
     most: int = MOST,
 ) -> list[Suggestion]:
     """What sounds in a clip, most confident first; [] if nothing is certain enough.
 
     frames: uint8 [T, H, W, 3], RGB, at `fps`; about 224 pixels are enough. sure: the lowest confidence, 0 to 1.
-    Raises `EyesMissing` if the packages of the image network are not installed.
+    Raises `ImageNetworkMissing` if the packages of the image network are not installed.
     """
-    seen = (eyes or shared_eyes())(frames, fps, per_s=PER_S, most=MOST_LOOKS)
-    return [suggestion for suggestion in named(seen.probabilities)[:most] if suggestion.confidence >= sure]
+    found = (network or shared_network())(frames, fps, per_s=PER_S, most=MOST_FRAMES)
+    return [suggestion for suggestion in named(found.probabilities)[:most] if suggestion.confidence >= sure]
 
 
 def named(probabilities: Tensor) -> list[Suggestion]:

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from stav2a.condition.attentive_pool import AttentivePooling
 
-from .network import DEFAULT, FEATURE_DIM, LOOKS_PER_S, SIZES
+from .network import DEFAULT, FEATURE_DIM, FRAMES_PER_S, SIZES
 
 
-class EyePooling(ModelMixin, ConfigMixin):
-    """`eye_features` Tensor[B, N, 1280] of N frames -> global tokens Tensor[B, K, token_dim], by attentive pooling.
+class ImagePooling(ModelMixin, ConfigMixin):
+    """`image_features` Tensor[B, N, 1280] of N frames -> global tokens Tensor[B, K, token_dim], by attentive pooling.
 
-    eyes: name of the pretrained network; looks_per_s: frames per second that it sees.
+    network: name of the pretrained network; frames_per_s: frames per second that it encodes.
     """
 
     @register_to_config
@@ -23,15 +23,15 @@ class EyePooling(ModelMixin, ConfigMixin):
         token_dim: int = 1024,
         tokens: int = 4,
         dropout: float = 0.1,
-        eyes: str = DEFAULT,
-        looks_per_s: float = LOOKS_PER_S,
+        network: str = DEFAULT,
+        frames_per_s: float = FRAMES_PER_S,
         feature_dim: int = FEATURE_DIM,
     ):
         super().__init__()
-        if eyes not in SIZES:
-            raise ValueError(f"There are no eyes named {eyes!r}; there are {', '.join(SIZES)}.")
+        if network not in SIZES:
+            raise ValueError(f"There is no image network named {network!r}; there are {', '.join(SIZES)}.")
         self.norm = nn.LayerNorm(feature_dim)  # means of ReLU outputs: few are large, none is negative
         self.pool = AttentivePooling(feature_dim, token_dim, tokens, dropout)
 
-    def forward(self, eye_features: Tensor) -> Tensor:
-        return self.pool(self.norm(eye_features))
+    def forward(self, image_features: Tensor) -> Tensor:
+        return self.pool(self.norm(image_features))

@@ -4,7 +4,7 @@ Tan & Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural 
 out squeeze-and-excitation and swish. The weights come from pip packages (Apache-2.0), so no hub is needed; the
 network is timm's.
 
-Axes: T frames of a clip, N frames that the network sees, D feature channels.
+Axes: T frames of a clip, N frames that the network encodes, D feature channels.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}  # name: pixels on both sides
 DEFAULT = "lite2"  # 84 of its 92 most confident names on 322 real clips are right; lite0: 75
 FEATURE_DIM = 1280
 CLASSES = 1000
-LOOKS_PER_S = 1.0
-MOST_LOOKS = 5  # frames seen to suggest a caption: more take longer and help little
+FRAMES_PER_S = 1.0
+MOST_FRAMES = 5  # that suggest a caption: more take longer and help little
 
 
-class EyesMissing(ValueError):
+class ImageNetworkMissing(ValueError):
     """The package with the weights, or timm, is not installed. The message is one plain sentence."""
 
 
-class Sight(NamedTuple):
-    """What is seen in N pictures: `features` Tensor[N, 1280], `probabilities` Tensor[N, 1000] of ImageNet's classes."""
+class Recognition(NamedTuple):
+    """Of N pictures: `features` Tensor[N, 1280], `probabilities` Tensor[N, 1000] of ImageNet's classes."""
 
     features: Tensor
     probabilities: Tensor
 
 
-class ImageNetEyes:
-    """`eyes(frames, fps)` -> `Sight`; sees one frame per second by default.
+class ImageNetFeatures:
+    """`network(frames, fps)` -> `Recognition`, by default of one frame per second.
 
     name: "lite0" (4.7 M weights, 0.4 GFLOP per frame), "lite1" or "lite2" (6.1 M, 0.9 GFLOP).
     """
 
     def __init__(self, name: str = DEFAULT, device: str | torch.device = "cpu"):
         if name not in SIZES:
-            raise ValueError(f"There are no eyes named {name!r}; there are {', '.join(SIZES)}.")
+            raise ValueError(f"There is no image network named {name!r}; there are {', '.join(SIZES)}.")
         self.name, self.size, self.device = name, SIZES[name], torch.device(device)
         network: Any = load_network(name)  # torch's type stubs lack a module's memory_format
         self.network = network.to(self.device, memory_format=torch.channels_last)
@@ -56,20 +56,20 @@ class ImageNetEyes:
         self,
         frames: np.ndarray | Tensor,
         fps: float,
-        per_s: float = LOOKS_PER_S,
+        per_s: float = FRAMES_PER_S,
         most: int | None = None,
-    ) -> Sight:
-        """frames: uint8 [T, H, W, 3], RGB, of any size, at `fps`; `most`: the largest number of frames to see."""
+    ) -> Recognition:
+        """frames: uint8 [T, H, W, 3], RGB, of any size, at `fps`; `most`: the largest number of frames to encode."""
         frames = torch.as_tensor(frames)
         if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8 or not len(frames):
             raise ValueError(f"frames must be uint8 [T, H, W, 3], got {frames.dtype} {list(frames.shape)}")
-        return self.see(frames[look_rows(len(frames), fps, per_s, most)])
+        return self.encode(frames[frame_rows(len(frames), fps, per_s, most)])
 
     @torch.no_grad()
-    def see(self, pictures: Tensor, batch: int = 16) -> Sight:
-        """All given pictures, uint8 Tensor[N, H, W, 3]."""
+    def encode(self, pictures: Tensor, batch: int = 16) -> Recognition:
+        """pictures: uint8 Tensor[N, H, W, 3], RGB."""
         features = torch.cat([self._features(part) for part in pictures.split(batch)])
-        return Sight(features, self.network.classifier(features).softmax(-1))
+        return Recognition(features, self.network.classifier(features).softmax(-1))
 
     def _features(self, pictures: Tensor) -> Tensor:
         """uint8 Tensor[N, H, W, 3] -> Tensor[N, D]."""
@@ -80,17 +80,17 @@ class ImageNetEyes:
         return self.network.forward_head(self.network.forward_features(pixels), pre_logits=True)
 
 
-def look_rows(count: int, fps: float, per_s: float = LOOKS_PER_S, most: int | None = None) -> list[int]:
-    """Indices of the frames to see: the middle frames of equal parts of the clip, at least one."""
-    looks = max(1, min(count, round(count / fps * per_s)))
-    looks = looks if most is None else min(looks, most)
-    return [int((k + 0.5) * count / looks) for k in range(looks)]
+def frame_rows(count: int, fps: float, per_s: float = FRAMES_PER_S, most: int | None = None) -> list[int]:
+    """Indices of the frames to encode: the middle frames of equal parts of the clip, at least one."""
+    rows = max(1, min(count, round(count / fps * per_s)))
+    rows = rows if most is None else min(rows, most)
+    return [int((k + 0.5) * count / rows) for k in range(rows)]
 
 
 @lru_cache(maxsize=2)
-def shared_eyes(name: str = DEFAULT, device: str = "cpu") -> ImageNetEyes:
+def shared_network(name: str = DEFAULT, device: str = "cpu") -> ImageNetFeatures:
     """One instance per process; the weights are read once."""
-    return ImageNetEyes(name, device)
+    return ImageNetFeatures(name, device)
 
 
 def unavailable(name: str = DEFAULT) -> str | None:
@@ -102,9 +102,9 @@ def unavailable(name: str = DEFAULT) -> str | None:
 
 
 def weights_file(name: str) -> Path:
-    """The checkpoint inside the pip package; `EyesMissing` if it is not installed."""
+    """The checkpoint inside the pip package; `ImageNetworkMissing` if it is not installed."""
     if (sentence := unavailable(name)) is not None:
-        raise EyesMissing(sentence)
+        raise ImageNetworkMissing(sentence)
     spec = find_spec(_package(name))
     assert spec is not None and spec.submodule_search_locations
     (folder,) = spec.submodule_search_locations

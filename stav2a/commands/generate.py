@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> int:
         return _without_clip(args, settings)
     clips = collect(args.clips, args.out)
     names, (captions, notes) = folder_names(clips), captions_of(args.captions, clips)
-    told = {clip: replace(settings, prompt=captions.get(clip, settings.prompt)).validated() for clip in clips}
+    of_clip = {clip: replace(settings, prompt=captions.get(clip, settings.prompt)).validated() for clip in clips}
     print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
-    tasks = [Task(clip, told[clip], args.out / names[clip]) for clip in clips]
+    tasks = [Task(clip, of_clip[clip], args.out / names[clip]) for clip in clips]
 
     processes = Processes()
     from stav2a.generation.engine import Engine

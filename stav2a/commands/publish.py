@@ -87,8 +87,8 @@ def hub_errors(space: str) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
-        told = one_line(error.server_message or "")
-        because = f" ({told})" if told else ""
+        reason = one_line(error.server_message or "")
+        because = f" ({reason})" if reason else ""
         status = error.response.status_code
         raise InputError(REFUSED.get(status, OTHERWISE).format(space=space, because=because, status=status)) from error
     except ValueError as error:

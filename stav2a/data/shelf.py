@@ -96,9 +96,9 @@ def ranked(entries: list[Entry]) -> list[Entry]:
         for queue in queues:
             first = queue.pop(0)
             order.append(first)
-            twin = next((k for k, other in enumerate(queue) if other.group == first.group), None)
-            if twin is not None and first.kind != "texture":
-                order.append(queue.pop(twin))
+            match = next((k for k, other in enumerate(queue) if other.group == first.group), None)
+            if match is not None and first.kind != "texture":
+                order.append(queue.pop(match))
         queues = [queue for queue in queues if queue]
     return order
 

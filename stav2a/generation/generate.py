@@ -120,7 +120,7 @@ def rendered(index: int, variant: Variant, output: STAV2AOutput) -> Rendered:
     from stav2a.sound.onsets import detect_onsets
 
     waveform, rate = usable(output.waveforms[0]), output.sample_rate
-    heard = [float(t) for t in detect_onsets(waveform, rate)]
+    onsets_s = [float(t) for t in detect_onsets(waveform, rate)]
     followed = [float(t) for t in output.onsets_s]
-    measures = measure(waveform, rate, heard, followed, output.duration_s)
-    return Rendered(index, variant, waveform, rate, heard, followed, measures)
+    measures = measure(waveform, rate, onsets_s, followed, output.duration_s)
+    return Rendered(index, variant, waveform, rate, onsets_s, followed, measures)

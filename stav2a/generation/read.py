@@ -151,9 +151,9 @@ def read(
             check_onsets(settings.onsets_s, clip.duration_s)
         reference = _reference(settings, pipeline, cancelled, limits)
         caption = noted(captioning.result(), pipeline.tokenizer)
-        heard = listening.result()
+        audio = listening.result()
     settings = replace(settings, prompt=caption.text)
-    return ClipInput(Path(path), settings, clip, caption, heard, reference, watch, picture, scratch, memory, key)
+    return ClipInput(Path(path), settings, clip, caption, audio, reference, watch, picture, scratch, memory, key)
 
 
 def _without_clip(

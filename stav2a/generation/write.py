@@ -156,11 +156,11 @@ def _measured(result: Result, source: ClipInput, timeline: Timeline) -> Result:
     takes: list[Take] = []
     measures = []
     for take in result.takes:
-        heard = [float(t) for t in detect_onsets(take.waveform, rate)]
+        onsets_s = [float(t) for t in detect_onsets(take.waveform, rate)]
         figure = take.audio.with_name("figure.png" if not takes else f"figure_{len(takes) + 1}.png")
-        takes.append(replace(take, onsets_s=heard, figure=figure))
+        takes.append(replace(take, onsets_s=onsets_s, figure=figure))
         measures.append(
-            measure(take.waveform, rate, heard, result.onsets_s, result.duration_s, own, peaks, timeline.fps)
+            measure(take.waveform, rate, onsets_s, result.onsets_s, result.duration_s, own, peaks, timeline.fps)
         )
     return replace(result, takes=takes, measures=measures, original_onsets_s=own)
 

@@ -135,13 +135,13 @@ def plan_trials(
 def _rating_trials(
     clip: str, systems: Sequence[str], has_original: bool, design: Design, rng: random.Random
 ) -> list[Trial]:
-    heard = [(system, SYSTEM) for system in systems]
+    sounds = [(system, SYSTEM) for system in systems]
     if has_original:
-        heard += [(ROLE_NAMES[REFERENCE], REFERENCE)] * design.hidden_reference
-        heard += [(ROLE_NAMES[anchor], anchor) for anchor in design.anchors]
-    rng.shuffle(heard)
+        sounds += [(ROLE_NAMES[REFERENCE], REFERENCE)] * design.hidden_reference
+        sounds += [(ROLE_NAMES[anchor], anchor) for anchor in design.anchors]
+    rng.shuffle(sounds)
     shown = opaque_id() if design.open_reference and has_original else None
-    presented = tuple(Presented(opaque_id(), *each) for each in heard)
+    presented = tuple(Presented(opaque_id(), *each) for each in sounds)
     return [Trial(clip, design.test, presented, open_reference=shown)]
 
 
@@ -150,10 +150,10 @@ def _pair_trials(
 ) -> list[Trial]:
     """Every pair (the original is one more system); the sides of A and B and what X is, by fair coins."""
     shown = design.open_reference and has_original
-    heard = [(system, SYSTEM) for system in systems]
-    heard += [(ROLE_NAMES[REFERENCE], REFERENCE)] * (design.hidden_reference and has_original)
+    sounds = [(system, SYSTEM) for system in systems]
+    sounds += [(ROLE_NAMES[REFERENCE], REFERENCE)] * (design.hidden_reference and has_original)
     trials = []
-    for pair in combinations(heard, 2):
+    for pair in combinations(sounds, 2):
         for _ in range(design.trials_per_pair):
             sides = list(pair)
             rng.shuffle(sides)

@@ -129,7 +129,7 @@ def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
     stream = None
     rotation = 0.0
     audio: list[AudioTrack] = []
-    heard = False
+    has_sound = False
     inside = False  # within the lines of the chosen video stream
     opened = re.search(r"^Input #0, (.*?), from ", report, re.M)
     container = opened[1] if opened else ""
@@ -140,12 +140,12 @@ def _describe(report: str, pictures: _Pictures, limits: Limits) -> ClipInfo:
             if kind == "Video" and stream is None and "(attached pic)" not in text:
                 stream, inside = text, True
             elif kind == "Audio":
-                heard = True
+                has_sound = True
                 audio += _audio_track(int(index), text)
         elif inside and (match := ROTATION.match(line)):
             rotation = float(match.group(1))
     if stream is None:
-        what = "only sound" if heard else "no video stream"
+        what = "only sound" if has_sound else "no video stream"
         raise InputError(f"The file holds {what}; a clip with pictures is needed.")
     shape = PICTURE.search(stream)
     if shape is None:

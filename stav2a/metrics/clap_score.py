@@ -37,15 +37,15 @@ class ClapScore:
 
     def __call__(self, waveform: np.ndarray, caption: str) -> float:
         """waveform: float [S] at 48 kHz, of which the first 10 s are heard."""
-        return float(self.heard(as_mono(waveform)[: self.most_samples]) @ self.read([caption])[0])
+        return float(self.audio_embedding(as_mono(waveform)[: self.most_samples]) @ self.read([caption])[0])
 
     @property
     def most_samples(self) -> int:
-        """That the network hears at once; of more its extractor would take a random part."""
+        """That the network takes at once; of more its extractor would take a random part."""
         return self.processor.feature_extractor.nb_max_samples
 
     @torch.no_grad()
-    def heard(self, waveform: np.ndarray) -> Tensor:
+    def audio_embedding(self, waveform: np.ndarray) -> Tensor:
         """The unit embedding of a sound, Tensor[D]."""
         sound = self.processor.feature_extractor(waveform, sampling_rate=self.sample_rate, return_tensors="pt")
         return functional.normalize(_embedding(self.model.get_audio_features(**sound)), dim=-1)[0]
@@ -74,7 +74,9 @@ class Pam:
         """waveform: float [S] at 48 kHz; mean over segments of 10 s, the last one repeated to full length."""
         parts = segments(as_mono(waveform), self.clap.most_samples)
         return float(
-            np.mean([pam_share((self.scale * self.prompts @ self.clap.heard(part)).numpy()) for part in parts])
+            np.mean(
+                [pam_share((self.scale * self.prompts @ self.clap.audio_embedding(part)).numpy()) for part in parts]
+            )
         )
 
 

@@ -61,10 +61,10 @@ def names_of(classes: Collection[str]) -> dict[str, str]:
     """{sentence: class} of what these classes are called."""
     from stav2a.condition.image_features.sounding import soundings  # brings torch, without which the page is made
 
-    told = [(sentence, cls) for cls, phrases in PHRASES.items() for sentence in sentences(phrases)]
-    told += [(seen.caption, seen.cls) for seen in soundings()]
-    told += [(name, cls) for cls, names in NAMES.items() for name in names]
-    held = [(name, INSTEAD.get(cls, cls) if cls not in classes else cls) for name, cls in told]
+    pairs = [(sentence, cls) for cls, phrases in PHRASES.items() for sentence in sentences(phrases)]
+    pairs += [(sound.caption, sound.cls) for sound in soundings()]
+    pairs += [(name, cls) for cls, names in NAMES.items() for name in names]
+    held = [(name, INSTEAD.get(cls, cls) if cls not in classes else cls) for name, cls in pairs]
     return {name: cls for name, cls in held if cls in classes}
 
 

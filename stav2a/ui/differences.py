@@ -45,8 +45,8 @@ def differences(settings: Sequence[Mapping]) -> list[str]:
     """For each result the settings in which they differ; if none differ, the results are numbered. One alone gets its
     `summary`."""
     first, *others = WORDS
-    told = [first, *(name for name in VALUES if name != "seed"), *systems.own_dials(), *others, "seed"]
-    varying = [name for name in told if len({repr(each.get(name)) for each in settings}) > 1]
+    names = [first, *(name for name in VALUES if name != "seed"), *systems.own_dials(), *others, "seed"]
+    varying = [name for name in names if len({repr(each.get(name)) for each in settings}) > 1]
     if not varying:
         return [f"take {k}" for k in range(1, len(settings) + 1)] if len(settings) > 1 else [summary(settings[0])]
     return [" · ".join(_said(name, each.get(name)) for name in varying) for each in settings]

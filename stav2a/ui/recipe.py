@@ -63,7 +63,7 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
     )  # fmt: skip
     recipe = Recipe(source, info, shared.limits, {"prompt": prompt})
 
-    def told(clip) -> str:
+    def describe_upload(clip) -> str:
         """A summary of the clip, or the reason why it cannot be used."""
         if clip is None:
             return ""
@@ -72,7 +72,7 @@ def clip_and_caption(shared: Shared, prefix: str) -> Recipe:
         except Exception as error:
             return explain(error)
 
-    source.change(told, source, info, **QUICK)
+    source.change(describe_upload, source, info, **QUICK)
     if shared.form is not None:  # copied in the browser: no request, no second upload
         copy = {"js": "(value) => value", **QUICK}
         shared.form.source.change(None, shared.form.source, source, **copy)

@@ -12,7 +12,7 @@ from stav2a.__main__ import main
 from stav2a.condition.image_features import Suggestion
 from stav2a.condition.phrases import PHRASES
 from stav2a.evaluation.models import captioned, naming
-from stav2a.evaluation.models.captioned import CONDITIONS, Heard, levels
+from stav2a.evaluation.models.captioned import CONDITIONS, CaptionedClip, levels
 from stav2a.evaluation.models.kinds import known_kinds
 from stav2a.evaluation.models.naming import Naming, fits, known_sounds, share
 from stav2a.generation.settings import LOUDNESS_LUFS
@@ -79,9 +79,9 @@ def test_the_table_of_sounds_ranks_the_own_one():
     """Without a caption every clip sounds like the first one; with its own caption each sounds like itself."""
     own = np.eye(3) * 0.9 + 0.03
 
-    def clip(k: int) -> Heard:
+    def clip(k: int) -> CaptionedClip:
         made = dict(zip(CONDITIONS, (own[0], own[k], own[k]), strict=True))
-        return Heard(str(k), k > 0, own[k], made, dict.fromkeys(CONDITIONS, (-20.0 - k, 1.0)))
+        return CaptionedClip(str(k), k > 0, own[k], made, dict.fromkeys(CONDITIONS, (-20.0 - k, 1.0)))
 
     rows = captioned.table([clip(k) for k in range(3)])
     assert rows["all, manifest's caption: rank of the own sound"]["value"] == 0

@@ -271,7 +271,7 @@ def test_a_file_of_very_many_pictures_is_given_up_early(clip):
         probe(clip, replace(LIMITS, stored=20))
 
 
-def test_uploads_are_looked_at_once_each_and_two_at_a_time(clip, tmp_path, monkeypatch):
+def test_uploads_are_probed_once_each_and_two_at_a_time(clip, tmp_path, monkeypatch):
     at_once, most, count = 0, 0, 0
     lock = threading.Lock()
 
@@ -286,7 +286,7 @@ def test_uploads_are_looked_at_once_each_and_two_at_a_time(clip, tmp_path, monke
         return path
 
     monkeypatch.setattr(upload, "probe", slow)
-    upload._look.cache_clear()
+    upload._clip_info.cache_clear()
     copies = [tmp_path / f"{number}.mp4" for number in range(8)]
     for copy in copies:
         copy.write_bytes(clip.read_bytes())
@@ -298,7 +298,7 @@ def test_uploads_are_looked_at_once_each_and_two_at_a_time(clip, tmp_path, monke
     assert most == 2 and count == 8
     upload.clip_info(copies[0], LIMITS)
     assert count == 8
-    upload._look.cache_clear()
+    upload._clip_info.cache_clear()
     with pytest.raises(InputError, match="upload it again"):
         upload.clip_info(tmp_path / "swept.mp4", LIMITS)
 

@@ -55,7 +55,7 @@ def test_one_failure_stops_nothing_and_one_zip_holds_the_rest(engine, files, tmp
     job.join(120)
     assert job.error is None and job.outcome is plan
     assert [row.state for row in plan.rows] == [DONE, DONE, FAILED]
-    assert plan.rows[2].told.endswith(".") and plan.shown(True)[0]["video"]["path"].endswith(".mp4")
+    assert plan.rows[2].status.endswith(".") and plan.shown(True)[0]["video"]["path"].endswith(".mp4")
     names = zipfile.ZipFile(plan.zip).namelist()
     assert {Path(name).parent.name for name in names} == {"clip 1", "clip 2"}
     assert sum(name.endswith(".mp4") for name in names) == 2 and not any(name.endswith(".zip") for name in names)
@@ -64,7 +64,7 @@ def test_one_failure_stops_nothing_and_one_zip_holds_the_rest(engine, files, tmp
 def test_limits_of_the_page_hold_for_each_clip(engine, files, tmp_path):
     plan = plan_of(files[:1], SETTINGS)
     list(batching(engine, History(tmp_path / "runs"), "v", plan, Limits(duration_s=0.3))(lambda: False))
-    assert plan.rows[0].state == FAILED and "0.3 s" in plan.rows[0].told
+    assert plan.rows[0].state == FAILED and "0.3 s" in plan.rows[0].status
     assert not list((tmp_path / "runs").rglob("*.*")), "nothing is left"
 
 

@@ -53,9 +53,9 @@ def run(heard, predicted=(0.4, 1.2), used=(0.4,), **settings):
 
 
 def test_a_deleted_onset_that_is_heard_is_told():
-    assert edits.told(run(heard=[0.4])) == ""
-    assert "1.20 s" in edits.told(run(heard=[0.4, 1.22]))
-    assert edits.told(run(heard=[0.4, 1.2], used=(0.4, 1.24))) == "", "a moved onset is not a deleted one"
+    assert edits.still_heard(run(heard=[0.4])) == ""
+    assert "1.20 s" in edits.still_heard(run(heard=[0.4, 1.22]))
+    assert edits.still_heard(run(heard=[0.4, 1.2], used=(0.4, 1.24))) == "", "a moved onset is not a deleted one"
 
 
 def test_results_are_told_apart_by_what_differs():

@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
         tables = {"Named": naming.table(counted("named", naming.namings))}
         if args.sound:
             pipe = Engine(args.sound).pipeline()
-            heard = counted("generated", captioned.hear, pipe, args.seconds)
-            tables[f"Sound of {args.sound}"] = captioned.table(heard)
+            clips = counted("generated", captioned.generated, pipe, args.seconds)
+            tables[f"Sound of {args.sound}"] = captioned.table(clips)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     print(json.dumps(tables) if args.json else markdown(tables))

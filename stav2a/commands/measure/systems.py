@@ -109,12 +109,12 @@ def rendered(args: argparse.Namespace, timeline) -> Iterator[Item]:
     size = {"duration_s": args.duration, "fps": timeline.fps, "size": timeline.frame_size}
     world = FoleyWorld(args.bank, args.sprites, "test", **size)
     for index in range(args.count):
-        heard = world.sound(index)
+        sound = world.sound(index)
 
-        def both(index=index, heard=heard):
-            return world.frames(index), heard.waveform
+        def both(index=index, sound=sound):
+            return world.frames(index), sound.waveform
 
-        yield Item(f"{index:04d}", heard.caption, heard.cls, both)
+        yield Item(f"{index:04d}", sound.caption, sound.cls, both)
 
 
 def real(folder: Path, timeline) -> Iterator[Item]:

@@ -100,8 +100,8 @@ class FoleyWorld:
         if not 0 <= i < self.length:
             raise IndexError(f"Clip {i} of {self.length}.")
         plan = self.plan(i)
-        heard = self.sound(i, plan=plan)
-        return Sample(self.frames(i, plan), heard.waveform, heard.events, heard.caption, heard.cls, plan.name)
+        sound = self.sound(i, plan=plan)
+        return Sample(self.frames(i, plan), sound.waveform, sound.events, sound.caption, sound.cls, plan.name)
 
     def _rng(self, i: int, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, SPLITS.index(self.split), i, *stream])

@@ -49,15 +49,15 @@ class CAVPScore:
         return stretched(seen, self.timeline.latent_rate / self.timeline.fps)
 
     @torch.no_grad()
-    def __call__(self, seen: Tensor, waveform: np.ndarray, trials: int, seed: int) -> tuple[dict, np.ndarray]:
+    def __call__(self, video: Tensor, waveform: np.ndarray, trials: int, seed: int) -> tuple[dict, np.ndarray]:
         """-> {"cavp", "cavp_moments"} of a sound [S] at `sample_rate`, and cavp_moments of `trials` rolls."""
         size = self.timeline.samples_per_latent
         whole = np.pad(waveform, (0, -len(waveform) % size)).astype(np.float32)
-        heard = self.audio_encoder(log_mel(torch.from_numpy(whole)[None], self.timeline))
-        seen = fitted(seen, heard.shape[1])
-        whole = functional.cosine_similarity(seen.amax(1), heard.amax(1)).item()
-        count = max(round(heard.shape[1] * self.timeline.latent_frame_s / MOMENT_S), 2)
-        moments = [functional.normalize(at_moments(x, count)[0], dim=-1) for x in (seen, heard)]
+        audio = self.audio_encoder(log_mel(torch.from_numpy(whole)[None], self.timeline))
+        video = fitted(video, audio.shape[1])
+        whole = functional.cosine_similarity(video.amax(1), audio.amax(1)).item()
+        count = max(round(audio.shape[1] * self.timeline.latent_frame_s / MOMENT_S), 2)
+        moments = [functional.normalize(at_moments(x, count)[0], dim=-1) for x in (video, audio)]
         shifts = np.random.default_rng(seed).integers(1, count, trials)
         rolled = [float((moments[0] * moments[1].roll(int(shift), 0)).sum(1).mean()) for shift in shifts]
         return {"cavp": whole, "cavp_moments": float((moments[0] * moments[1]).sum(1).mean())}, np.array(rolled)

@@ -48,8 +48,8 @@ def read_record(store: Path, kind: type):
             arrays: dict[str, dict] = {name: {} for name in APART}
             for name in data.files:
                 if name != "record":
-                    apart, _, key = name.partition("/")
-                    arrays[apart][key] = data[name]
+                    kind_of, _, key = name.partition("/")
+                    arrays[kind_of][key] = data[name]
             return kind(**json.loads(str(data["record"])), **arrays)
     except (OSError, ValueError, KeyError, TypeError, BadZipFile):  # cut off or of another version: computed again
         return None

@@ -30,7 +30,7 @@ SILENCE = 1e-6  # RMS below which a sound has no level
 
 
 @dataclass(frozen=True)
-class Heard:
+class CaptionedClip:
     """One clip: its own sound, and what was made of each condition; level in dB against the own sound."""
 
     name: str
@@ -47,7 +47,9 @@ def captions_of(folder: Path, split: str | None) -> dict[str, str]:
     return {row["file"]: row["caption"] for row in rows}
 
 
-def hear(pipe, seconds: float | None, folder: str | Path, split: str | None = None, seed: int = 0) -> Iterator[Heard]:
+def generated(
+    pipe, seconds: float | None, folder: str | Path, split: str | None = None, seed: int = 0
+) -> Iterator[CaptionedClip]:
     """Each clip of a folder with sound of its own; where the describer is silent, its sound is the captionless one.
 
     seconds: the beginning of each clip that is used; None: all of it.
@@ -62,14 +64,14 @@ def hear(pipe, seconds: float | None, folder: str | Path, split: str | None = No
             continue
         seen = pipe.encode_video(read_for_model(path, pipe.timeline, 0.0, length_s).frames)
         said = suggestions(path)
-        told = dict(zip(CONDITIONS, ("", said[0].caption if said else "", caption), strict=True))
-        sounds = {text: pipe(seen, text, seed=seed).waveforms[0] for text in dict.fromkeys(told.values())}
-        yield Heard(
+        captions = dict(zip(CONDITIONS, ("", said[0].caption if said else "", caption), strict=True))
+        sounds = {text: pipe(seen, text, seed=seed).waveforms[0] for text in dict.fromkeys(captions.values())}
+        yield CaptionedClip(
             name,
             bool(said),
             describe(classifier, own).probabilities,
-            {condition: describe(classifier, sounds[text]).probabilities for condition, text in told.items()},
-            {condition: levels(sounds[text], own, rate) for condition, text in told.items()},
+            {condition: describe(classifier, sounds[text]).probabilities for condition, text in captions.items()},
+            {condition: levels(sounds[text], own, rate) for condition, text in captions.items()},
         )
 
 
@@ -84,7 +86,7 @@ def levels(waveform: np.ndarray, own: np.ndarray, rate: int) -> tuple[float, flo
     return 20 * np.log10(made / rms(own)), 20 * np.log10(fitted / rms(own))
 
 
-def table(clips: list[Heard]) -> dict[str, dict]:
+def table(clips: list[CaptionedClip]) -> dict[str, dict]:
     """Rows by condition: levels, KL and rank, with bootstrap intervals; for all clips and those the describer names."""
     if len(clips) < 2:
         raise ValueError(f"There are {len(clips)} clips with sound; at least 2 are needed.")
@@ -107,7 +109,7 @@ def table(clips: list[Heard]) -> dict[str, dict]:
     return rows
 
 
-def groups(clips: list[Heard]) -> dict[str, list[int]]:
+def groups(clips: list[CaptionedClip]) -> dict[str, list[int]]:
     named = [k for k, clip in enumerate(clips) if clip.described]
     return {"all": list(range(len(clips))), **({"named": named} if len(named) >= 2 else {})}
 

@@ -17,7 +17,7 @@ import numpy as np
 from stav2a.denoise.request import Request
 from stav2a.denoise.strength import steps_from
 from stav2a.dials import Dials
-from stav2a.evaluation.models.judged import Heard, judged
+from stav2a.evaluation.models.judged import OwnSound, judged
 from stav2a.metrics.bank_classifier import BankClassifier
 from stav2a.metrics.classifier import load_tagger
 from stav2a.output import STAV2AOutput
@@ -50,14 +50,14 @@ class Row:
 class HeardClips:
     """Clips whose conditions are computed once for all rows."""
 
-    def __init__(self, pipe, samples: Iterator[tuple[Heard, np.ndarray]], listener: str | None = None):
+    def __init__(self, pipe, samples: Iterator[tuple[OwnSound, np.ndarray]], listener: str | None = None):
         """samples: what is heard in a clip, and its frames uint8 [T, H, W, 3]."""
         self.listener = None if listener is None else load_tagger(listener)
         self.classifier = BankClassifier.load()
         self.clips, self.videos = [], []
-        for heard, frames in samples:
+        for sound, frames in samples:
             self.videos.append(pipe.encode_video(frames))
-            self.clips.append(heard)
+            self.clips.append(sound)
             if len(self.clips) % 20 == 0:
                 print(f"{len(self.clips)} clips read", file=sys.stderr)
         if len(self.clips) < 2:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from stav2a.evaluation.models.judged import Heard
+from stav2a.evaluation.models.judged import OwnSound
 from stav2a.sound.mel import log_mel
 from stav2a.timeline import Timeline
 
@@ -81,7 +81,7 @@ def lines(rows: Sequence[dict], x: str, others: Sequence[str]) -> list[tuple[str
 
 
 def sheet(
-    clips: Sequence[Heard], rows: Sequence[dict], sounds: Sequence[Sequence[np.ndarray]], timeline: Timeline
+    clips: Sequence[OwnSound], rows: Sequence[dict], sounds: Sequence[Sequence[np.ndarray]], timeline: Timeline
 ) -> Figure:
     """Log-mel spectrograms, a clip a line, a row of the table a column; dashes mark when events are heard.
 

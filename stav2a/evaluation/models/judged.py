@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Heard:
+class OwnSound:
     """A clip's own sound, float32 [S], its caption, and when its events are heard. cls: "" where it is not known."""
 
     waveform: np.ndarray
@@ -33,7 +33,7 @@ class Heard:
 
 def rendered(
     timeline: Timeline, bank: Path, sprites: Path | None, count: int, split: str, duration_s: float
-) -> Iterator[tuple[Heard, np.ndarray]]:
+) -> Iterator[tuple[OwnSound, np.ndarray]]:
     """FoleyWorld's clips and their frames; the times of events are exact."""
     from stav2a.data.foleyworld.world import FoleyWorld
 
@@ -41,10 +41,10 @@ def rendered(
     world = FoleyWorld(bank, sprites, split, **size)
     for index in range(count):
         clip = world[index]
-        yield Heard(clip.waveform, clip.caption, clip.cls, [t + HEARD_AFTER_S for t in clip.onsets_s]), clip.frames
+        yield OwnSound(clip.waveform, clip.caption, clip.cls, [t + HEARD_AFTER_S for t in clip.onsets_s]), clip.frames
 
 
-def recorded(timeline: Timeline, folder: Path, count: int, split: str) -> Iterator[tuple[Heard, np.ndarray]]:
+def recorded(timeline: Timeline, folder: Path, count: int, split: str) -> Iterator[tuple[OwnSound, np.ndarray]]:
     """Real clips of a folder with a manifest, of the split where it has splits; onsets are those of their own sound."""
     from stav2a.evaluation.models.captioned import captions_of
     from stav2a.media.audio import read_audio
@@ -57,11 +57,11 @@ def recorded(timeline: Timeline, folder: Path, count: int, split: str) -> Iterat
             continue
         clip, found = read_for_model(folder / name, timeline), found + 1
         sound = sound[: round(clip.duration_s * timeline.sample_rate)]
-        yield Heard(sound, caption, "", list(detect_onsets(sound, timeline.sample_rate))), clip.frames
+        yield OwnSound(sound, caption, "", list(detect_onsets(sound, timeline.sample_rate))), clip.frames
 
 
 def judged(
-    clips: Sequence[Heard],
+    clips: Sequence[OwnSound],
     waves: list[list[np.ndarray]],
     rate: int,
     classifier: BankClassifier,
@@ -85,7 +85,9 @@ def judged(
         (loudness_lufs(clip.waveform, rate), loudness_lufs(wave, rate))
         for clip, wave in zip(clips, waves[0], strict=True)
     ]
-    heard = [generated - own for own, generated in levels if np.isfinite(own) and np.isfinite(generated) and own > -50]
+    differences = [
+        generated - own for own, generated in levels if np.isfinite(own) and np.isfinite(generated) and own > -50
+    ]
     return {
         "n": len(clips),
         "onset_gain": timing and timing.gain,
@@ -98,7 +100,7 @@ def judged(
             np.concatenate([found.embeddings for found in made[0]]),
         ).distance,
         **heard_by(listener, [clip.waveform for clip in clips], waves[0], rate),
-        "loudness_lu": float(np.median(heard)) if heard else None,
+        "loudness_lu": float(np.median(differences)) if differences else None,
         "diversity": None if len(made) < 2 else spread(made),
     }
 

@@ -28,12 +28,12 @@ def painting(layout: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def heard_as_painted(pipe: Any, clips: Iterable[np.ndarray], seed: int = 0, **settings: Any) -> dict:
-    """{"mean", "ci95", "chance", "gain", "gain_ci95", "p", "n"} of the correlation of painted and heard layouts.
+    """{"mean", "ci95", "chance", "gain", "gain_ci95", "p", "n"} of the correlation of painted and generated layouts.
 
     clips: frames as `pipe` takes them. Chance: the correlation with the paintings of other clips, over the
     length that both have.
     """
-    painted, heard = [], []
+    painted, generated = [], []
     for index, frames in enumerate(clips):
         video = pipe.encode_video(frames)
         if video.layout is None:
@@ -42,8 +42,10 @@ def heard_as_painted(pipe: Any, clips: Iterable[np.ndarray], seed: int = 0, **se
         output = pipe(video, layout=layout, seed=seed + index, **settings)
         mel = log_mel(torch.from_numpy(output.waveforms[:1]), pipe.timeline)
         painted.append(layout.ravel())
-        heard.append(pipe.system.kind.of(mel, video.features.shape[1])[0].numpy().ravel())
-    own, others = against_others(len(painted), lambda i, j: _correlation(painted[i], heard[j]), trials=20, seed=seed)
+        generated.append(pipe.system.kind.of(mel, video.features.shape[1])[0].numpy().ravel())
+    own, others = against_others(
+        len(painted), lambda i, j: _correlation(painted[i], generated[j]), trials=20, seed=seed
+    )
     gain = pooled_gain(own, others, seed=seed)
     over_chance = {"chance": gain.chance, "gain": gain.gain, "gain_ci95": gain.ci95, "p": gain.p}
     return {"mean": gain.score, "ci95": bootstrap_ci(own, seed=seed), **over_chance, "n": len(painted)}

@@ -68,12 +68,12 @@ class Kept:
 
 
 def step_cost(stage: nn.Module, narrow: nn.Module, calls: list[Call], samples: int) -> Cost:
-    """Of a stage of full size on the meta device, for the calls that its narrow twin made with `samples` samples."""
+    """Of a stage of full size on the meta device, for the calls that its narrow form made with `samples` samples."""
     kept, results, used = Kept(stage), [], set()
     with FlopCounterMode(display=False) as counter:
         for call in calls:
-            module, twin = stage.get_submodule(call.name), narrow.get_submodule(call.name)
-            widths, side = _widths(twin, module), getattr(module, "size", None)  # of the pictures of a vision encoder
+            module, small = stage.get_submodule(call.name), narrow.get_submodule(call.name)
+            widths, side = _widths(small, module), getattr(module, "size", None)  # of the pictures of a vision encoder
 
             def filled(value: Any, widths=widths, used=used, side=side) -> Any:
                 if isinstance(value, Made):

@@ -65,7 +65,7 @@ def option_names(name: str) -> set[str]:
 
 def provide(name: str, given: TrainConfig, config: TrainConfig, work: Path, kept: Path) -> str:
     """Point `config` at the data that `given` names where it is there, else at a stand-in; says which of both."""
-    timeline, options, told = given.timeline, config.options, []
+    timeline, options, used = given.timeline, config.options, []
     size = f"{given.model}-{given.crop_s:g}-{timeline.fps:g}-{timeline.frame_size}"
 
     def shards(place: str | None) -> str:
@@ -73,12 +73,12 @@ def provide(name: str, given: TrainConfig, config: TrainConfig, work: Path, kept
         if not (folder / "dataset.json").is_file():
             stand_in.write_shards(folder, given.model, timeline, given.crop_s, kept / config.model)
         prepared = f"rendered clips stand in, prepared as `data prepare --model {given.model}` does"
-        told.append(f"{place} is not here: {prepared}" if place else prepared)
+        used.append(f"{place} is not here: {prepared}" if place else prepared)
         return str(folder)
 
     if options.get("shards"):
         if Path(options["shards"]).exists():
-            told.append(f"the clips of {options['shards']}")
+            used.append(f"the clips of {options['shards']}")
         else:
             options["shards"] = shards(options["shards"])
     if options.get("cache"):
@@ -86,9 +86,9 @@ def provide(name: str, given: TrainConfig, config: TrainConfig, work: Path, kept
         if place.exists():
             if not (place / "world.json").is_file():
                 raise ValueError(f"There is no FoleyWorld cache at {place}: world.json is missing.")
-            told.append(f"the first clips of {place}")
+            used.append(f"the first clips of {place}")
         else:
-            told.append(f"{place} is not here: two clips rendered as `data cache` does stand in")
+            used.append(f"{place} is not here: two clips rendered as `data cache` does stand in")
             place = kept / f"cache-{size}"
             if not place.is_dir():
                 stand_in.write_clips(place, timeline, given.crop_s)
@@ -103,17 +103,17 @@ def provide(name: str, given: TrainConfig, config: TrainConfig, work: Path, kept
         if place and not Path(place).is_dir():
             setattr(config, key, "")
         elif place:
-            told.append(f"recordings of {place}" if key == "bank" else f"pictures of {place}")
+            used.append(f"recordings of {place}" if key == "bank" else f"pictures of {place}")
     if name == "classifier":
         bank = kept / "bank"
         if config.bank:  # its export measures whole splits
             bank = work / "bank"
             stand_in.few_recordings(Path(config.bank), bank)
         else:
-            told.append(f"{given.bank or 'a sound bank'} is not here: twelve tones stand in")
+            used.append(f"{given.bank or 'a sound bank'} is not here: twelve tones stand in")
             if not bank.is_dir():
                 stand_in.write_bank(bank, timeline.sample_rate)
         config.bank = str(bank)
     if name in ("vae", "vocoder") and not config.bank and not options.get("shards"):
         config.bank = shards(given.bank)
-    return "; ".join(told) or "clips rendered when they are needed, as the configuration asks"
+    return "; ".join(used) or "clips rendered when they are needed, as the configuration asks"

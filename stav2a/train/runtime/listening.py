@@ -71,10 +71,10 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
     pause = np.zeros(timeline.sample_rate // 2, np.float32)
     scores, gains = [], []
     for k in range(count):
-        heard, wanted = (detect_onsets(wave, timeline.sample_rate) for wave in (waveforms[k], real[k]))
+        detected, wanted = (detect_onsets(wave, timeline.sample_rate) for wave in (waveforms[k], real[k]))
         duration_s = real.shape[1] / timeline.sample_rate
         edge_s = min(EDGE_S, duration_s / 8)
-        own, chance = shifted_scores(wanted, heard, duration_s, edge_s=edge_s, trials=20)
+        own, chance = shifted_scores(wanted, detected, duration_s, edge_s=edge_s, trials=20)
         scores.append(own)
         gains.append(own - float(chance.mean()))
         sound = np.concatenate([real[k], pause, waveforms[k]]).clip(-1, 1)
@@ -86,7 +86,7 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
             mels[k].cpu().numpy(),
             None if curves is None else curves[k],
             timeline.latent_frame_s,
-            generated_onsets_s=heard,
+            generated_onsets_s=detected,
             original_waveform=real[k],
             original_mel=log_mel(torch.from_numpy(real[k : k + 1]), timeline)[0].numpy(),
             original_onsets_s=wanted,

@@ -34,14 +34,14 @@ class Examples:
         for name in self.classes:
             entries = bank.by_class(name)
             self.mels.append([(e.kind, [mel_at(bank.load(e), speed) for speed in SPEEDS]) for e in entries])
-        self.heard = [place for place, recordings in enumerate(self.mels) if recordings]
-        if not self.heard:
+        self.filled = [place for place, recordings in enumerate(self.mels) if recordings]
+        if not self.filled:
             raise ValueError("The sound bank holds no recording of any of the classes.")
 
     def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([self.seed, index])
         first, second = (
-            self.heard[k] for k in rng.integers(0, len(self.heard), 2)
+            self.filled[k] for k in rng.integers(0, len(self.filled), 2)
         )  # classes are equally likely, however rich
         target = np.zeros(len(self.classes), np.float32)
         power, share = self.laid(first, rng), 1.0

@@ -15,7 +15,7 @@ from stav2a.data.foleyworld.plan import onset_times
 from stav2a.data.foleyworld.world import FoleyWorld
 from stav2a.data.soundbank import SAMPLE_RATE, SoundBank
 from stav2a.train.runtime.stage import seed_of
-from stav2a.train.sources.prepared import Heard
+from stav2a.train.sources.prepared import StretchSound
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CachedStretch:
     clip: int
     first: int
     turn: int
-    score: Heard  # its onsets alone
+    score: StretchSound  # its onsets alone
 
 
 class CachedClips:
@@ -76,7 +76,7 @@ class CachedClips:
 
     def plan(self, index: int) -> CachedStretch:
         clip, first, turn = self.place(index)
-        return CachedStretch(clip, first, turn, Heard(self.onsets_s(clip, first)))
+        return CachedStretch(clip, first, turn, StretchSound(self.onsets_s(clip, first)))
 
     def frames(self, index: int, plan: CachedStretch | None = None) -> np.ndarray:
         """uint8 [T_v, H, W, 3]."""
@@ -85,7 +85,7 @@ class CachedClips:
 
     def sound(
         self, index: int, variant: int = 0, plan: CachedStretch | None = None, apart_from: Collection[str] = ()
-    ) -> Heard:
+    ) -> StretchSound:
         """Mixed by `live_world`; each pass has another take, `variant` passes on."""
         plan = plan or self.plan(index)
         number = plan.clip + self.world.options["start"]
@@ -93,7 +93,7 @@ class CachedClips:
         per_frame = round(SAMPLE_RATE / self.fps)
         stop = plan.first + self.frames_wanted
         waveform = whole.waveform[plan.first * per_frame : stop * per_frame]
-        return Heard(plan.score.onsets_s, waveform, whole.caption, whole.recordings)
+        return StretchSound(plan.score.onsets_s, waveform, whole.caption, whole.recordings)
 
     @cached_property
     def live_world(self) -> FoleyWorld:

@@ -31,7 +31,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Heard:
+class StretchSound:
     """waveform float32 [S], caption, and the onsets of a stretch in seconds; a plan's score holds the onsets alone.
 
     recordings: of the bank that a rendered sound is mixed from
@@ -46,7 +46,7 @@ class Heard:
 @dataclass(frozen=True)
 class Stretch:
     pieces: tuple[Piece, ...]
-    score: Heard
+    score: StretchSound
     frames: np.ndarray | None = None  # uint8 [T_v, H, W, 3]
     waveform: np.ndarray | None = None
 
@@ -111,7 +111,9 @@ class PreparedWorld:
                     onsets_s.append((before + frame) / self.timeline.fps)
             before += piece.count
         captions = [self.shards.note(piece.clip)["caption"] for piece in pieces]
-        return Stretch(pieces, Heard(sorted(onsets_s), None, ", then ".join(dict.fromkeys(filter(None, captions)))))
+        return Stretch(
+            pieces, StretchSound(sorted(onsets_s), None, ", then ".join(dict.fromkeys(filter(None, captions))))
+        )
 
     def _piece(self, clip: int, count: int, rng: np.random.Generator) -> Piece:
         length = round(self.shards.note(clip)["duration_s"] * self.timeline.fps)
@@ -132,7 +134,7 @@ class PreparedWorld:
             parts.append(frames[np.minimum(chosen, len(frames) - 1)])
         return np.concatenate(parts)
 
-    def sound(self, index: int, variant: int = 0, plan: Stretch | None = None) -> Heard:
+    def sound(self, index: int, variant: int = 0, plan: Stretch | None = None) -> StretchSound:
         """The sound of sample `index`; real clips have one take, so `variant` has no effect."""
         plan = plan or self.plan(index)
         per_frame = self.timeline.sample_rate / self.timeline.fps
@@ -148,7 +150,7 @@ class PreparedWorld:
                 part = librosa().effects.time_stretch(part, rate=piece.rate)
             part = part[: stop - start]
             waveform[start : start + len(part)] = part
-        return Heard(plan.onsets_s, waveform, plan.caption)
+        return StretchSound(plan.onsets_s, waveform, plan.caption)
 
     def __getitem__(self, index: int) -> Stretch:
         plan = self.plan(index)

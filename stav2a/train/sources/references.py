@@ -28,12 +28,12 @@ class References:
             raise ValueError("options.reference needs rendered clips: prepared ones have no other recordings.")
         self.world, self.chance, self.seed = world, chance, seed
 
-    def __call__(self, index: int, plan, heard) -> dict[str, Tensor]:
-        """plan, heard: the plan and the sound of sample `index`."""
+    def __call__(self, index: int, plan, sound) -> dict[str, Tensor]:
+        """plan, sound: the plan and the sound of sample `index`."""
         rng = np.random.default_rng(seed_of(self.seed, "reference", index))
-        waveform, there = np.zeros_like(heard.waveform), rng.random() < self.chance
+        waveform, there = np.zeros_like(sound.waveform), rng.random() < self.chance
         if there:
-            other = self.world.sound(index, variant=1, plan=plan, apart_from=heard.recordings).waveform
+            other = self.world.sound(index, variant=1, plan=plan, apart_from=sound.recordings).waveform
             there = np.abs(other).max() >= AUDIBLE
             waveform = at_start_peak(np.roll(other, rng.integers(len(other)))) if there else waveform
         return {"reference": torch.from_numpy(waveform), "has_reference": torch.tensor(bool(there))}

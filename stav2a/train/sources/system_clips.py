@@ -46,12 +46,12 @@ class SystemClips:
 
     def _stretch(self, index: int) -> dict:
         plan = self.clips.plan(index)
-        heard = self.clips.sound(index, plan=plan)
+        sound = self.clips.sound(index, plan=plan)
         features = self.features()[plan.clip, plan.first : plan.first + self.clips.frames_wanted]
         return {
             "features": torch.from_numpy(features.astype(np.float32)),
-            "waveform": torch.from_numpy(heard.waveform),
-            "caption": heard.caption,
+            "waveform": torch.from_numpy(sound.waveform),
+            "caption": sound.caption,
         }
 
     def features(self) -> np.ndarray:

@@ -82,8 +82,8 @@ class CVALPStage(VideoStage):
         seen, heard = self.features(batch)
         losses = self.contrasts(seen, heard)
         scale = self.caption_scale.exp().clamp(max=COLDEST)
-        told = self.captions(list(batch["caption"]))
-        caption, top1 = info_nce(told[None], unit(heard.amax(1))[None], scale, shared=True)
+        captions = self.captions(list(batch["caption"]))
+        caption, top1 = info_nce(captions[None], unit(heard.amax(1))[None], scale, shared=True)
         return {**losses, "loss": losses["loss"] + caption, "caption": caption.detach(), "caption_top1": top1}
 
     def export(self, folder: Path) -> None:

@@ -99,8 +99,8 @@ class T2AStage(Stage):
         return unet
 
     def sample(self, split: str, index: int) -> dict:
-        heard = self.worlds[split].sound(index)
-        return {"waveform": torch.from_numpy(heard.waveform), "caption": heard.caption}
+        sound = self.worlds[split].sound(index)
+        return {"waveform": torch.from_numpy(sound.waveform), "caption": sound.caption}
 
     def forward(self, batch: dict, phase: str = "main") -> dict[str, Tensor]:
         latents = self.latents(batch["waveform"])
@@ -254,14 +254,14 @@ class V2AStage(T2AStage):
     def sample(self, split: str, index: int) -> dict:
         world, stored, images = self.worlds[split], self.stored[split], self.image_features[split]
         plan = world.plan(index)
-        heard = world.sound(index, plan=plan)
+        sound = world.sound(index, plan=plan)
         frames = {} if stored else {"frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan)))}
         sample = {
             **(stored(plan) if stored else frames),
             **({"image_features": images(plan)} if images else {}),
-            **(self.references[split](index, plan, heard) if self.reference_pool is not None else {}),
-            "waveform": torch.from_numpy(heard.waveform),
-            "caption": heard.caption,
+            **(self.references[split](index, plan, sound) if self.reference_pool is not None else {}),
+            "waveform": torch.from_numpy(sound.waveform),
+            "caption": sound.caption,
         }
         if self.takes_curve:
             sample["curve"] = self.curve(plan.score.onsets_s, index)

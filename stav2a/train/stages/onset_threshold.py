@@ -83,8 +83,8 @@ class Calibration:
 
     def __str__(self) -> str:
         low, high = self.ci95
-        told = f"{self.present_gain:+.3f} at {self.present:g}; chosen on other videos {self.change:+.3f} more"
-        return f"onset threshold {self.threshold:g} (gain {told}, {low:+.3f} to {high:+.3f}, {self.n} clips)"
+        gains = f"{self.present_gain:+.3f} at {self.present:g}; chosen on other videos {self.change:+.3f} more"
+        return f"onset threshold {self.threshold:g} (gain {gains}, {low:+.3f} to {high:+.3f}, {self.n} clips)"
 
 
 def calibrated(

@@ -110,11 +110,11 @@ class SystemStage(T2AStage):
             return self.clips.sample(index)
         world = self.worlds[split]
         plan = world.plan(index)
-        heard = world.sound(index, plan=plan)
+        sound = world.sound(index, plan=plan)
         return {
             "frames": torch.from_numpy(np.ascontiguousarray(world.frames(index, plan))),
-            "waveform": torch.from_numpy(heard.waveform),
-            "caption": heard.caption,
+            "waveform": torch.from_numpy(sound.waveform),
+            "caption": sound.caption,
         }
 
     def features(self, batch: dict, steps: int) -> Tensor:

@@ -74,8 +74,8 @@ class VideoStage(Stage):
     def sample(self, split: str, index: int) -> dict:
         world = self.worlds[split]
         plan = world.plan(index)
-        heard = world.sound(index, plan=plan)
-        frames, waveform, caption = world.frames(index, plan), heard.waveform, heard.caption
+        sound = world.sound(index, plan=plan)
+        frames, waveform, caption = world.frames(index, plan), sound.waveform, sound.caption
         if split == "train":
             frames = varied(frames, np.random.default_rng(seed_of(self.config.seed, "light", index)))
         pixels = torch.from_numpy(np.ascontiguousarray(frames))

@@ -29,12 +29,12 @@ WAITING, WORKING, DONE, FAILED = "waiting", "working", "done", "failed"
 
 @dataclass
 class Row:
-    """One clip. told: its status in words; video: its file with sound, once it exists."""
+    """One clip. status: its status in words; video: its file with sound, once it exists."""
 
     clip: Path
     caption: str
     state: str = WAITING
-    told: str = ""
+    status: str = ""
     share: float = 0.0
     video: Path | None = None
 
@@ -61,7 +61,7 @@ class BatchPlan:
         """The rows for the list; files are included only with `with_files`, once all are made."""
         return [
             {
-                "name": row.clip.name, "caption": row.caption, "state": row.state, "told": row.told,
+                "name": row.clip.name, "caption": row.caption, "state": row.state, "status": row.status,
                 "share": round(row.share, 3),
                 "video": file_data(row.video) if with_files and row.video is not None else None,
             }
@@ -103,7 +103,7 @@ def batching(engine: Engine, history: History, visit: str, plan: BatchPlan, limi
             if cancelled():
                 raise Cancelled  # also in the middle of a clip
             row = tasks[task]
-            row.state, row.told = WORKING, stage_text(item)
+            row.state, row.status = WORKING, stage_text(item)
             row.share = item.step / max(item.total, 1)
 
         try:
@@ -114,15 +114,15 @@ def batching(engine: Engine, history: History, visit: str, plan: BatchPlan, limi
                     if cancelled():
                         break
                     if outcome.error is not None:
-                        row.state, row.told = FAILED, outcome.error
+                        row.state, row.status = FAILED, outcome.error
                     else:
-                        row.state, row.told = DONE, f"{outcome.record['seconds']:.1f} s"
+                        row.state, row.status = DONE, f"{outcome.record['seconds']:.1f} s"
                         row.video = Path(outcome.record["out_video"])
                     yield Progress("batch", plan.over, len(tasks))
         finally:
             for row in plan.rows:
                 if row.state in (WAITING, WORKING):
-                    row.state, row.told = WAITING, "not made"
+                    row.state, row.status = WAITING, "not made"
             if plan.finished:
                 plan.zip = _packed(folder)
             else:

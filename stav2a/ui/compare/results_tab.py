@@ -20,7 +20,7 @@ def build(shared: Shared, blind: Blind) -> None:
     tests, rater = blind.tests, blind.rater
     with gr.Accordion("Results of the blind tests", open=False, elem_id="listening-results") as box:
         whose = gr.Radio(["Mine", "Everyone’s"], value="Mine", label="Whose", elem_id="results-whose")
-        told = gr.HTML("", elem_id="results-told", apply_default_css=False, padding=False)
+        reveal = gr.HTML("", elem_id="results-told", apply_default_css=False, padding=False)
         shown = gr.HTML("", elem_id="results-shown", apply_default_css=False, padding=False)
         with gr.Row():
             export = gr.DownloadButton(
@@ -66,6 +66,6 @@ def build(shared: Shared, blind: Blind) -> None:
     ask = lambda: (gr.update(visible=False), gr.update(visible=True))  # noqa: E731
     whose.change(table, [whose, rater], views, **QUICK)
     box.expand(table, [whose, rater], views, **QUICK)
-    blind.answered.then(finished, [blind.last, rater], [box, told, *views], **QUICK)
+    blind.answered.then(finished, [blind.last, rater], [box, reveal, *views], **QUICK)
     forget.click(ask, None, [forget, really], **QUICK)
     really.click(delete, [rater, whose], [rater, *views, line, forget, really], **QUICK)

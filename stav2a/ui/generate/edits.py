@@ -40,7 +40,7 @@ def required(editor: object, key: str) -> tuple[float, ...]:
     return onsets_s
 
 
-def told(run: Run) -> str:
+def still_heard(run: Run) -> str:
     """A sentence about deleted onsets that can still be heard; empty if there are none."""
     deleted = [t for t in run.predicted_onsets_s if not any(abs(t - kept) <= NEAR_S for kept in run.onsets_s)]
     heard = [t for t in deleted if any(abs(t - sound) <= NEAR_S for sound in run.takes[0].onsets_s)]

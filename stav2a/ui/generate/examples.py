@@ -71,7 +71,7 @@ def connect(row: gr.HTML, runs: list[Run], form: Form, shared: Shared) -> None:
             raise gr.Error("There is no such example.", print_exception=False)
         example = runs[index]
         hidden = gr.update(visible=False)
-        told = {form.seen: hidden, form.preview: hidden, form.status: status.idle()}
+        around_it = {form.seen: hidden, form.preview: hidden, form.status: status.idle()}
         filled = {form.source: example.clip, form.fields["prompt"]: example.settings.get("prompt", "")}
         info = probe(Path(example.clip))
         filled |= {form.info: summary(info), form.fields["audio_track"]: tracks(info)}
@@ -79,10 +79,10 @@ def connect(row: gr.HTML, runs: list[Run], form: Form, shared: Shared) -> None:
         try:
             run = adopt(shared.history, visit, FOLDER / example.id)
         except InputError as refusal:  # no room for another result
-            return {**filled, **told, form.status: status.error(str(refusal))}
+            return {**filled, **around_it, form.status: status.error(str(refusal))}
         runs_now = shared.history.runs(visit)
         shown = {**show_run(form, run), form.strip: strip_value(runs_now, run), shared.runs: runs_now}
-        return {**filled, **told, **shown}
+        return {**filled, **around_it, **shown}
 
     around = [form.source, form.info, form.seen, form.preview, form.status, form.story, form.tries]
     outputs = [*around, form.fields["audio_track"], *form.result, shared.runs]
@@ -107,15 +107,15 @@ def story(form: Form, folder: Path) -> dict:
     file = folder / "story.json"
     if not file.is_file():
         return {form.story: gr.update(visible=False), form.tries: tried()}
-    told = json.loads(file.read_text(encoding="utf-8"))
+    written = json.loads(file.read_text(encoding="utf-8"))
     steps = (
-        f"{told['edit']} Then press “Regenerate with these onsets”.",
-        f"Change the caption to “{told['caption']}” and press “Generate”.",
+        f"{written['edit']} Then press “Regenerate with these onsets”.",
+        f"Change the caption to “{written['caption']}” and press “Generate”.",
         "Press “Compare” at an earlier result, below the video, to hear both in sync.",
     )
     listed = "".join(f"<li>{escape(step)}</li>" for step in steps)
     shown = f'<div class="st story"><p>Try with this clip:</p><ol>{listed}</ol></div>'
-    return {form.story: gr.update(value=shown, visible=True), form.tries: tried(told["caption"])}
+    return {form.story: gr.update(value=shown, visible=True), form.tries: tried(written["caption"])}
 
 
 def write(name: str, clip: Path, settings, engine, folder: Path = FOLDER) -> Run:

@@ -115,7 +115,7 @@ class Runs:
         if isinstance(job.outcome, Run):
             run = job.outcome
             runs = self.shared.history.runs(visit)
-            done = f"Done in {run.seconds:.1f} s, seed {run.seed}." + edits.told(run)
+            done = f"Done in {run.seconds:.1f} s, seed {run.seed}." + edits.still_heard(run)
             shown = {
                 **(show_rest if heard else show_run)(form, run),
                 form.strip: strip_value(runs, run),

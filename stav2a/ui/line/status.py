@@ -95,8 +95,8 @@ def measures_table(measures: dict, rtf: float, seconds: float, target_lufs: floa
             asked = f"{target_lufs:g}".replace("-", "−")
             what = f"{what}; limited by its peaks, the setting is {asked} LUFS"
         small = f"<small>{escape(what)}</small>" if what else ""
-        told = form.format(value).replace("-", "−")
-        rows.append(f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(told)}</td></tr>')
+        text = form.format(value).replace("-", "−")
+        rows.append(f'<tr><th scope="row">{escape(name)}{small}</th><td>{escape(text)}</td></tr>')
     return f'<table class="measures"><caption>Measures</caption><tbody>{"".join(rows)}</tbody></table>'
 
 

@@ -82,17 +82,17 @@ def schema(dial: Dial) -> dict:
 
 def described(box: gr.components.Component, schema: dict, text: str, sample: Any) -> gr.components.Component:
     """The component with this API description: its own lacks integers, choices and lists."""
-    told = {**schema, "description": text}
-    box.api_info = lambda: told
+    info = {**schema, "description": text}
+    box.api_info = lambda: info
     box.example_payload = box.example_value = lambda: sample
     return box
 
 
 def file_box(box: Video | Sound, text: str, name: str) -> Video | Sound:
     """An uploaded file. The component's own example is a URL, but URLs are never fetched here."""
-    told = {**box.api_info(), "description": text}
+    info = {**box.api_info(), "description": text}
     sample = {"path": name, "meta": {"_type": "gradio.FileData"}, "orig_name": name}
-    return described(box, told, text, sample)
+    return described(box, info, text, sample)
 
 
 def endpoint(

@@ -216,9 +216,9 @@ class Pushed(Scene):
     def draw(self, brush: Brush, t: float) -> None:
         k, since = after(self.times, t)
         gain = self.gains[k] if k >= 0 else 0.0
-        way = np.array([np.cos(self.angle), np.sin(self.angle)])
+        direction = np.array([np.cos(self.angle), np.sin(self.angle)])
         push = gain * (self.bounce * float(np.exp(-since / 0.15)) * (since > 0) + 0.02 * shake(since, 0.1, self.speed))
         gap = 0.5 * (self.size[0] + self.size[1]) * 0.8
-        brush.sprite(self.target, *(0.5 + way * push), self.size[0], 0.1 * gain * shake(since, 0.15, 5))
-        place = 0.5 - way * (gap + float(self.distance(t)))
+        brush.sprite(self.target, *(0.5 + direction * push), self.size[0], 0.1 * gain * shake(since, 0.15, 5))
+        place = 0.5 - direction * (gap + float(self.distance(t)))
         brush.sprite(self.mover, *place, self.size[1], self.tilt)

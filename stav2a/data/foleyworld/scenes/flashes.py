@@ -94,7 +94,7 @@ class Gun(Scene):
             brush.sprite(self.torso, x - 0.3 * push, 0.34, 0.22, 0.4 * push, pivot=(0.5, 0.0))
             brush.sprite(self.head, x + 0.03 - 0.6 * push, 0.36, 0.13, pivot=(0.5, 0.95))
             bone(brush, self.arm, (x, 0.4), at + (0.03, 0.04), 0.05)
-        way = np.array([np.cos(angle), np.sin(angle)])
+        direction = np.array([np.cos(angle), np.sin(angle)])
         if self.first:  # along the barrel, from behind
             brush.sprite(
                 self.gun,
@@ -112,15 +112,15 @@ class Gun(Scene):
             return
         if self.flash and since < 0.06:
             size = self.flash * 0.22 * gain
-            brush.glow(*(muzzle + way * size * 0.5), size * 1.6, self.fire, 1.0)
-            star = [muzzle + way * size * 0.4 + size * r * np.array([np.cos(a), np.sin(a)])
+            brush.glow(*(muzzle + direction * size * 0.5), size * 1.6, self.fire, 1.0)
+            star = [muzzle + direction * size * 0.4 + size * r * np.array([np.cos(a), np.sin(a)])
                     for r, a in zip((1, 0.35) * 5, self.spin[k] + np.arange(10) * np.pi / 5, strict=True)]  # fmt: skip
             brush.polygon(star, self.fire)
         if self.smoke:
             for j in range(max(k - 2, 0), k + 1):
                 age = t - self.times[j]
                 if age < 1.5:
-                    place = muzzle + self.wind * age + way * 0.12 * (1 - np.exp(-age * 6))
+                    place = muzzle + self.wind * age + direction * 0.12 * (1 - np.exp(-age * 6))
                     brush.smoke(*place, 0.04 + 0.14 * age**0.6, np.full(3, self.grey), self.smoke * np.exp(-age / 0.5))
         if self.shell and since < 0.6:
             place = at + (0.1, 0) + np.array([-0.3, -0.7]) * since + (0, 2.2 * since**2)

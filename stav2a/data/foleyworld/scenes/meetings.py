@@ -46,7 +46,7 @@ class Closing(Scene):
         self.panel = colour(rng)
         self.w, self.h = rng.uniform(0.25, 0.6), rng.uniform(0.4, 0.85)
         self.depth = rng.uniform(0.1, 0.35)
-        self.way = rng.choice([-1, 1])
+        self.direction = rng.choice([-1, 1])
         self.hand = props.hand(rng).sprite if rng.random() < 0.4 else None
         self.focus = (0.5 - 0.4 * self.w, 0.5 - 0.4 * self.h, 0.5 + 0.4 * self.w, 0.5 + 0.4 * self.h)
 
@@ -71,7 +71,7 @@ class Closing(Scene):
             ]
             grip = (x + 0.9 * (ex - x), y + 0.5 * h)
         elif self.kind == "slide":
-            s = self.way * w * o * 0.95
+            s = self.direction * w * o * 0.95
             quad = [(x + s, y), (x + w + s, y), (x + w + s, y + h), (x + s, y + h)]
             inner = [
                 (x + s + 0.1, y + 0.1),

@@ -32,7 +32,7 @@ class Mover(Scene):
             self.times = rhythm(rng, duration_s, (0.3, 2.0), 0.4)
             self.score.events = [Event(float(t), "whoosh", 0.3, 0, audible=False) for t in self.times]
         self.places = rng.uniform(0.1, 0.9, (len(self.times) + 1, 2))
-        self.way = rng.choice([-1, 1])
+        self.direction = rng.choice([-1, 1])
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:
         self.look = props.thing(rng, art)
@@ -46,7 +46,7 @@ class Mover(Scene):
             angle = 0.6 * np.sin(2 * np.pi * self.pace[0] * t + self.phase[0])
             brush.sprite(self.look, *self.centre, self.size, angle, (0.5, 1.0))
         elif self.kind == "passer":
-            x = (0.5 + self.way * self.pace[0] * 0.5 * t + self.phase[0]) % 1.6 - 0.3
+            x = (0.5 + self.direction * self.pace[0] * 0.5 * t + self.phase[0]) % 1.6 - 0.3
             brush.sprite(self.torso, x, self.centre[1], self.size * 0.6, pivot=(0.5, 0.0))
             brush.sprite(self.head, x, self.centre[1] + 0.01, self.size * 0.35, pivot=(0.5, 0.95))
         elif self.kind == "hop":  # glides smoothly from place to place
@@ -61,9 +61,9 @@ class Mover(Scene):
             shade = self.ink * (0.4 + 0.6 * ((k + 1) % 3) / 2)
             brush.polygon([(cx - w, cy - w), (cx + w, cy - w), (cx + w, cy + w), (cx - w, cy + w)], shade)
         elif self.kind == "arm":  # an arm that gestures in the air
-            shoulder = np.array([0.5 + 0.6 * self.way, 1.0])
+            shoulder = np.array([0.5 + 0.6 * self.direction, 1.0])
             wrist = np.array([x, y])
-            joint = elbow(shoulder, wrist, 0.4, 0.4, int(self.way))
+            joint = elbow(shoulder, wrist, 0.4, 0.4, int(self.direction))
             bone(brush, self.limb, shoulder, joint, 0.12)
             bone(brush, self.limb, joint, wrist, 0.1)
             brush.sprite(self.look, *wrist, self.size * 0.6, 0.4 * np.sin(2 * np.pi * self.pace[1] * t))

@@ -72,8 +72,8 @@ class Rally(Scene):
             brush.disc(x, y, self.ball_size, self.ball_colour)
 
     def _hit_point(self, p: int) -> np.ndarray:
-        way = 1 if p == 0 else -1
-        return np.array([self.x[p] + way * 0.2 * self.scale, self.y])
+        direction = 1 if p == 0 else -1
+        return np.array([self.x[p] + direction * 0.2 * self.scale, self.y])
 
     def _ball(self, t: float) -> tuple[float, float]:
         k, since = after(self.times, t)
@@ -85,8 +85,8 @@ class Rally(Scene):
         if here is None or (to < 0.5 and since > 2.0):  # the ball is thrown up before a serve
             return float(there[0]), float(there[1] - 1.2 * to * (0.7 - to)) if to < 0.7 else -1.0
         if there is None or since + to > 2.0:
-            way = 1 if self.who[k] == 0 else -1
-            return float(here[0] + way * 1.6 * since), float(here[1] - 0.3 * since + 0.5 * since**2)
+            direction = 1 if self.who[k] == 0 else -1
+            return float(here[0] + direction * 1.6 * since), float(here[1] - 0.3 * since + 0.5 * since**2)
         u = since / (since + to)
         if self.players == 1:
             far = np.array([0.9, self.y - 0.1])
@@ -102,17 +102,17 @@ class Rally(Scene):
         return float(b[0]), float(b[1])
 
     def _player(self, brush: Brush, t: float, p: int) -> None:
-        way = 1 if p == 0 else -1
+        direction = 1 if p == 0 else -1
         lift = float(self.swings[p](t))
         s = self.scale
-        hip = np.array([self.x[p] - 0.02 * way * lift, self.floor - 0.3 * s])
+        hip = np.array([self.x[p] - 0.02 * direction * lift, self.floor - 0.3 * s])
         for side in (-1, 1):
             bone(brush, self.limb, hip, (hip[0] + 0.06 * side * s, self.floor), 0.06 * s)
-        brush.sprite(self.torso, *hip, 0.14 * s, 0.15 * way * (1 - lift), pivot=(0.5, 1.0))
+        brush.sprite(self.torso, *hip, 0.14 * s, 0.15 * direction * (1 - lift), pivot=(0.5, 1.0))
         brush.sprite(self.head, hip[0], hip[1] - 0.2 * s, 0.09 * s, pivot=(0.5, 0.9))
         shoulder = hip - (0, 0.18 * s)
         hit = self._hit_point(p)
-        swing = -2.2 * way * lift
+        swing = -2.2 * direction * lift
         c, n = np.cos(swing), np.sin(swing)
         d = hit - shoulder
         tip = shoulder + (c * d[0] - n * d[1], n * d[0] + c * d[1])

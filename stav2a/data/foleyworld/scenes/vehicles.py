@@ -40,7 +40,7 @@ class Vehicle(Bedded):
             rhythm(rng, duration_s, (0.2, 1.0), 0.5) if cls == "vehicle_engine" and rng.random() < 0.25 else np.zeros(0)
         )
         self.score.events = [Event(float(x), "vehicle_horn", 0.8, 0, 1.0, 0.4) for x in self.horns]
-        self.way = rng.choice([-1, 1])
+        self.direction = rng.choice([-1, 1])
         self.shiver = rng.uniform(0.001, 0.008)
 
     def prepare(self, rng: np.random.Generator, art: Art) -> None:
@@ -58,13 +58,13 @@ class Vehicle(Bedded):
         _, since = after(self.horns, t)
         if self.kind == "pass":
             d = ((t - self.moment + self.period / 2) % self.period - self.period / 2) / (self.period / 2)
-            x = 0.5 + self.way * d * 1.6
+            x = 0.5 + self.direction * d * 1.6
             brush.sprite(
                 self.body,
                 x,
                 self.y + self.shiver * np.sin(60 * t),
                 self.size * (0.8 + 0.3 * loud),
-                flip=self.way < 0,
+                flip=self.direction < 0,
             )
         elif self.kind == "ahead":
             s = 0.15 + 0.85 * loud

@@ -86,6 +86,7 @@ def test_one_table(tmp_path, capsys):
     assert real["fd_bank"] == pytest.approx(0, abs=1e-3) and coded["fd_bank"] > 1
     assert [row["steps"] for row in rows] == [1, 2] and all(row["n"] == 3 for row in rows)
     assert rows[0]["fd_bank"] != rows[1]["fd_bank"]
+    assert real["w_dis"] == 0 and all(row["w_dis_ci95"][0] <= row["w_dis"] <= row["w_dis_ci95"][1] for row in rows)
     for row in rows:
         assert 0 <= row["top1"] <= row["top5"] <= 1 and row["diversity"] > 0 and row["denoise_seconds_per_clip"] > 0
     assert main([*words[:9], "--split", "val", "--strength", "0", "--draws", "1", "--json"]) == 0

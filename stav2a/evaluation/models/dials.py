@@ -108,7 +108,8 @@ def limits(pipe, clips: HeardClips) -> Iterator[tuple[dict, list[np.ndarray]]]:
 
 HEAD = (
     f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'rescale':>7s} {'strength':>8s} "
-    f"{'passes':>6s} {'s/clip':>6s} {'onset gain (95 % CI)':>21s} {'top-1':>5s} {'top-5 (95 % CI)':>17s} "
+    f"{'passes':>6s} {'s/clip':>6s} {'onset gain (95 % CI)':>21s} {'W-dis (95 % CI)':>19s} "
+    f"{'top-1':>5s} {'top-5 (95 % CI)':>17s} "
     f"{'FD_bank':>7s} {'rank (95 % CI)':>21s} {'FD':>6s} {'LU':>6s} {'diversity':>9s}"
 )
 DIALS_WIDE = 60  # columns of the dials and their cost, before the figures
@@ -134,6 +135,7 @@ def line(row: dict) -> str:
         )
     return (
         f"{dials} {number('onset_gain', '.3f', 7)} {between('onset_gain_ci95', 3)} "
+        f"{number('w_dis', '.3f', 5)} {between('w_dis_ci95', 3)} "
         f"{number('top1', '.2f', 5)} {number('top5', '.2f', 5)} {between('top5_ci95', 2)} {row['fd_bank']:7.1f} "
         f"{number('rank', '.3f', 7)} {between('rank_ci95', 3)} {number('fd', '.1f', 6)} "
         f"{number('loudness_lu', '+.1f', 6)} {number('diversity', '.2f', 9)}"

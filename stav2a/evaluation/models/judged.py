@@ -14,8 +14,9 @@ from stav2a.media.audio import loudness_lufs
 from stav2a.metrics.bank_classifier import BankClassifier, describe, rank_of
 from stav2a.metrics.chance import bootstrap_ci
 from stav2a.metrics.classifier import Tagger
+from stav2a.metrics.clip_scores import METRICS
 from stav2a.metrics.distance import frechet_distance, own_ranks
-from stav2a.sound.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s, resample
+from stav2a.sound.onsets import HEARD_AFTER_S, detect_onsets, onset_frame_s, onset_strength, resample
 
 if TYPE_CHECKING:
     from stav2a.timeline import Timeline
@@ -81,6 +82,10 @@ def judged(
         if len(clip.heard_s)
     ]
     timing = gain(pairs, onset_frame_s()) if pairs else None
+    apart = [
+        METRICS["w_dis"].score(*(onset_strength(sound, rate) for sound in (clip.waveform, wave)))
+        for clip, wave in zip(clips, waves[0], strict=True)
+    ]
     levels = [
         (loudness_lufs(clip.waveform, rate), loudness_lufs(wave, rate))
         for clip, wave in zip(clips, waves[0], strict=True)
@@ -92,6 +97,8 @@ def judged(
         "n": len(clips),
         "onset_gain": timing and timing.gain,
         "onset_gain_ci95": list(timing.ci95) if timing and timing.ci95 else None,
+        "w_dis": float(np.mean(apart)),
+        "w_dis_ci95": list(bootstrap_ci(np.array(apart))),
         "top1": float(np.mean(np.array(ranks) <= 1)) if ranks else None,
         "top5": float(np.mean(np.array(ranks) <= 5)) if ranks else None,
         "top5_ci95": list(bootstrap_ci(np.array(ranks) <= 5)) if ranks else None,

@@ -4,7 +4,8 @@
     assets/systems/vta-ldm/      model_index.json, scheduler/, unet/ and system/: tensors that differ from the base's
 
 Training a system changes part of the base's U-Net (`options.trained_unet`); only these tensors are stored. A system
-with a video encoder of its own (`system.video_encoder`) stores what differs of that, too.
+with a video encoder of its own (`system.video_encoder`) stores what differs of that, too. `low_rank` stores the
+difference of a tensor in two factors where these are smaller (`weights.low_rank`).
 
 `provenance.base` in model_index.json names the base, with digests of the weights that the system was trained on:
 other ones would give wrong sounds without an error. A better VAE decoder is accepted.
@@ -27,6 +28,7 @@ from stav2a.weights.check import LEANS, WEIGHT_NAMES, known_class, weights_of
 from stav2a.weights.errors import WeightsError
 from stav2a.weights.half import folded, halved
 from stav2a.weights.load import load_strict
+from stav2a.weights.low_rank import reduced, restored
 
 # the beginnings of the tensors of a part that the training of a system depends on
 TRAINED_ON = {"vae": ("encoder.", "quant_conv."), "video_encoder": ("",), "unet": ("",)}
@@ -41,10 +43,18 @@ def base_of(folder: Path) -> dict | None:
     return (index.get("provenance") or {}).get("base")
 
 
-def write_lean(pipeline: Any, folder: str | Path, base: str, half: bool = True, notes: str = "") -> Path:
+def write_lean(
+    pipeline: Any,
+    folder: str | Path,
+    base: str,
+    half: bool = True,
+    notes: str = "",
+    low_rank: float | None = None,
+) -> Path:
     """Write the checkpoint of a system without the parts of `base` (a name, or a path relative to `folder`).
 
-    half: fp16. notes: Markdown for the model card.
+    half: fp16. notes: Markdown for the model card. low_rank: the share of each difference to the base that is kept, of
+    its squared norm; None: all of it.
     """
     from stav2a.models.card import card
 
@@ -68,6 +78,8 @@ def write_lean(pipeline: Any, folder: str | Path, base: str, half: bool = True, 
         differing = {name: tensor for name, tensor in own.items() if not _same(tensor, theirs.get(name))}
         if len(differing) < len(own):
             pinned.add(of_base)
+        if low_rank is not None:
+            differing = reduced(differing, theirs, low_rank)
         kept.save_config(folder / part)
         save_file(differing, folder / part / WEIGHT_NAMES[0], metadata={"format": "pt"})
     pipeline.scheduler.save_pretrained(folder / "scheduler")
@@ -110,7 +122,8 @@ def open_part(kind: Any, part: str, folder: Path, source: Path, dtype: torch.dty
     with torch.device("meta"):
         names = build().state_dict().keys()
     theirs = tensors_of_base(source, part)
-    state = {name: tensor for name, tensor in theirs.items() if name in names} | load_file(weights_of(folder / part))
+    own = restored(load_file(weights_of(folder / part)), theirs, folder / part)
+    state = {name: tensor for name, tensor in theirs.items() if name in names} | own
     return load_strict(build, state, part, folder / part, dtype)
 
 

@@ -21,6 +21,7 @@ class AssembleOptions:
     notes: str = ""  # file of Markdown for the card
     system: str | None = None  # a system; else STA-V2A
     base: str | None = "compact"  # base checkpoint of the system; null: none, all parts are written
+    low_rank: float | None = None  # share of each difference to the base that is kept, in two factors; null: all
 
 
 def assemble_checkpoint(config: TrainConfig) -> Path:
@@ -46,5 +47,6 @@ def assemble_checkpoint(config: TrainConfig) -> Path:
         given.half,
         notes,
         config.timeline,
+        given.low_rank,
         **defaults,
     )

@@ -13,6 +13,7 @@ import torch
 
 from .errors import WeightsError
 from .load import check_keys
+from .low_rank import restored_shapes
 from .read import read_shapes
 from .shapes import shapes_of
 
@@ -61,7 +62,7 @@ def check_part(folder: Path, kind: type, base: Path | None = None) -> tuple[int,
     if base is not None and folder.name in LEANS:
         of_base, prefix = LEANS[folder.name]
         theirs = {prefix + name: shape for name, shape in read_shapes(weights_of(base / of_base)).items()}
-        given = {name: shape for name, shape in theirs.items() if name in wanted} | given
+        given = {name: shape for name, shape in theirs.items() if name in wanted} | restored_shapes(given, theirs, file)
     tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
     check_keys({k: v for k, v in wanted.items() if k not in tied}, given, folder.name, file)
     return size, file.stat().st_size

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from prepared import prepared
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_systems import pipeline_of
 
 from stav2a import systems
@@ -501,6 +501,38 @@ def test_only_what_differs_from_the_base_is_stored(pipes, frames, base):
     assert list(unet) == ["conv_out.bias"]
     assert [name for name in system if name.startswith("video_encoder.")] == ["video_encoder.video_project_head.bias"]
     assert np.array_equal(sound(pipe, frames), sound(STAV2APipeline.from_pretrained(folder), frames))
+
+
+def test_a_difference_of_low_rank_is_stored_in_two_factors(pipes, frames, base):
+    from stav2a.weights.check import check_folder
+
+    pipe = copy.copy(pipes["ta-v2a"])
+    unet, system = copy.deepcopy(pipe.unet), copy.deepcopy(pipe.system)
+    unet.load_state_dict(load_file(base / "unet" / "diffusion_pytorch_model.safetensors"))
+    system.video_encoder.load_state_dict(STAV2APipeline.from_pretrained(base).video_encoder.state_dict())
+    pipe.register_modules(unet=unet, system=system)
+    generator = torch.Generator().manual_seed(0)
+    changed = (unet.mid_block.resnets[0].conv1.weight, system.video_encoder.video_project_head.weight)
+    with torch.no_grad():
+        for weight in changed:
+            left, right = (torch.randn(n, 2, generator=generator) for n in weight.flatten(1).shape)
+            weight += 0.05 * (left @ right.T).view_as(weight)
+    folder = write_lean(pipe, base.parent / "low", "../base", half=False, low_rank=0.9999)
+    stored = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    out, inner = (stored["mid_block.resnets.0.conv1.weight" + end] for end in (".low_rank_out", ".low_rank_in"))
+    assert len(stored) == 2 and out.shape[1] == inner.shape[0] == 2
+    assert {part for part, _, _ in check_folder(folder, base=base)} == {"unet", "system"}
+    opened = STAV2APipeline.from_pretrained(folder)
+    weights = (opened.unet.mid_block.resnets[0].conv1.weight, opened.system.video_encoder.video_project_head.weight)
+    for wanted, found in zip(changed, weights, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    np.testing.assert_allclose(sound(opened, frames), sound(pipe, frames), atol=1e-3)
+
+    save_file(
+        {**stored, "conv_out.weight.low_rank_out": out + 0}, folder / "unet" / "diffusion_pytorch_model.safetensors"
+    )
+    with pytest.raises(WeightsError, match=r"difference of conv_out\.weight fits no tensor of the base"):
+        STAV2APipeline.from_pretrained(folder)
 
 
 def test_a_leaning_checkpoint_can_be_saved_to_stand_alone(pipes, frames, base, tmp_path):

@@ -10,9 +10,13 @@ from diffusers import DDPMScheduler
 from stav2a import presets
 from stav2a.models.lean import base_folder, write_lean
 from stav2a.pipeline import STAV2APipeline
+from stav2a.sound.audio_encoder import MelEncoder
 from stav2a.systems import find
+from stav2a.systems.base import System
 from stav2a.timeline import Timeline
 from stav2a.train.runtime.parts import licences_of, noted_defaults, noted_source, text_parts, trained, write_whole
+from stav2a.weights.digest import digest
+from stav2a.weights.half import halved
 
 NAMES = ("video_encoder", "unet", "vae", "vocoder")
 
@@ -26,11 +30,13 @@ def assemble_system(
     half: bool = True,
     notes: str = "",
     timeline: Timeline | None = None,
+    low_rank: float | None = None,
     **defaults,
 ) -> Path:
     """Write the checkpoint of `system` from the parts in `folder`. It needs `base`; with None it is complete.
 
-    Of the U-Net only what differs from the base's is written (`options.trained_unet`).
+    Of the U-Net only what differs from the base's is written (`options.trained_unet`), with `low_rank` (see
+    `write_lean`) in less.
     `defaults` override those found in training, the system's own and the base's. The onset head is included if it was
     trained on this video encoder.
     """
@@ -67,5 +73,20 @@ def assemble_system(
     )
     if base is None:
         named = noted_source(folder, "text_encoder") is not None
-        return write_whole(pipe, out, half, notes, text=named or model != "compact")
-    return write_lean(pipe, out, base, half, notes)
+        written = write_whole(pipe, out, half, notes, text=named or model != "compact")
+    else:
+        written = write_lean(pipe, out, base, half, notes, low_rank)
+    copy_sound_encoder(folder, own, written, half)
+    return written
+
+
+def copy_sound_encoder(folder: Path, system: System, out: Path, half: bool) -> None:
+    """Write the sound encoder of TA-V2A's space beside the parts of a checkpoint, if `folder` has that of `system`.
+
+    Making sound does not need it; retrieval does.
+    """
+    if "video_encoder" not in system.encoders or not (folder / "audio_encoder" / "config.json").is_file():
+        return
+    encoder = MelEncoder.from_pretrained(folder / "audio_encoder")
+    if encoder.config.seen_with == digest(system.video_encoder):
+        (halved(encoder, "audio_encoder") if half else encoder).save_pretrained(out / "audio_encoder")

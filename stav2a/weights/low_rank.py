@@ -1,0 +1,69 @@
+"""Tensors stored as their difference to a base's, in two factors: `base + out @ in`, as LoRA does (Hu et al. 2022).
+
+A tensor `layer.weight` [O, ...] of rank r is stored as `layer.weight.low_rank_out` [O, r] and
+`layer.weight.low_rank_in` [r, I], with I the product of the other axes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from .errors import WeightsError
+from .shapes import Shapes, shapes_of
+
+OUT, IN = ".low_rank_out", ".low_rank_in"
+
+
+def reduced(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """`own`, with two factors instead of each tensor of `theirs` where these are smaller.
+
+    share: of the difference's squared norm that the rank keeps, below 1
+    """
+    found = {}
+    for name, tensor in own.items():
+        base = theirs.get(name)
+        if base is None or base.shape != tensor.shape or tensor.ndim < 2:
+            found[name] = tensor
+            continue
+        left, scales, right = torch.linalg.svd((tensor.float() - base.float()).flatten(1), full_matrices=False)
+        kept = scales.double().square().cumsum(0)
+        rank = int((kept < share * kept[-1]).sum()) + 1
+        if rank * (left.shape[0] + right.shape[1]) >= tensor.numel():
+            found[name] = tensor
+            continue
+        root = scales[:rank].sqrt()
+        found[name + OUT] = (left[:, :rank] * root).to(tensor.dtype).contiguous()
+        found[name + IN] = (root[:, None] * right[:rank]).to(tensor.dtype).contiguous()
+    return found
+
+
+def restored(stored: Mapping[str, Tensor], theirs: Mapping[str, Tensor], file: object) -> dict[str, Tensor]:
+    """The tensors that `reduced` was given, with those of the base; `WeightsError` names a difference to nothing."""
+    names = differing(shapes_of(stored), shapes_of(theirs), file)
+    found = {name: tensor for name, tensor in stored.items() if not name.endswith((OUT, IN))}
+    for name in names:
+        difference = stored[name + OUT].float() @ stored[name + IN].float()
+        found[name] = theirs[name].float() + difference.reshape(theirs[name].shape)
+    return found
+
+
+def restored_shapes(stored: Shapes, theirs: Shapes, file: object) -> dict[str, tuple[int, ...]]:
+    """What `restored` gives, of headers alone."""
+    names = differing(stored, theirs, file)
+    plain = {name: tuple(shape) for name, shape in stored.items() if not name.endswith((OUT, IN))}
+    return plain | {name: tuple(theirs[name]) for name in names}
+
+
+def differing(stored: Shapes, theirs: Shapes, file: object) -> list[str]:
+    """Names of the tensors that are stored in two factors; `WeightsError` where these do not fit the base's."""
+    names = sorted({name.removesuffix(OUT).removesuffix(IN) for name in stored if name.endswith((OUT, IN))})
+    for name in names:
+        out, inner, base = stored.get(name + OUT, ()), stored.get(name + IN, ()), theirs.get(name, ())
+        rank = out[-1:]
+        if not base or (*out, *inner) != (base[0], *rank, *rank, math.prod(base[1:])):
+            raise WeightsError(f"{file}: the difference of {name} fits no tensor of the base; fetch the model again.")
+    return names

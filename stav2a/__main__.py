@@ -19,6 +19,8 @@ COMMANDS = {  # name: (module in `commands/` with add_arguments and run, what it
     "real-clips": ("measure.real_clips", "measure onsets on real clips by kind of event, beside chance"),
     "dials": ("measure.dials", "measure what steps and guidance cost and bring"),
     "systems": ("measure.systems", "compare all systems that are here on the same clips"),
+    "retrieval": ("measure.retrieval", "measure whether picture, sound and caption find each other (TA-V2A)"),
+    "steering": ("measure.steering", "measure what each scale of TA-V2A's guidance steers"),
     "bench": ("measure.bench", "measure time and memory"),
     "train": ("train", "train one stage of a model"),
     "data": ("data", "make or prepare training data"),

@@ -58,7 +58,7 @@ MARKED = (  # (what, why it does not run here, how it is checked instead)
     (r"vggsound\.csv|my_captioned_sounds", "a data set of its own", "parses"),
     (r"stav2a weights", "the hub", "offline"),
     (r"stav2a publish (?!.*--dry-run)", "an account of the hub; tests/commands sends it to one here", "parses"),
-    (r"stav2a (report|dials|systems|bench|evaluate|real-clips|describer|study|example)", "long; own tests", "parses"),
+    (r"stav2a (report|dials|systems|retrieval|steering|bench|evaluate|real-clips|describer|study|example)", "long; own tests", "parses"),
     (r"--reference my_hammer", "a sound of one's own; tests/generation runs it", "parses"),
     (r"prepare foleyworld|data shelf", "tests of its own", "parses"),
     (r"train classifier", "tests/train/test_dry_run.py runs it dry", "parses"),

@@ -86,6 +86,7 @@ def test_from_parts_to_a_checkpoint_that_opens(work, whole, tmp_path, stages):
     sound = pipe(np.zeros((16, 32, 32, 3), np.uint8), "a tone", num_inference_steps=1)
     assert sound.waveforms.shape == (1, 16 * 640) and pipe.system.name == system
     assert pipe.defaults.get("window_steps") == (None if system == "tiva" else 16)
+    assert (out / "audio_encoder").is_dir() == (system == "ta-v2a")  # of the space, for retrieval
     assert pipe.defaults["guidance_scale"] == {"vta-ldm": 3.0, "tiva": 5.0, "ta-v2a": 2.5}[system]
 
 
@@ -119,7 +120,23 @@ def test_only_what_a_stage_trains_moves(work, tmp_path):
     assert moved("alignment") == {"system.aligner"}
     mixed = moved("ta-v2a")
     assert "system.mixing" in mixed and not {"system.video_encoder", "system.text_head"} & mixed
-    assert {"text_head.layers", "video_encoder.video_encoder"} <= moved("cvalp")
+    assert {"text_head.layers", "video_encoder.video_encoder", "audio_encoder.blocks"} <= moved("cvalp")
+
+
+def test_a_sound_encoder_is_trained_alone_in_the_space_of_a_system(work, tmp_path):
+    with pytest.raises(ValueError, match="needs a trained ta-v2a"):
+        stage_of("cvalp", work, tmp_path, sound_alone=True)
+    trained = stage_of("cvalp", work, tmp_path)
+    trained.export(tmp_path / "parts")
+    stage = stage_of("cvalp", work, tmp_path, sound_alone=True, cache=str(work / "clips")).train()
+    batch = batch_of(stage)
+    assert "features" in batch and "frames" not in batch
+    clip, first, _ = stage.clips.clips.place(1)
+    whole = stage.seen(torch.from_numpy(np.array(stage.clips.clips.world[clip].frames)))
+    torch.testing.assert_close(batch["features"][1], whole[first : first + 16], atol=2e-3, rtol=2e-3)
+    stage(batch)["loss"].backward()
+    moved = {name.split(".")[0] for name, weight in stage.named_parameters() if weight.grad is not None}
+    assert moved == {"audio_encoder", "logit_scales", "caption_scale"}
 
 
 def test_true_and_predicted_layouts_are_learned_from_in_turn(work, tmp_path):

@@ -4,6 +4,9 @@
 
 Each is a symmetric InfoNCE with the sound in it: sound and caption (AL), sound and picture of whole clips (AVS), and
 of the moments of one clip (AVT). The last two are those of the stage `video`.
+
+The sound encoder is the part `audio_encoder`. With `options.sound_alone` only it learns, in the space of a trained
+system: pictures and captions stay where they are, and features of pictures are computed once for each clip.
 """
 
 from __future__ import annotations
@@ -16,19 +19,24 @@ from torch import Tensor
 
 from stav2a import presets
 from stav2a.condition import text
+from stav2a.condition.in_time import fitted, stretched
 from stav2a.denoise.conditions import Conditions
+from stav2a.sound.mel import log_mel
 from stav2a.systems.base import Widths
 from stav2a.systems.ta_v2a import TAV2A
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.options import read_options
 from stav2a.train.runtime.parts import text_parts
 from stav2a.train.runtime.start import StartOptions, begin
+from stav2a.train.sources.clips import CachedClips
+from stav2a.train.sources.system_clips import SystemClips
 from stav2a.train.stages.video import COLDEST, VideoOptions, VideoStage, info_nce, unit
+from stav2a.weights.digest import digest
 
 
 @dataclass
 class CVALPOptions(VideoOptions, StartOptions):
-    pass
+    sound_alone: bool = False  # video encoder and text head are those in `parts`, and rest
 
 
 class CVALPStage(VideoStage):
@@ -57,6 +65,15 @@ class CVALPStage(VideoStage):
         self.semantic_weight = float(system.config.semantic_weight)
         self.temporal_weight = float(system.config.temporal_weight)
         self.caption_scale = torch.nn.Parameter(self.logit_scales.detach()[:1].clone())
+        self.clips = None
+        if self.options.sound_alone:
+            if not found:
+                raise ValueError(f"options.sound_alone needs a trained ta-v2a in {config.parts}.")
+            self.freeze(self.video_encoder)
+            self.freeze(self.text_head)
+            if isinstance(self.worlds["train"], CachedClips):
+                made_of = f"{self.name}-{digest(self.video_encoder)}"
+                self.clips = SystemClips(self.worlds["train"], self.seen, made_of)
 
     def new_system(self) -> TAV2A:
         """An untrained system around this stage's video and text encoders."""
@@ -68,9 +85,23 @@ class CVALPStage(VideoStage):
     def others_options(self) -> tuple[type, ...]:
         return (TAV2A.Options,)
 
+    def sample(self, split: str, index: int) -> dict:
+        return self.clips.sample(index) if split == "train" and self.clips is not None else super().sample(split, index)
+
+    @torch.no_grad()
+    def seen(self, frames: Tensor) -> Tensor:
+        """uint8 Tensor[T_v, H, W, 3] -> E_v of a clip at every latent frame, before the norm: Tensor[T, C]."""
+        pixels = frames.permute(3, 0, 1, 2)[None].to(self.video_encoder.device).float() / 255
+        rate = self.timeline.latent_rate / self.timeline.fps
+        return stretched(self.video_encoder(pixels, normalize=False), rate)[0]
+
     def features(self, batch: dict) -> tuple[Tensor, Tensor]:
         """E_v and E_a of every moment, unit norm as the generator sees them: Tensor[B, T, C] both."""
-        seen, heard = super().features(batch)
+        if "features" in batch:
+            heard = self.audio_encoder(log_mel(batch["waveform"], self.timeline))
+            seen = fitted(batch["features"], heard.shape[1])
+        else:
+            seen, heard = super().features(batch)
         return unit(seen), unit(heard)
 
     def captions(self, captions: list[str]) -> Tensor:
@@ -91,3 +122,5 @@ class CVALPStage(VideoStage):
         system.video_encoder.load_state_dict(self.video_encoder.state_dict())
         system.text_head.load_state_dict(self.text_head.state_dict())
         system.save_pretrained(folder / "ta-v2a")
+        self.audio_encoder.register_to_config(seen_with=digest(self.video_encoder))
+        self.audio_encoder.save_pretrained(folder / "audio_encoder")

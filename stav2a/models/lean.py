@@ -5,7 +5,7 @@
 
 Training a system changes part of the base's U-Net (`options.trained_unet`); only these tensors are stored. A system
 with a video encoder of its own (`system.video_encoder`) stores what differs of that, too. `low_rank` stores the
-difference of a tensor in two factors where these are smaller (`weights.low_rank`).
+difference of a tensor in two factors where these are smaller (`weights.stored`).
 
 `provenance.base` in model_index.json names the base, with digests of the weights that the system was trained on:
 other ones would give wrong sounds without an error. A better VAE decoder is accepted.
@@ -26,9 +26,8 @@ from torch import Tensor
 from stav2a.models.checkpoints import checkpoint_folder
 from stav2a.weights.check import LEANS, WEIGHT_NAMES, known_class, weights_of
 from stav2a.weights.errors import WeightsError
-from stav2a.weights.half import folded, halved
 from stav2a.weights.load import load_strict
-from stav2a.weights.low_rank import reduced, restored
+from stav2a.weights.stored import folded, halved, reduced, restored
 
 # the beginnings of the tensors of a part that the training of a system depends on
 TRAINED_ON = {"vae": ("encoder.", "quant_conv."), "video_encoder": ("",), "unet": ("",)}

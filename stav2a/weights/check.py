@@ -13,9 +13,9 @@ import torch
 
 from .errors import WeightsError
 from .load import check_keys
-from .low_rank import restored_shapes
 from .read import read_shapes
 from .shapes import shapes_of
+from .stored import restored_shapes
 
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 

@@ -18,7 +18,7 @@ from stav2a.condition.onset import LocalFeatures, onset_curve, pick_onsets
 from stav2a.denoise.control import TemporalControlNet
 from stav2a.sound import channels_last
 from stav2a.sound.vocoder import build_vocoder, vocode
-from stav2a.weights.half import folded, halved
+from stav2a.weights.stored import folded, halved
 
 STEP = 0.04
 

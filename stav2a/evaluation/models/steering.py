@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from stav2a.denoise.request import Request
 from stav2a.dials import Dials
 from stav2a.evaluation.models.foley_figures import gain, mean
-from stav2a.evaluation.models.judged import Heard
+from stav2a.evaluation.models.judged import OwnSound
 from stav2a.metrics.bank_classifier import BankClassifier, describe, rank_of
 from stav2a.output import STAV2AOutput
 from stav2a.sound.onsets import detect_onsets, onset_frame_s
@@ -36,7 +36,7 @@ def others(classes: Sequence[str]) -> list[int]:
     return found
 
 
-def steered(pipe, clips: Sequence[Heard], videos: Sequence, values: Sequence[float]) -> Iterator[dict]:
+def steered(pipe, clips: Sequence[OwnSound], videos: Sequence, values: Sequence[float]) -> Iterator[dict]:
     """A row for each scale and value. clips: with a class that the classifier knows; videos: their features."""
     classifier, other = BankClassifier.load(), others([clip.cls for clip in clips])
     for figure, (name, weighed) in SCALES.items():
@@ -60,7 +60,7 @@ def dials(name: str, value: float, caption: str, negative: str, seed: int) -> Di
     return Dials(prompt=caption, seed=seed, **{name: value})
 
 
-def judged(clips: Sequence[Heard], asked: Sequence[str], waves, rate: int, classifier: BankClassifier) -> dict:
+def judged(clips: Sequence[OwnSound], asked: Sequence[str], waves, rate: int, classifier: BankClassifier) -> dict:
     """{figure: {"value", "ci95", "n"}}; asked: the class of each caption."""
     heard = [describe(classifier, wave).probabilities for wave in waves]
     last = len(classifier.classes) - 1

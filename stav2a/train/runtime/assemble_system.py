@@ -16,7 +16,7 @@ from stav2a.systems.base import System
 from stav2a.timeline import Timeline
 from stav2a.train.runtime.parts import licences_of, noted_defaults, noted_source, text_parts, trained, write_whole
 from stav2a.weights.digest import digest
-from stav2a.weights.half import halved
+from stav2a.weights.stored import halved
 
 NAMES = ("video_encoder", "unet", "vae", "vocoder")
 

@@ -18,8 +18,8 @@ from stav2a.models.tiny import tiny_components
 from stav2a.models.weightless import is_weightless, weightless_part, weightless_text_parts
 from stav2a.pipeline import STAV2APipeline
 from stav2a.timeline import Timeline
-from stav2a.weights.half import folded, halved
 from stav2a.weights.others import load_named, load_text_encoder, text_config
+from stav2a.weights.stored import folded, halved
 
 
 def text_parts(model: str, *folders: str | Path | None, name: str | None = None):

@@ -1,21 +1,44 @@
-"""Tensors stored as their difference to a base's, in two factors: `base + out @ in`, as LoRA does (Hu et al. 2022).
+"""Parts as they are stored: in fp16 without overflow, and as differences to a base in two factors.
 
-A tensor `layer.weight` [O, ...] of rank r is stored as `layer.weight.low_rank_out` [O, r] and
-`layer.weight.low_rank_in` [r, I], with I the product of the other axes.
+Such a difference is `base + out @ in`, as in LoRA (Hu et al. 2022). A tensor `layer.weight` [O, ...] of rank r is then
+`layer.weight.low_rank_out` [O, r] and `layer.weight.low_rank_in` [r, I], with I the product of the other axes.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from stav2a.condition.cavp import TemporalBlock
 
 from .errors import WeightsError
 from .shapes import Shapes, shapes_of
 
+Part = TypeVar("Part", bound=nn.Module)
 OUT, IN = ".low_rank_out", ".low_rank_in"
+
+
+def folded(part: Part) -> Part:
+    """An equivalent copy whose variances fit fp16's range."""
+    part = copy.deepcopy(part)
+    for module in part.modules():
+        if isinstance(module, TemporalBlock):
+            module.fold()
+    return part
+
+
+def halved(part: Part, name: str) -> Part:
+    """A folded copy in fp16; `ValueError` names a value that it would lose."""
+    part = folded(part).half()
+    lost = [key for key, value in part.state_dict().items() if not value.isfinite().all()]
+    if lost:
+        raise ValueError(f"The part {name} cannot be stored in fp16: {lost[0]} is not finite there.")
+    return part
 
 
 def reduced(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:

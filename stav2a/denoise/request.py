@@ -57,6 +57,7 @@ class Prepared:
     prompt, negative_prompt: the captions that were used; seconds: by stage
     strength: below 1 denoising starts from `recording`; at 0 nothing is denoised, and `conditions` is None
     recording: also gives the reference tokens of a model that has them, at a strength of 1 those of a reference sound
+    distilled: denoised by the distilled U-Net
     """
 
     index: int
@@ -69,6 +70,7 @@ class Prepared:
     seconds: dict[str, float] = field(default_factory=dict)
     strength: float = 1.0
     recording: Recorded | None = None
+    distilled: bool = False
 
     @property
     def takes(self) -> int:
@@ -116,6 +118,7 @@ class Prepared:
         shared = tuple(sorted((name, value) for name, value in self.sampling.items() if name not in PER_REQUEST))
         return (
             self.strength,
+            self.distilled,
             self.recording is None,
             self.video.local_features.shape[1],
             dials.control_scale,

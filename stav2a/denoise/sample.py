@@ -118,9 +118,13 @@ class Guidance:
         """Hook for guidance by another network than the U-Net: changes the combined prediction."""
         return prediction
 
-    def at(self, step: int, steps: int) -> Guidance:
-        """Guidance of step `step` of `steps`, counted from 0."""
-        return self if step < round(self.guided_share * steps) else self.off()
+    def at(self, step: int, timesteps: Tensor) -> Guidance:
+        """Guidance of step `step`, counted from 0, of those at `timesteps`."""
+        return self if step < round(self.guided_share * len(timesteps)) else self.off()
+
+    def timestep_cond(self, like: Tensor) -> Tensor | None:
+        """What a distilled U-Net is told beside the timestep, for latents `like` Tensor[B, C, T, F]."""
+        return None
 
     def off(self) -> Guidance:
         return replace(self, text=1.0, video=1.0)
@@ -155,6 +159,8 @@ def predict(
         residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
     if conditions.layout is not None:  # eq. 7 of TiVA: [z_t, t]
         latents = torch.cat([latents, conditions.layout[:, None].to(latents.dtype)], 1)
+    if (told := guidance.timestep_cond(latents)) is not None:
+        residuals["timestep_cond"] = told
     if (times := conditions.times()) is not None:
         attend_by_time(unet)
         residuals["cross_attention_kwargs"] = {"places": Places(times, (latents.shape[2], latents.shape[3]), mask)}
@@ -237,7 +243,7 @@ def denoise(
     takes_generator = isinstance(sampler, DDPMScheduler)
     for step, timestep in enumerate(timesteps):
         seen = sampler.scale_model_input(latents, timestep)
-        dials = guidance.at(step, len(timesteps))
+        dials = guidance.at(step, timesteps)
         if len(spans) == 1:
             prediction = guided(unet, controlnet, seen, timestep, conditions, dials)
         else:

@@ -29,7 +29,11 @@ CLASSES = {
     "vae": AutoencoderKL,
     "vocoder": SpeechT5HifiGan,
 }
-OPTIONAL = {"image_pool": ImagePooling, "reference_pool": ReferencePooling}  # optional parts
+OPTIONAL = {  # optional parts
+    "image_pool": ImagePooling,
+    "reference_pool": ReferencePooling,
+    "distilled_unet": UNet2DConditionModel,
+}
 
 
 def build(name: str, model: str, **changes: Any) -> Any:

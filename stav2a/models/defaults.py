@@ -13,6 +13,7 @@ from stav2a.dials import Dial
 
 DEFAULTS = {
     "steps": 25,
+    "distilled_steps": 2,  # in place of `steps` where there is a distilled U-Net (`with_distilled`)
     "guidance_scale": 3.0,
     "video_guidance_scale": 1.0,
     "sampler": "dpm++2m",
@@ -42,7 +43,17 @@ def model_defaults(name: str) -> dict:
         from stav2a.weights.faithful import FAITHFUL
 
         return {**DEFAULTS, **FAITHFUL}
-    return {**DEFAULTS, **(_read(name, "model_index.json").get("defaults") or {})}
+    index = _read(name, "model_index.json")
+    return with_distilled(
+        {**DEFAULTS, **(index.get("defaults") or {})}, bool((index.get("distilled_unet") or [None])[0])
+    )
+
+
+def with_distilled(defaults: Mapping, there: bool) -> dict:
+    """Defaults of a checkpoint: with a distilled U-Net the steps are its, and the others `undistilled_steps`."""
+    if not there:
+        return dict(defaults)
+    return {**defaults, "steps": defaults["distilled_steps"], "undistilled_steps": defaults["steps"]}
 
 
 def model_dials(name: str) -> dict[str, Dial]:

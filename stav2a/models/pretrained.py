@@ -10,7 +10,9 @@ from diffusers import DiffusionPipeline
 
 from stav2a.condition import text
 from stav2a.models.checkpoints import checkpoint_folder
+from stav2a.models.distilled import open_distilled
 from stav2a.models.lean import base_of, open_lean
+from stav2a.weights.check import DISTILLED
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,6 +44,8 @@ class Pretrained(DiffusionPipeline):
             from stav2a.weights.check import check_folder
 
             check_folder(folder, skip=options)
+        if (folder / DISTILLED).is_dir() and not {"unet", DISTILLED} & set(options):
+            options[DISTILLED] = open_distilled(folder, options.get("dtype", dtype) or torch.float32)
         if not (folder / "text_encoder").is_dir() and "text_encoder" not in options:
             tokenizer, text_encoder = text.load_minilm()
             options.setdefault("tokenizer", tokenizer)

@@ -31,6 +31,7 @@ class STAV2APipeline(Streaming):
             then None.
         image_pool: pools the features of a pretrained image network into tokens that join the global ones.
         reference_pool: pools the latents of recordings into tokens that join the caption's.
+        distilled_unet: a U-Net for at most three steps, with guidance learnt (`stav2a/denoise/few_steps.py`).
         The other parts are modules of diffusers, transformers or this package.
     """
 

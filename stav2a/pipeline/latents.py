@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,8 +10,11 @@ from torch import Tensor
 
 from stav2a.condition.chunks import in_chunks, in_windows
 from stav2a.denoise.conditions import concatenated
+from stav2a.denoise.few_steps import MOST_STEPS, DistilledGuidance, distilled_sampler
 from stav2a.denoise.request import Prepared
 from stav2a.denoise.sample import Guidance, denoise, make_sampler
+from stav2a.dials import Dials
+from stav2a.models.defaults import DEFAULTS
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
 from stav2a.sound.vocoder import vocode
@@ -42,10 +45,11 @@ class Denoising(Conditioning, Recordings):
         if waveforms := [item.recording.waveforms for item in group if item.recording is not None]:
             start = self.encode_sound(np.concatenate(waveforms), length).to(self.unet.dtype)
             conditions = self.refer(conditions, start)
+        few = first.distilled
         yield from denoise(
-            self.unet,
+            self.distilled_unet if few else self.unet,
             self.controlnet,
-            make_sampler(first.sampling["sampler"], self.scheduler),
+            distilled_sampler(self.scheduler) if few else make_sampler(first.sampling["sampler"], self.scheduler),
             noise.to(self._execution_device, self.unet.dtype),
             conditions,
             self.guidance(group),
@@ -58,11 +62,20 @@ class Denoising(Conditioning, Recordings):
             first.strength,
         )
 
+    def distilled_serves(self, dials: Dials, sampling: Mapping) -> bool:
+        """Whether the distilled U-Net can denoise a request. It has learnt no negative caption and one sampler."""
+        return (
+            self.distilled_unet is not None
+            and not dials.negative_prompt
+            and sampling["steps"] <= MOST_STEPS
+            and sampling["sampler"] == DEFAULTS["sampler"]
+        )
+
     def guidance(self, group: Sequence[Prepared]) -> Guidance:
         """The guidance of a pass. Each request has its own text scale."""
         first, dials = group[0], group[0].request.dials
         scales = tuple(item.sampling["guidance_scale"] for item in group for _ in range(item.takes))
-        made = Guidance(
+        made = (DistilledGuidance if first.distilled else Guidance)(
             text=scales[0] if len(set(scales)) == 1 else scales,
             video=first.sampling["video_guidance_scale"],
             control=dials.control_scale,

@@ -15,7 +15,7 @@ import stav2a.condition.pretrained
 import stav2a.condition.reference_pool
 import stav2a.denoise.control  # noqa: F401
 from stav2a.dials import Dial
-from stav2a.models.defaults import DEFAULTS, dials_of
+from stav2a.models.defaults import DEFAULTS, dials_of, with_distilled
 from stav2a.models.pretrained import Pretrained
 from stav2a.systems.base import System
 from stav2a.systems.sta_v2a import STAV2A
@@ -30,7 +30,8 @@ class Parts(Pretrained):
     """The modules of a checkpoint, registered as diffusers does. The arguments are explained at `STAV2APipeline`."""
 
     model_cpu_offload_seq = (
-        "text_encoder->video_encoder->local_features->attentive_pool->image_pool->reference_pool->unet->vae->vocoder"
+        "text_encoder->video_encoder->local_features->attentive_pool->image_pool->reference_pool->unet"
+        "->distilled_unet->vae->vocoder"
     )
 
     # the video encoder runs some convolutions as 2-D ones on the weight itself, which bypasses the offloading hooks
@@ -43,6 +44,7 @@ class Parts(Pretrained):
         "image_pool",
         "reference_pool",
         "unet",
+        "distilled_unet",
         "vae",
         "vocoder",
         "scheduler",
@@ -65,6 +67,7 @@ class Parts(Pretrained):
         system=None,
         image_pool=None,
         reference_pool=None,
+        distilled_unet=None,
         timeline: dict | None = None,
         defaults: dict | None = None,
         provenance: dict | None = None,
@@ -84,8 +87,11 @@ class Parts(Pretrained):
             system=system,
             image_pool=image_pool,
             reference_pool=reference_pool,
+            distilled_unet=distilled_unet,
         )
-        for part in filter(None, (self.unet, self.controlnet, self.vae)):  # a sixth less time for 2-D ones on CPU
+        for part in filter(
+            None, (self.unet, self.distilled_unet, self.controlnet, self.vae)
+        ):  # a sixth less time for 2-D ones on CPU
             part.to(memory_format=torch.channels_last)
         self.register_to_config(
             timeline=dict(timeline or {}), defaults=dict(defaults or {}), provenance=dict(provenance or {})
@@ -98,7 +104,8 @@ class Parts(Pretrained):
     @property
     def defaults(self) -> dict:
         """Sampling defaults: `DEFAULTS`, overridden by the checkpoint's own, then by those of the mode."""
-        return {**DEFAULTS, **self.config.defaults, **self._mode}
+        own = with_distilled({**DEFAULTS, **self.config.defaults}, self.distilled_unet is not None)
+        return {**own, **self._mode}
 
     def in_mode(self, mode: str | None) -> Self:
         """The same parts with the settings of a named mode. None returns this pipeline.
@@ -143,6 +150,6 @@ class Parts(Pretrained):
 
         mode: torch's, such as "reduce-overhead", which runs the steps as CUDA graphs.
         """
-        for part in (self.unet, self.controlnet, self.vae and self.vae.decoder):
+        for part in (self.unet, self.distilled_unet, self.controlnet, self.vae and self.vae.decoder):
             if part is not None:
                 part.compile(backend=backend, mode=mode)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stav2a.denoise.few_steps import MOST_STEPS
 from stav2a.denoise.request import Prepared, Request, passes
 from stav2a.output import Progress, STAV2AOutput, Stopwatch
 from stav2a.sound.mel import N_FFT, log_mel
@@ -50,6 +51,9 @@ class Streaming(VideoEncoding, Denoising):
         features, texts, prepared = {}, {}, []
         for index, request in enumerate(requests):
             watch, sampling = Stopwatch(), request.dials.over({**self.defaults, **request.defaults})
+            distilled = self.distilled_serves(request.dials, sampling)
+            if request.dials.steps is None and sampling["steps"] <= MOST_STEPS and not distilled:
+                sampling["steps"] = sampling.get("undistilled_steps", sampling["steps"])
             yield Progress("video", index, len(requests))
             with watch.stage("video"):
                 if request.clip_key not in features:
@@ -68,7 +72,7 @@ class Streaming(VideoEncoding, Denoising):
                 yield Progress("recordings", index, len(requests))
                 with watch.stage("recordings"):
                     recording = self.place_recordings(video, captions[0], request.dials, request.reference)
-            encoded = (video, *captions, conditions, watch.seconds, strength, recording)
+            encoded = (video, *captions, conditions, watch.seconds, strength, recording, distilled)
             prepared.append(Prepared(index, request, sampling, *encoded))
         return prepared
 

@@ -18,6 +18,7 @@ STAGES = {
     "onset": ("stav2a.train.stages.onset", "OnsetStage"),
     "t2a": ("stav2a.train.stages.diffusion", "T2AStage"),
     "v2a": ("stav2a.train.stages.table_three", "VariedV2A"),
+    "distill": ("stav2a.train.stages.distill", "DistillStage"),
     "classifier": ("stav2a.train.stages.classifier", "ClassifierStage"),
 }
 OF_SYSTEMS = {  # what a system trains before or after its diffusion stage, which bears the system's name

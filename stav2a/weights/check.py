@@ -22,6 +22,7 @@ WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 
 # of a checkpoint that leans on a base: part -> (part of the base that holds what its file lacks, prefix of the names)
 LEANS = {"unet": ("unet", ""), "system": ("video_encoder", "video_encoder.")}
+DISTILLED = "distilled_unet"  # a part that holds its change of the U-Net beside it
 
 
 def check_folder(folder: str | Path, skip: Container[str] = (), base: Path | None = None) -> list[tuple[str, int, int]]:
@@ -62,6 +63,9 @@ def check_part(folder: Path, kind: type, base: Path | None = None) -> tuple[int,
     if base is not None and folder.name in LEANS:
         of_base, prefix = LEANS[folder.name]
         theirs = {prefix + name: shape for name, shape in read_shapes(weights_of(base / of_base)).items()}
+        given = {name: shape for name, shape in theirs.items() if name in wanted} | restored_shapes(given, theirs, file)
+    if folder.name == DISTILLED:
+        theirs = read_shapes(weights_of(folder.parent / "unet"))
         given = {name: shape for name, shape in theirs.items() if name in wanted} | restored_shapes(given, theirs, file)
     tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
     check_keys({k: v for k, v in wanted.items() if k not in tied}, given, folder.name, file)

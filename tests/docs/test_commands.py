@@ -32,7 +32,7 @@ BLOCK = re.compile(r"^ *```[ \t]*(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 OPENERS = ("python ", ".venv/bin/python ", "accelerate ", "torchrun ", "cp ", "mkdir ", "rm ", "export ", "make ",
            "git ", "hf ", "pip ", "docker ", "OMP_NUM_THREADS=")  # fmt: skip
 
-STAGES = "vae|vocoder|onset|t2a|v2a|vta-ldm|tiva-layout|tiva|cvalp|ta-v2a|alignment"
+STAGES = "vae|vocoder|onset|t2a|v2a|distill|vta-ldm|tiva-layout|tiva|cvalp|ta-v2a|alignment"
 SHORT = "steps=1 batch_size=2 crop_s=0.64 warmup=1 validation_batches=1 workers=0"
 SIZES = (  # (what, what instead): a run of seconds; what is trained anew takes the smallest size
     (r" (--)?sprites[= ]SPRITES", ""),
@@ -40,6 +40,7 @@ SIZES = (  # (what, what instead): a run of seconds; what is trained anew takes 
     (r"--duration [\d.]+", "--duration 1.28 --size 32"),
     (r"--workers \d+", "--workers 1"),
     (rf"(-m stav2a train (?:{STAGES}) .*bank=BANK.*)", rf"\1 model=tiny {SHORT}"),
+    (r"(-m stav2a train distill .*)", r"\1 options.heard_clips=1 options.rank=2 options.base=my_compact"),
     (r"(-m stav2a train (?:onset|t2a|v2a|vta-ldm|tiva-layout|tiva|ta-v2a|alignment) .*)", r"\1 options.heard_clips=1"),
     (r"(-m stav2a train (?:t2a|vta-ldm|tiva-layout|tiva|ta-v2a|alignment) .*)", r"\1 options.trained_unet=null"),
     (r"(-m stav2a train (?:v2a .*fine_tune|onset .*parts=runs/mine).*)", rf"\1 {SHORT}"),

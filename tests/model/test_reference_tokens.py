@@ -20,6 +20,7 @@ from stav2a.recordings.shelf import SHELF
 
 TOKENS, WIDTH = ATTENTIVE_POOL["tiny"]["tokens"], UNET["tiny"]["cross_attention_dim"]
 SCALE = 20.0  # of the weights: tokens of an untrained pooling change too little to be heard
+ROUNDING = {"rtol": 0.0, "atol": 1e-5}  # processors add up rows of other lengths in another order
 needs_shelf = pytest.mark.skipif(not (SHELF / "index.csv").is_file(), reason="the shelf is not here")
 
 
@@ -72,15 +73,16 @@ def test_pooling_gives_tokens_that_hardly_depend_on_the_time(frames_long):
 
 @pytest.mark.parametrize("mask_control", [True, False])
 @pytest.mark.parametrize("prompt", ["", "a dog barks", "a wooden spoon hits the rim of a metal pot again and again"])
-def test_a_masked_reference_is_none_bit_for_bit(tiny_pipeline, frames, prompt, mask_control):
+def test_a_masked_reference_is_none(tiny_pipeline, frames, prompt, mask_control):
     plain = prepared(tiny_pipeline, frames, prompt).conditions.repeat(2)
     guidance = Guidance(1.0, mask_control=mask_control)
     without = prediction(tiny_pipeline, plain, guidance)
     masked = plain.with_reference(tokens_of(2), torch.zeros(2, dtype=torch.bool))
-    assert torch.equal(prediction(tiny_pipeline, masked, guidance), without)
+    torch.testing.assert_close(prediction(tiny_pipeline, masked, guidance), without, **ROUNDING)
     half = plain.with_reference(tokens_of(2), torch.tensor([False, True]))
     mixed = prediction(tiny_pipeline, half, guidance)
-    assert torch.equal(mixed[0], without[0]) and not torch.allclose(mixed[1], without[1], atol=1e-4)
+    torch.testing.assert_close(mixed[0], without[0], **ROUNDING)
+    assert not torch.allclose(mixed[1], without[1], atol=1e-4)
 
 
 def test_the_control_net_does_not_see_the_reference(tiny_pipeline, frames, monkeypatch):
@@ -100,7 +102,8 @@ def test_the_reference_goes_with_the_caption(tiny_pipeline, frames):
     assert not told.null_text().has_reference.any() and not told.without_text().has_reference.any()
     assert not told.null_text().context_mask()[:, -TOKENS:].any()
     assert torch.equal(told.null_text().text_tokens, plain.null_text_tokens)  # the negative caption stays
-    assert torch.equal(prediction(tiny_pipeline, told.null_text()), prediction(tiny_pipeline, plain.null_text()))
+    bare = prediction(tiny_pipeline, plain.null_text())
+    torch.testing.assert_close(prediction(tiny_pipeline, told.null_text()), bare, **ROUNDING)
     for guidance in (Guidance(3.0), Guidance(3.0, 2.0), Guidance(3.0, 3.0)):
         *without, full = guidance.branches(told)
         assert full.has_reference.all() and not any(branch.has_reference.any() for branch in without)

@@ -37,11 +37,13 @@ class Row:
     rescale: float = 0.0
     strength: float = 1.0
 
-    def evaluations(self) -> int:
-        """Passes of one clip through the network, all branches of the guidance counted."""
+    def evaluations(self, distilled: bool = False) -> int:
+        """Passes of one clip through the network, all branches of the guidance counted; one a step if `distilled`."""
         from stav2a.denoise.sample import Guidance
 
         steps = steps_from(self.steps, self.strength)
+        if distilled:
+            return steps
         guided = round(self.guided_share * steps)
         branches = Guidance(self.text, self.video).branch_count()
         return guided * branches + steps - guided
@@ -86,7 +88,7 @@ def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> tuple[dict, l
         waves[draw] = [item.waveforms[0] for item in made]
     found = {
         **vars(row),
-        "evaluations": row.evaluations(),
+        "evaluations": row.evaluations(pipe.distilled_serves(Dials(), {**pipe.defaults, "steps": row.steps})),
         "denoise_seconds_per_clip": spent / (draws * len(clips.clips)),
         **judged(clips.clips, waves, pipe.timeline.sample_rate, clips.classifier, clips.listener),
     }

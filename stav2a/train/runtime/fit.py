@@ -15,7 +15,7 @@ from stav2a.weights.check import check_part
 from stav2a.weights.errors import WeightsError
 
 OF_SOUND = ("vae", "vocoder", "unet")  # what a stage of another system takes, with its vision encoder
-OWN = ("vae", "vocoder", "video", "onset", "t2a", "v2a")  # stages of STA-V2A
+OWN = ("vae", "vocoder", "video", "onset", "t2a", "v2a", "distill")  # stages of STA-V2A
 PAIRS = (  # (part, its field, part, its field): one gives what the other takes
     ("local_features", "feature_dim", "video_encoder", "feature_dim"),
     ("attentive_pool", "feature_dim", "video_encoder", "feature_dim"),

@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 from stav2a.condition.in_time import fitted
 from stav2a.condition.onset import onset_curve, onset_probability, pick_onsets
 from stav2a.denoise.conditions import Conditions
-from stav2a.denoise.sample import denoise, make_sampler
+from stav2a.denoise.sample import denoise
 from stav2a.generation.figure import Tracks, clip_figure, to_png
 from stav2a.metrics.chance import EDGE_S, shifted_scores
 from stav2a.sound import vae as mel_vae
@@ -22,9 +22,6 @@ from stav2a.sound.mel import log_mel
 from stav2a.sound.onsets import detect_onsets
 from stav2a.sound.vocoder import vocode
 from stav2a.train.runtime.parts import noted_defaults, trained
-
-STEPS = 10
-GUIDANCE = 3.0  # the paper's (§III-A)
 
 
 @torch.no_grad()
@@ -46,22 +43,14 @@ def listen(stage, folder: Path, count: int) -> dict[str, float]:
     batch = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
     if controlnet is not None:
         batch = stage.encode_batch(batch)
-    steps = stage.latents(batch["waveform"]).shape[2]
-    conditions, curves = conditions_of(stage, batch, steps)
+    length = stage.latents(batch["waveform"]).shape[2]
+    conditions, curves = conditions_of(stage, batch, length)
     generators = [torch.Generator().manual_seed(index) for index in range(count)]
-    shape = (timeline.latent_channels, steps, timeline.latent_bins)
+    shape = (timeline.latent_channels, length, timeline.latent_bins)
     noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(device)
-    sampler = make_sampler("dpm++2m", stage.scheduler)
+    unet, sampler, guidance, steps, power = stage.sampled_by()
     *_, latents = denoise(
-        stage.unet,
-        controlnet,
-        sampler,
-        noise,
-        conditions,
-        stage.guidance(GUIDANCE),
-        STEPS,
-        timeline.latent_frames,
-        generators,
+        unet, controlnet, sampler, noise, conditions, guidance, steps, timeline.latent_frames, generators, power
     )
     mels = mel_vae.decode(stage.vae, latents)[:, 0]
     waveforms = vocode(vocoder, mels, batch["waveform"].shape[1]).float().clamp(-1, 1).cpu().numpy()

@@ -14,10 +14,12 @@ from stav2a.condition.text import load_minilm, untrained_text_parts
 from stav2a.models import licences
 from stav2a.models.build import CLASSES, OPTIONAL, open_video_encoder
 from stav2a.models.card import card
+from stav2a.models.distilled import is_of, open_distilled, write_distilled
 from stav2a.models.tiny import tiny_components
 from stav2a.models.weightless import is_weightless, weightless_part, weightless_text_parts
 from stav2a.pipeline import STAV2APipeline
 from stav2a.timeline import Timeline
+from stav2a.weights.check import DISTILLED
 from stav2a.weights.others import load_named, load_text_encoder, text_config
 from stav2a.weights.stored import folded, halved
 
@@ -71,6 +73,8 @@ def trained(folder: str | Path, name: str):
         return weightless_part(Path(folder) / name, {**CLASSES, **OPTIONAL}[name])
     if name == "video_encoder":
         return open_video_encoder(Path(folder) / name)
+    if name == DISTILLED:
+        return open_distilled(folder)
     single = {"dtype": torch.float32} if name == "vocoder" else {}  # transformers would keep a stored fp16
     return {**CLASSES, **OPTIONAL}[name].from_pretrained(Path(folder) / name, **single)
 
@@ -122,8 +126,11 @@ def assemble(
     """
     tokenizer, text_encoder = text_parts(model, folder)
     names = part_names(folder)
+    parts = {name: trained(folder, name) for name in names}
+    if DISTILLED in parts and not is_of(folder, parts["unet"]):  # trained on since
+        parts[DISTILLED] = None
     pipe = STAV2APipeline(
-        **{name: trained(folder, name) for name in names},
+        **parts,
         tokenizer=tokenizer,
         text_encoder=text_encoder,
         scheduler=DDPMScheduler(**presets.SCHEDULER[model]),
@@ -140,7 +147,9 @@ def write_whole(pipe: STAV2APipeline, out: str | Path, half: bool, notes: str, t
     out = Path(out)
     for name in (*CLASSES, *OPTIONAL, "system"):
         part = getattr(pipe, name)
-        if part is not None:
+        if name == DISTILLED and part is not None:
+            write_distilled(part, pipe.unet, out, half)
+        elif part is not None:
             (halved(part, name) if half else folded(part)).save_pretrained(out / name)
     pipe.scheduler.save_pretrained(out / "scheduler")
     pipe.save_config(out)

@@ -20,8 +20,8 @@ from stav2a.weights import vision
 from stav2a.weights.sources import TEXT, VISION
 
 CONTROLS = ("attentive_pool", "image_pool", "reference_pool", "controlnet")  # of STA-V2A alone
-# what only one system uses, and the text encoder, which is large and read where it lies
-NOT_TAKEN = (*CONTROLS, "audio_encoder", "text_encoder", *systems.names())
+# what only one system uses, a U-Net distilled from the base's, and the text encoder, which is read where it lies
+NOT_TAKEN = (*CONTROLS, "distilled_unet", "audio_encoder", "text_encoder", *systems.names())
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers import DDPMScheduler, SchedulerMixin, UNet2DConditionModel
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -25,7 +25,7 @@ from stav2a.condition.in_time import fitted
 from stav2a.condition.onset import onset_curve, onset_labels, onset_loss
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.loss import diffusion_loss, target
-from stav2a.denoise.sample import Guidance, predict
+from stav2a.denoise.sample import Guidance, make_sampler, predict
 from stav2a.models.build import CLASSES, build, build_controlnet, build_image_pool, build_reference_pool
 from stav2a.presets import SCHEDULER
 from stav2a.sound import vae as mel_vae
@@ -42,6 +42,9 @@ from stav2a.train.sources.image_features import StoredImageFeatures
 from stav2a.train.sources.prepared import PreparedWorld
 from stav2a.train.sources.references import References
 from stav2a.train.stages.onset import awakened, local_features_for
+
+HEARD_STEPS = 10  # of what a validation listens to
+HEARD_GUIDANCE = 3.0  # the paper's (§III-A)
 
 
 @dataclass
@@ -149,6 +152,10 @@ class T2AStage(Stage):
     def guidance(self, scale: float = 1.0) -> Guidance:
         """How a prediction is made: the same in training and in what a validation listens to."""
         return Guidance(scale)
+
+    def sampled_by(self) -> tuple[UNet2DConditionModel, SchedulerMixin, Guidance, int, float]:
+        """U-Net, sampler, guidance, number of steps and `timestep_power` of what a validation listens to."""
+        return self.unet, make_sampler("dpm++2m", self.scheduler), self.guidance(HEARD_GUIDANCE), HEARD_STEPS, 1.0
 
     def listen(self, folder: Path) -> dict[str, float]:
         return listen(self, folder, self.options.heard_clips)
@@ -311,13 +318,25 @@ class V2AStage(T2AStage):
         batch = self.encode_batch(batch)
         latents = self.latents(batch["waveform"])
         steps = latents.shape[2]
+        loss = self.loss(latents, self.conditions(batch, steps), self.controlnet, batch["index"])
+        if not self.options.onset_loss_weight:
+            return {"loss": loss}
+        onset = onset_loss(fitted(batch["onset_logits"], steps).float(), fitted(batch["labels"], steps))
+        return {
+            "loss": loss + self.options.onset_loss_weight * onset,
+            "diffusion": loss.detach(),
+            "onset": onset.detach(),
+        }
+
+    def conditions(self, batch: dict, steps: int) -> Conditions:
+        """Conditions of an encoded batch for `steps` latent frames, with parts dropped."""
         local = fitted(batch["local_features"], steps)
-        chance = uniform_for(batch["index"], self.config.seed, "drop video", 6).to(latents.device)
+        chance = uniform_for(batch["index"], self.config.seed, "drop video", 6).to(local.device)
         both = chance[:, 5] < self.options.drop_both
         seen = chance[:, 5] >= self.options.drop_both + self.options.drop_picture
-        kept = ((chance[:, :3] >= self.options.drop_video) & seen[:, None]).to(latents.dtype)
-        images_kept = uniform_for(batch["index"], self.config.seed, "drop image features")[:, 0].to(latents.device)
-        tokens_kept = [kept[:, 0], ((images_kept >= self.options.drop_video) & seen).to(latents.dtype)]
+        kept = ((chance[:, :3] >= self.options.drop_video) & seen[:, None]).to(torch.float32)
+        images_kept = uniform_for(batch["index"], self.config.seed, "drop image features")[:, 0].to(local.device)
+        tokens_kept = [kept[:, 0], ((images_kept >= self.options.drop_video) & seen).to(kept)]
         curve = None
         if self.takes_curve:
             shifts = ((chance[:, 3] < 0.15) * chance[:, 4] * steps).long().tolist()
@@ -336,17 +355,9 @@ class V2AStage(T2AStage):
             onset_curve=curve,
         )
         if self.reference_pool is not None:
-            kept_too = batch["has_reference"] & ~self.without_caption(batch["index"], both).to(latents.device)
+            kept_too = batch["has_reference"] & ~self.without_caption(batch["index"], both).to(local.device)
             conditions = conditions.with_reference(self.reference_pool(self.latents(batch["reference"])), kept_too)
-        loss = self.loss(latents, self.left_out(conditions), self.controlnet, batch["index"])
-        if not self.options.onset_loss_weight:
-            return {"loss": loss}
-        onset = onset_loss(fitted(batch["onset_logits"], steps).float(), fitted(batch["labels"], steps))
-        return {
-            "loss": loss + self.options.onset_loss_weight * onset,
-            "diffusion": loss.detach(),
-            "onset": onset.detach(),
-        }
+        return self.left_out(conditions)
 
     def guidance(self, scale: float = 1.0) -> Guidance:
         return Guidance(scale, mask_control=self.options.mask_control)

@@ -83,7 +83,8 @@ def write_lean(
         save_file(differing, folder / part / WEIGHT_NAMES[0], metadata={"format": "pt"})
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     digests = {part: digest(weights_of(source / part), TRAINED_ON[part]) for part in sorted(pinned)}
-    pipeline.register_to_config(provenance={**pipeline.config.provenance, "base": {"model": base, "files": digests}})
+    provenance = {**pipeline.config.provenance, "base": {"model": base, "files": digests}}
+    pipeline.register_to_config(provenance=provenance, _name_or_path="")
     pipeline.save_config(folder)
     (folder / "README.md").write_text(card(pipeline, notes), encoding="utf-8")
     return folder

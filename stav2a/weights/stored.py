@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
+from diffusers.configuration_utils import ConfigMixin
 from torch import Tensor, nn
 
 from stav2a.condition.cavp import TemporalBlock
@@ -24,8 +25,10 @@ OUT, IN = ".low_rank_out", ".low_rank_in"
 
 
 def folded(part: Part) -> Part:
-    """An equivalent copy whose variances fit fp16's range."""
+    """An equivalent copy whose variances fit fp16's range, and whose configuration names no folder of this machine."""
     part = copy.deepcopy(part)
+    if isinstance(part, ConfigMixin):
+        part.register_to_config(_name_or_path="")
     for module in part.modules():
         if isinstance(module, TemporalBlock):
             module.fold()

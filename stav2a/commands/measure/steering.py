@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from stav2a.commands.measure.clip_options import add_clips, check_clips
@@ -37,7 +38,10 @@ def run(args: argparse.Namespace) -> int:
             if clip.cls in known_classes():
                 clips.append(clip)
                 videos.append(pipe.encode_video(frames))
-        rows = list(steering.steered(pipe, clips, videos, args.values))
+        rows = []
+        for row in steering.steered(pipe, clips, videos, args.values):
+            rows.append(row)
+            print(f"{row['scale']} {row['value']:g}: done", file=sys.stderr, flush=True)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     if args.json:

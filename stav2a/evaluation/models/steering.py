@@ -85,7 +85,7 @@ def markdown(rows: Sequence[dict]) -> str:
     """A line a row; what its scale should steer is bold."""
     titles = {
         "caption_rank": "rank of the caption's class ↓",
-        "negative_rank": "rank of the negative caption's class",
+        "negative_rank": "rank of the clip's own class",
         "onset_gain": "onset gain ↑",
     }
     lines = [f"| scale | value | {' | '.join(titles.values())} |", "| --- | ---: |" + " ---: |" * len(titles)]

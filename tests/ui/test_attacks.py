@@ -204,7 +204,7 @@ def test_no_input_of_any_event_fetches_an_address(page, stranger, monkeypatch):
 
     monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", fetch)
     file = {"path": address, "url": address, "meta": {"_type": "gradio.FileData"}}
-    tried = 0
+    tried, session = 0, SessionState(demo)
     for fn in demo.fns.values():
         for place, each in enumerate(fn.inputs):
             if isinstance(each, gr.State):
@@ -212,7 +212,7 @@ def test_no_input_of_any_event_fetches_an_address(page, stranger, monkeypatch):
             data = [None] * len(fn.inputs)
             data[place] = {"deep": [file]} if tried % 2 else file
             with pytest.raises(gr.Error, match="not web addresses"):
-                asyncio.run(demo.preprocess_data(fn, data, SessionState(demo)))
+                asyncio.run(demo.preprocess_data(fn, data, session))
             tried += 1
     assert tried > 100 and fetched == [] and asked == []
 

@@ -61,36 +61,12 @@ def heard(run: Run, take: int = 0) -> np.ndarray:
     return soundfile.read(run.takes[take].audio)[0]
 
 
-# ---- every control changes the result
+# ---- what a run is made of: `test_form.py` asks which settings a control sets, `test_generate.py` what these do
 
 
 @pytest.fixture(scope="module")
 def plain(engine, tmp_path_factory, clip) -> Run:
     return generate(engine, tmp_path_factory.mktemp("plain"), clip)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"prompt": "rain falls"},
-        {"negative_prompt": "speech"},
-        {"guidance_scale": 7.5},
-        {"video_guidance_scale": 4.0},
-        {"steps": 3},
-        {"sampler": "ddim"},
-        {"sampler": "unipc", "steps": 6},
-        {"sampler": "ddpm"},
-        {"seed": 8},
-        {"control_scale": 0.0},
-        {"start_s": 0.4},
-        {"length_s": 1.0},
-        {"loudness_lufs": -35.0},
-    ],
-    ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()),
-)
-def test_control_changes_the_sound(engine, tmp_path, clip, plain, change):
-    ours, theirs = heard(plain), heard(generate(engine, tmp_path, clip, **change))
-    assert len(ours) != len(theirs) or not np.allclose(ours, theirs, atol=1e-4)
 
 
 def test_same_settings_same_sound(engine, tmp_path, clip, plain):
@@ -469,7 +445,7 @@ def test_sentences_and_measures_are_escaped(text):
     assert "<img" not in status.measures_table({text: 1.0}, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "x" * 300])
+@pytest.mark.parametrize("text", ["../../x", " ".join(HOSTILE), "x" * 300])
 def test_hostile_captions_and_names_are_data(engine, tmp_path, text):
     name = re.sub(r"[/\0]", "_", text)[:200] + ".mp4"
     clip = make_clip(tmp_path / name, seconds=0.4)

@@ -28,6 +28,7 @@ import pandas as pd
 
 from stav2a.listening.design import RATED, SCALE_KEYS, Trial, opaque_id
 
+WAIT_S = 30.0  # that a writer waits for the others
 # One entry per version of the schema; a file of an older version runs those it lacks. None is ever edited.
 MIGRATIONS = (
     """
@@ -93,9 +94,8 @@ def deleted_mark(public: str) -> str:
 class RatingStore:
     """Raters, their sessions and their answers in the SQLite file at `path` (made when missing)."""
 
-    def __init__(self, path: str | Path, wait_s: float = 30.0) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.wait_s = wait_s  # how long a writer waits for the others
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._connect()) as connection:
@@ -295,7 +295,7 @@ class RatingStore:
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: transactions are the explicit BEGIN IMMEDIATE below. A deferred one that
         # starts by reading would fail at once, without waiting, when another writer came in between.
-        connection = sqlite3.connect(self.path, timeout=self.wait_s, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
         connection.create_function("public_id", 1, public_id, deterministic=True)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")

@@ -58,8 +58,11 @@ def disk_trouble(error: BaseException) -> str | None:
     return None
 
 
-def check_output(path: str | Path) -> None:
-    """`InputError` if nothing can be written at `path`, a file or a folder that need not exist yet."""
+def check_output(path: str | Path, named_by: str = "") -> None:
+    """`InputError` if nothing can be written at `path`, a file or a folder that need not exist yet.
+
+    named_by: the variable that names it, for the message.
+    """
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     while not folder.exists():
         folder = folder.parent
@@ -67,7 +70,8 @@ def check_output(path: str | Path) -> None:
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f"Nothing can be written at {path}: {(error.strerror or 'error').lower()}.") from error
+        where = f"{path}, which {named_by} names" if named_by else path
+        raise InputError(f"Nothing can be written at {where}: {(error.strerror or 'error').lower()}.") from error
 
 
 @dataclass(frozen=True)

@@ -88,18 +88,18 @@ def onset_f1(reference_s: ArrayLike, estimated_s: ArrayLike, window_s: float = 0
     return 2 * count_matches(reference_s, estimated_s, window_s) / (len(reference_s) + len(estimated_s))
 
 
-def onset_offset(reference_s: ArrayLike, estimated_s: ArrayLike, most_s: float = 2.0, window_s: float = 0.05) -> float:
+def onset_offset(reference_s: ArrayLike, estimated_s: ArrayLike) -> float:
     """Seconds by which most of the estimated onsets are late (negative: early); 0 where nothing is to be compared.
 
-    All differences between an estimated and a reference onset up to `most_s` are laid side by side; the answer is
-    the median of the densest stretch of 2 `window_s`, the one nearest to 0 of equally dense ones.
+    All differences between an estimated and a reference onset up to 2 s are laid side by side; the answer is
+    the median of the densest stretch of 0.1 s, the one nearest to 0 of equally dense ones.
     """
     reference_s, estimated_s = times(reference_s), times(estimated_s)
     differences = np.sort((estimated_s[:, None] - reference_s[None, :]).reshape(-1))
-    differences = differences[np.abs(differences) <= most_s]
+    differences = differences[np.abs(differences) <= 2.0]
     if not differences.size:
         return 0.0
-    stops = np.searchsorted(differences, differences + 2 * window_s, side="right")
+    stops = np.searchsorted(differences, differences + 0.1, side="right")
     counts = stops - np.arange(len(differences))
     medians = [np.median(differences[start : stops[start]]) for start in np.flatnonzero(counts == counts.max())]
     return float(min(medians, key=abs))

@@ -29,6 +29,7 @@ EDGE_S = 0.2
 LEAST_SHIFT_S = 0.5  # smaller shifts would count true synchrony as chance
 DEFAULT_TRIALS = 50
 DEFAULT_GRID_S = ATTACK_HOP / ATTACK_RATE
+DRAWS = 9_999  # chance means
 
 PairScore = Callable[[np.ndarray, np.ndarray], float]
 
@@ -96,15 +97,14 @@ def rolled_scores(
     score: PairScore,
     *,
     trials: int = DEFAULT_TRIALS,
-    edge_s: float = EDGE_S,
     seed: int = 0,
 ) -> tuple[float, np.ndarray]:
     """As `shifted_scores`, for curves [frames] of which one value lasts `frame_s`."""
     from stav2a.metrics.envelope import without_edges
 
     length = min(len(reference), len(generated))
-    reference = without_edges(reference[:length], frame_s, edge_s)
-    generated = without_edges(generated[:length], frame_s, edge_s)
+    reference = without_edges(reference[:length], frame_s, EDGE_S)
+    generated = without_edges(generated[:length], frame_s, EDGE_S)
     shifts = shift_amounts(len(reference) * frame_s, trials, np.random.default_rng(seed))
     steps = np.round(shifts / frame_s).astype(int)
     own = score(reference, generated)
@@ -130,15 +130,10 @@ def gain_over_chance(
     score: PairScore = onset_f1,
     *,
     trials: int = 200,
-    edge_s: float = EDGE_S,
-    grid_s: float = DEFAULT_GRID_S,
-    seed: int = 0,
 ) -> Gain:
     """Gain of one clip: onsets in seconds, circular shifts, p from the rank among the shifts."""
-    own, trial_scores = shifted_scores(
-        reference_s, estimated_s, duration_s, score, trials=trials, edge_s=edge_s, grid_s=grid_s, seed=seed
-    )
-    return pooled_gain([own], trial_scores[None], seed=seed)
+    own, trial_scores = shifted_scores(reference_s, estimated_s, duration_s, score, trials=trials)
+    return pooled_gain([own], trial_scores[None])
 
 
 def pooled_gain(
@@ -146,12 +141,11 @@ def pooled_gain(
     trial_scores: ArrayLike,
     *,
     lower_is_better: bool = False,
-    draws: int = 9_999,
     seed: int = 0,
 ) -> Gain:
     """Mean score over clips against chance.
 
-    scores: [n]; trial_scores: [n, trials], chance scores of each clip. p: share of `draws` chance means
+    scores: [n]; trial_scores: [n, trials], chance scores of each clip. p: share of `DRAWS` chance means
     (one random trial a clip) at least as good as the mean, +1 in both counts. ci95: percentile bootstrap
     over clips of the gain.
     """
@@ -166,10 +160,10 @@ def pooled_gain(
     if n == 1:
         chance_means, count = trial_scores[0], trials  # one clip has no more chance means than its trials
     else:
-        count = draws
-        chance_means = np.zeros(draws)
+        count = DRAWS
+        chance_means = np.zeros(DRAWS)
         for row in trial_scores:
-            chance_means += row[rng.integers(0, trials, size=draws)]
+            chance_means += row[rng.integers(0, trials, size=DRAWS)]
         chance_means /= n
     as_good = sign * chance_means >= sign * scores.mean() - 1e-12
     return Gain(
@@ -183,18 +177,18 @@ def pooled_gain(
 
 
 def bootstrap_ci(
-    values: ArrayLike, *, draws: int = 2_000, level: float = 0.95, seed: int = 0, statistic: Callable = np.mean
+    values: ArrayLike, *, draws: int = 2_000, seed: int = 0, statistic: Callable = np.mean
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `values` [n], or of another `statistic` that takes an `axis`."""
+    """Percentile bootstrap interval of 95 % of the mean of `values` [n], or of a `statistic` that takes an `axis`."""
     values = np.asarray(values, float)
     rng = np.random.default_rng(seed)
     found = np.concatenate(
         [statistic(values[rng.integers(0, len(values), size=(part, len(values)))], axis=1) for part in _parts(draws)]
     )
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
 
 
-def _parts(total: int, size: int = 250) -> list[int]:
-    """Sizes of at most `size` that add up to `total`, so that large n fits in memory."""
-    return [min(size, total - start) for start in range(0, total, size)]
+def _parts(total: int) -> list[int]:
+    """Sizes of at most 250 that add up to `total`, so that large n fits in memory."""
+    return [min(250, total - start) for start in range(0, total, 250)]

@@ -12,8 +12,6 @@ class Frechet:
     """distance: never negative; note: why the number is not to be trusted, empty where it is."""
 
     distance: float
-    n_reference: int
-    n_generated: int
     dim: int
     note: str
 
@@ -34,8 +32,6 @@ def frechet_distance(reference: np.ndarray, generated: np.ndarray) -> Frechet:
     shift = ((reference.mean(axis=0) - generated.mean(axis=0)) ** 2).sum()
     return Frechet(
         distance=float(max(0.0, shift + trace_r + trace_g - 2 * overlap)),
-        n_reference=len(reference),
-        n_generated=len(generated),
         dim=reference.shape[1],
         note=sample_size_note(min(len(reference), len(generated)), reference.shape[1]),
     )

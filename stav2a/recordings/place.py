@@ -11,6 +11,7 @@ from stav2a.sound.onsets import HEARD_AFTER_S
 
 CHOKE_S = 0.04  # a hit is cut by the next one of its voice within this time, as a struck drum or string is
 EDGE_S = 0.002  # fade where a cut would click
+PAUSE_S = 0.35  # mean pause between recordings in a row
 RANGE_DB = 12.0  # between the softest and the strongest onset
 CROSSFADE_S = 0.3  # of a texture with itself
 DETUNE = 0.25 / 12  # octaves, deviation from hit to hit
@@ -116,7 +117,6 @@ def in_a_row(
     samples: int,
     sample_rate: int,
     rng: np.random.Generator,
-    pause_s: float = 0.35,
     most: int | None = None,
 ) -> np.ndarray:
     """Recordings one after another with pauses, for a sound without a picture, `most` of them: float32 [samples]."""
@@ -126,5 +126,5 @@ def in_a_row(
         if at >= samples - round(0.15 * sample_rate):
             break
         add(mix, waveforms[which], at, round(EDGE_S * sample_rate))
-        at += len(waveforms[which]) + round(pause_s * rng.uniform(0.7, 1.5) * sample_rate)
+        at += len(waveforms[which]) + round(PAUSE_S * rng.uniform(0.7, 1.5) * sample_rate)
     return choked(mix, samples - round(CHOKE_S * sample_rate), round(CHOKE_S * sample_rate))

@@ -75,9 +75,9 @@ class Allowance:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def spend(self, sender: str | None, amount: float = 1.0) -> None:
+    def spend(self, sender: str | None) -> None:
         """`take`, or `InputError`."""
-        if not self.take(sender, amount):
+        if not self.take(sender):
             raise InputError(TOO_MANY)
 
     def take(self, sender: str | None, amount: float = 1.0) -> bool:

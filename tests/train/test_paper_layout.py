@@ -21,11 +21,6 @@ from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.stage import uniform_for
 
 MODEL = narrow("paper")
-STEPS = [  # every stage that sees on prepared clips; on rendered ones, of 41 frames for 40, those that stretch them
-    *((name, "prepared") for name in
-      ("v2a", "onset", "vta-ldm", "tiva", "tiva-layout", "ta-v2a", "alignment", "video", "cvalp")),
-    *((name, "rendered") for name in ("v2a", "tiva", "alignment")),
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +46,10 @@ def stage_of(name: str, work: Path, **options):
     return make_stage(name, config)
 
 
-@pytest.mark.parametrize(("name", "source"), STEPS)
-def test_a_step_forwards_and_backwards(work, name, source):
-    stage = stage_of(name, work, **({"shards": f"{work}/shards"} if source == "prepared" else {})).train()
+@pytest.mark.parametrize("name", ["v2a", "tiva", "alignment"])
+def test_a_step_forwards_and_backwards(work, name):
+    """On rendered clips, of 41 frames for 40, for stages that stretch them; `test_dry_run.py` has prepared ones."""
+    stage = stage_of(name, work).train()
     batch = default_collate([{**stage.sample("train", k), "index": torch.tensor(k)} for k in range(2)])
     loss = stage(batch)["loss"]
     loss.backward()
@@ -77,7 +73,8 @@ def test_rows_of_table_three_start(work, options):
     batch = default_collate([{**stage.sample("train", k), "index": torch.tensor(k)} for k in range(2)])
     stage(batch)["loss"].backward()
     assert "curve" not in batch and seen["control"].shape == (2, 256, 128)
-    assert stage.listen(work / "heard").keys() == {"heard_onset_f1", "heard_onset_gain"}
+    if "freeze_unet" in options:  # one listening without onsets
+        assert stage.listen(work / "heard").keys() == {"heard_onset_f1", "heard_onset_gain"}
 
 
 def test_local_features_run_with_the_sound_where_there_is_no_curve(work):

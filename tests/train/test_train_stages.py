@@ -267,7 +267,8 @@ def test_pictures_are_dropped_as_guidance_drops_them(work, tmp_path):
     """Together, alone or with the caption: what guidance subtracts must have been learnt."""
     stage, _ = stage_of("v2a", work, tmp_path, drop_video=0.0, drop_picture=0.3, drop_both=0.2, drop_text=0.0)
     count, met = 120, []
-    batch = default_collate([{**stage.sample("train", 0), "index": index} for index in range(count)])
+    one = stage.sample("train", 0)
+    batch = default_collate([{**one, "index": index} for index in range(count)])
     stage.loss = lambda latents, conditions, *rest: met.append(conditions) or latents.sum()
     with torch.no_grad():
         stage({**batch, "curve": torch.ones_like(batch["curve"])})

@@ -21,16 +21,16 @@ def average_precision(judged: list[tuple[float, bool]], events: int) -> float:
     return float(precision[hits].sum() / events)
 
 
-def micro_f1(pairs: list[tuple], window_s: float = 0.05, draws: int = 1000) -> dict:
-    """F1 over all events of all clips, with a bootstrap over clips."""
-    counts = np.array([(count_matches(p[0], p[1], window_s), len(p[0]), len(p[1])) for p in pairs])
+def micro_f1(pairs: list[tuple]) -> dict:
+    """F1 over all events of all clips (±50 ms), with a bootstrap over clips."""
+    counts = np.array([(count_matches(p[0], p[1], 0.05), len(p[0]), len(p[1])) for p in pairs])
 
     def f1(rows: np.ndarray) -> float:
         matches, true, found = rows.sum(0)
         return 2 * matches / max(true + found, 1)
 
     rng = np.random.default_rng(0)
-    samples = [f1(counts[rng.integers(0, len(counts), len(counts))]) for _ in range(draws)]
+    samples = [f1(counts[rng.integers(0, len(counts), len(counts))]) for _ in range(1000)]
     low, high = np.quantile(samples, [0.025, 0.975])
     return {"value": f1(counts), "ci95": [float(low), float(high)], "n": len(pairs)}
 

@@ -41,11 +41,16 @@ class SpectrogramDiscriminator(nn.Module):
         # the root of the magnitude keeps quiet sounds in sight of the same weights
         spectrum = spectrum / (spectrum.abs() + 1e-4).sqrt()
         x = torch.view_as_real(spectrum).permute(0, 3, 2, 1)
-        features = []
-        for layer in self.layers:
-            x = functional.leaky_relu(layer(x), 0.2)
-            features.append(x)
-        return self.out(x), features
+        return scored(x, self.layers, self.out)
+
+
+def scored(x: Tensor, layers: nn.ModuleList, out: nn.Module) -> tuple[Tensor, list[Tensor]]:
+    """Scores of what goes into the layers, and the features of each."""
+    features = []
+    for layer in layers:
+        x = functional.leaky_relu(layer(x), 0.2)
+        features.append(x)
+    return out(x), features
 
 
 class MelDiscriminator(nn.Module):
@@ -61,11 +66,7 @@ class MelDiscriminator(nn.Module):
 
     def forward(self, mel: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = ((mel - MEL_MEAN) / MEL_SCALE).contiguous(memory_format=torch.channels_last)
-        features = []
-        for layer in self.layers:
-            x = functional.leaky_relu(layer(x), 0.2)
-            features.append(x)
-        return self.out(x), features
+        return scored(x, self.layers, self.out)
 
 
 class Discriminators(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from dataclasses import replace
 
@@ -18,8 +17,6 @@ from stav2a.ui.line import status
 from stav2a.ui.line.jobs import explain
 from stav2a.ui.shared import QUICK, WATCHING, Shared
 from stav2a.ui.upload import Video, clip_info, need, playable, suggested, summary
-
-log = logging.getLogger(__name__)
 
 SUGGESTIONS = [
     "a hammer strikes metal",

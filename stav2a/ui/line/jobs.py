@@ -193,8 +193,8 @@ class Job:
 class Jobs:
     """The jobs of all visits, and the queue of those that are not done; the first one in it runs."""
 
-    def __init__(self, waiting: int = WAITING, a_sender: int = A_SENDER, deadline_s: float = DEADLINE_S):
-        self.waiting, self.a_sender, self.deadline_s = waiting, a_sender, deadline_s
+    def __init__(self, waiting: int = WAITING, deadline_s: float = DEADLINE_S):
+        self.waiting, self.deadline_s = waiting, deadline_s
         self.pace = Pace()
         self._jobs: dict[str, list[Job]] = {}  # of each visit, oldest first
         self._line: list[Job] = []
@@ -227,7 +227,7 @@ class Jobs:
             own = sum(not (job.done or job.cancelled) for job in mine)
             if sender is not None:
                 own = max(own, sum(job.sender == sender and not job.cancelled for job in self._line))
-            if own >= (A_VISIT if sender is None else min(self.a_sender, A_VISIT)):
+            if own >= (A_VISIT if sender is None else min(A_SENDER, A_VISIT)):
                 raise InputError(PLACES.format(own))
             job = Job(work, kind, self._line, page, about, sender, self.deadline_s, self.pace)
             self._jobs[visit] = [*(each for each in mine if not each.done or each is mine[-1]), job]

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from stav2a.media.limits import InputError
+from stav2a.media.limits import InputError, check_output
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -33,7 +33,9 @@ def own_upload_folder() -> Path:
     Gradio's default is one folder for all users and servers of a machine, which may belong to another user.
     """
     if named := os.environ.get("GRADIO_TEMP_DIR"):
-        return writable(Path(named), "GRADIO_TEMP_DIR")
+        check_output(named, "GRADIO_TEMP_DIR")
+        Path(named).mkdir(parents=True, exist_ok=True)
+        return Path(named)
     folder = temporary_folder("stav2a-uploads-")
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     return folder
@@ -44,23 +46,9 @@ def temporary_folder(prefix: str) -> Path:
     try:
         folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
     except OSError as error:
+        reason = str(error.strerror or error).lower()
         raise InputError(
-            f"No folder for temporary files can be made ({_reason(error)}); name one that can be written to in TMPDIR."
+            f"No folder for temporary files can be made ({reason}); name one that can be written to in TMPDIR."
         ) from error
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def writable(folder: Path, name: str) -> Path:
-    """`folder`, created if it is missing; `InputError` if it is not writable."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"Nothing can be written to {folder}, which {name} names ({_reason(error)}).") from error
-    return folder
-
-
-def _reason(error: OSError) -> str:
-    return str(error.strerror or error).lower()

@@ -45,13 +45,12 @@ def player_value(
     sample_rate: int,
     video: str | Path | None = None,
     reference: Sound | None = None,
-    folder: Path | None = None,
 ) -> dict:
     """Files and names for the page. The reference, if any, comes last and is called R.
 
     The files are copies with equal loudness and length, with random names in a new folder.
     """
-    folder = folder or public_folder()
+    folder = public_folder()
     every = [*sounds, *([reference] if reference else [])]
     levelled = match_levels([each.waveform for each in every], sample_rate)
     samples = max(len(each.waveform) for each in every)

@@ -54,14 +54,14 @@ def likeness(shelf: Shelf, vector: np.ndarray) -> np.ndarray:
     return scores
 
 
-def by_class(shelf: Shelf, cls: str, seed: int, rate: int) -> Voice:
+def by_class(shelf: Shelf, cls: str, seed: int, rate: int, hits_wanted: bool | None = None) -> Voice:
     """A voice of the class; ValueError for a class that the shelf does not hold."""
     places = shelf.by_class(cls)
     if not places:
         raise ValueError(f"The shelf holds no {cls!r}; it holds {', '.join(shelf.classes)}.")
     scores = np.full(len(shelf), -1.0, np.float32)
     scores[places] = 1.0
-    return _voice(shelf, cls.replace("_", " "), scores, seed, rate, None)
+    return _voice(shelf, cls.replace("_", " "), scores, seed, rate, hits_wanted)
 
 
 def _voice(shelf: Shelf, phrase: str, scores: np.ndarray, seed: int, rate: int, hits_wanted: bool | None) -> Voice:

@@ -41,7 +41,7 @@ def work(tmp_path_factory):
     (folder / "bank").mkdir()
     write_bank(folder / "bank")
     words = [f"parts={folder}/parts", f"out={folder}/logs", f"bank={folder}/bank"]
-    for stage in STAGES:
+    for stage in filter(lambda name: name != "distill", STAGES):  # which `test_distill.py` trains
         assert main(["train", stage, "--config", str(CONFIGS / f"{stage}.yaml"), *words]) == 0, stage
     assert main(["train", "assemble", "model=tiny", f"parts={folder}/parts", f"out={folder}/model"]) == 0
     return folder

@@ -64,7 +64,24 @@ def loaded(file: Path, monkeypatch, *words: str) -> TrainConfig:
     return TrainConfig.load(file, list(words))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(CONFIGS).as_posix())
+OF_SYSTEMS = {
+    "vta-ldm",
+    "tiva",
+    "tiva-layout",
+    "cvalp",
+    "ta-v2a",
+    "alignment",
+}  # test_systems_paper.py steps and samples
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, marks=[pytest.mark.slow] if file.parent.name == "paper" and file.stem in OF_SYSTEMS else [])
+        for file in FILES
+    ],
+    ids=lambda file: file.relative_to(CONFIGS).as_posix(),
+)
 def test_every_configuration_trains(file, shards, stand_ins, monkeypatch, tmp_path):
     """The paper's on clips that `data prepare` made of small videos; the others without any data of the user's."""
     config = loaded(file, monkeypatch)

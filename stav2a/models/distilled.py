@@ -15,15 +15,24 @@ from stav2a.weights.check import DISTILLED, WEIGHT_NAMES, weights_of
 from stav2a.weights.load import load_strict
 from stav2a.weights.stored import reduced, restored
 
-KEPT = 1 - 1e-8  # share of a difference's squared norm: all of it but rounding
+ALL = 1 - 1e-8  # share of a difference's squared norm, but for rounding
 
 
-def write_distilled(distilled: UNet2DConditionModel, teacher: UNet2DConditionModel, folder: Path, half: bool) -> None:
-    """Write `folder`/distilled_unet for a `folder` whose U-Net is `teacher`. half: the difference is stored in fp16."""
+def write_distilled(
+    distilled: UNet2DConditionModel,
+    teacher: UNet2DConditionModel,
+    folder: Path,
+    half: bool,
+    low_rank: float | None = None,
+) -> None:
+    """Write `folder`/distilled_unet for a `folder` whose U-Net is `teacher`.
+
+    half: the difference is stored in fp16. low_rank: the share of its squared norm that is kept; None: all of it.
+    """
     theirs = teacher.state_dict()
     own = {name: tensor.contiguous() for name, tensor in distilled.state_dict().items()}
     differing = {name: t for name, t in own.items() if name not in theirs or not torch.equal(t, theirs[name])}
-    changes = reduced(differing, theirs, KEPT)
+    changes = reduced(differing, theirs, low_rank or ALL)
     if half:
         changes = {name: tensor.half() for name, tensor in changes.items()}
         if lost := [name for name, tensor in changes.items() if not tensor.isfinite().all()]:

@@ -21,7 +21,8 @@ class AssembleOptions:
     notes: str = ""  # file of Markdown for the card
     system: str | None = None  # a system; else STA-V2A
     base: str | None = "compact"  # base checkpoint of the system; null: none, all parts are written
-    low_rank: float | None = None  # share of each difference to the base that is kept, in two factors; null: all
+    # share of a difference that is kept in two factors, to a base or of the distilled U-Net to the U-Net; null: all
+    low_rank: float | None = None
 
 
 def assemble_checkpoint(config: TrainConfig) -> Path:
@@ -35,7 +36,9 @@ def assemble_checkpoint(config: TrainConfig) -> Path:
     if given.system is None:
         from stav2a.train.runtime.parts import assemble
 
-        return assemble(config.parts, config.model, config.out, defaults, given.half, notes, config.timeline)
+        return assemble(
+            config.parts, config.model, config.out, defaults, given.half, notes, config.timeline, given.low_rank
+        )
     from stav2a.train.runtime.assemble_system import assemble_system
 
     return assemble_system(

@@ -25,7 +25,8 @@ CASES = {  # name: (model, frames, what the pipeline is called with)
     "tiny over two windows": ("tiny", 100, {"prompt": PROMPT, "sampler": "ddpm", "seed": 4}),
     "tiny moved": ("tiny", 40, {"onsets_s": [0.3, 0.9], "video_guidance_scale": 2.0, "guidance_scale": 5.0}),
     "tiny parts": ("tiny", 40, {"prompt": PROMPT, "use_onsets": False, "use_global_tokens": False}),
-    "compact": ("compact", 40, {"prompt": PROMPT, "num_inference_steps": 3, "seed": 1, "strength": 1.0}),
+    "compact": ("compact", 40, {"prompt": PROMPT, "num_inference_steps": 4, "seed": 1, "strength": 1.0}),
+    "compact in two steps": ("compact", 40, {"prompt": PROMPT, "seed": 1, "strength": 1.0}),
     "compact moved": (
         "compact",
         40,

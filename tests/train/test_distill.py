@@ -195,6 +195,15 @@ def test_the_checkpoint_serves_few_steps_and_takes_the_teacher_else(trained, tmp
     assert plain.distilled_unet is None and not np.array_equal(plain(video, "a knock", strength=1.0).waveforms, own)
 
 
+def test_less_of_the_difference_takes_less_room(trained, tmp_path):
+    sizes = []
+    for share in (None, 0.5):
+        folder = assemble(trained, "tiny", tmp_path / str(share), half=True, low_rank=share)
+        sizes.append((folder / "distilled_unet" / "diffusion_pytorch_model.safetensors").stat().st_size)
+        assert STAV2APipeline.from_pretrained(folder).distilled_unet is not None
+    assert sizes[1] < sizes[0]
+
+
 def test_saving_a_pipeline_keeps_its_distilled_network(trained, tmp_path):
     pipe = STAV2APipeline.from_pretrained(assemble(trained, "tiny", tmp_path / "model"))
     pipe.save_pretrained(tmp_path / "again")

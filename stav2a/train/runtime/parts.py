@@ -117,12 +117,14 @@ def assemble(
     half: bool = False,
     notes: str = "",
     timeline: Timeline | None = None,
+    low_rank: float | None = None,
 ) -> Path:
     """Write the trained parts as one checkpoint that `STAV2APipeline.from_pretrained` opens, with a model card.
 
     `half` stores fp16, which is half the size; `notes` (Markdown) joins the card. MiniLM, the text encoder of
-    `compact`, stays out of it: it comes with its pip package. `timeline` is the model's own unless given. Raises
-    `ValueError` where a weight would not be finite.
+    `compact`, stays out of it: it comes with its pip package. `timeline` is the model's own unless given.
+    `low_rank`: the share of the distilled U-Net's difference that is kept, of its squared norm; None: all of it.
+    Raises `ValueError` where a weight would not be finite.
     """
     tokenizer, text_encoder = text_parts(model, folder)
     names = part_names(folder)
@@ -139,16 +141,18 @@ def assemble(
         provenance={"model": model, **licences_of(folder, names, model)},
     )
     own = noted_source(folder, "text_encoder") is not None
-    return write_whole(pipe, out, half, notes, text=own or model != "compact")
+    return write_whole(pipe, out, half, notes, text=own or model != "compact", low_rank=low_rank)
 
 
-def write_whole(pipe: STAV2APipeline, out: str | Path, half: bool, notes: str, text: bool) -> Path:
+def write_whole(
+    pipe: STAV2APipeline, out: str | Path, half: bool, notes: str, text: bool, low_rank: float | None = None
+) -> Path:
     """Write every part of a pipeline, its text encoder only where `text` says so, and the model card."""
     out = Path(out)
     for name in (*CLASSES, *OPTIONAL, "system"):
         part = getattr(pipe, name)
         if name == DISTILLED and part is not None:
-            write_distilled(part, pipe.unet, out, half)
+            write_distilled(part, pipe.unet, out, half, low_rank)
         elif part is not None:
             (halved(part, name) if half else folded(part)).save_pretrained(out / name)
     pipe.scheduler.save_pretrained(out / "scheduler")

@@ -37,6 +37,7 @@ def write_distilled(
         changes = {name: tensor.half() for name, tensor in changes.items()}
         if lost := [name for name, tensor in changes.items() if not tensor.isfinite().all()]:
             raise ValueError(f"The part {DISTILLED} cannot be stored in fp16: {lost[0]} is not finite there.")
+    distilled.register_to_config(_name_or_path="")  # a path says nothing elsewhere
     place = folder / DISTILLED
     distilled.save_config(place)
     save_file(changes, place / WEIGHT_NAMES[0], metadata={"format": "pt", "teacher": teacher_digest(teacher)})

@@ -90,7 +90,7 @@ def test_speeds_of_the_readme_stand_where_it_links_to():
 
 def test_commands_that_train_compact_are_the_same_in_the_card_and_on_the_page():
     blocks = re.findall(r"```\n(.*?)```", section(CARD, "train-it"), re.DOTALL)
-    assert len(blocks) == 1 and blocks[0].count("stav2a train") == 6
+    assert len(blocks) == 1 and blocks[0].count("stav2a train") == 7
     assert blocks[0] in section(ROOT / "docs" / "training.md", "compact-from-scratch")
 
 

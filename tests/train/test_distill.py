@@ -134,6 +134,7 @@ def test_parts_hold_the_change_alone(trained, base):
     stored = load_file(trained / "distilled_unet" / "diffusion_pytorch_model.safetensors")
     whole = load_file(base / "unet" / "diffusion_pytorch_model.safetensors")
     assert sum(t.numel() for t in stored.values()) < sum(t.numel() for t in whole.values())
+    assert str(trained) not in (trained / "distilled_unet" / "config.json").read_text()
     student = open_distilled(trained).state_dict()
     assert any(not torch.equal(student[name], weight) for name, weight in whole.items())
 

@@ -52,7 +52,7 @@ def test_recorded_plays_recordings_at_the_onsets_that_a_person_edits(recorded):
     assert out.mels.shape == (1, 300, 64) and out.settings["strength"] == 0 and "denoise" not in out.seconds
 
 
-def test_recorded_has_no_generator_and_leans_on_the_eyes_of_compact(recorded):
+def test_recorded_has_no_generator_and_leans_on_the_encoder_of_compact(recorded):
     compact = STAV2APipeline.from_pretrained("compact")
     assert recorded.unet is None and recorded.vae is None and recorded.vocoder is None
     assert recorded.defaults["onset_threshold"] == compact.defaults["onset_threshold"]

@@ -52,7 +52,7 @@ class Streaming(VideoEncoding, Denoising):
         for index, request in enumerate(requests):
             watch, sampling = Stopwatch(), request.dials.over({**self.defaults, **request.defaults})
             distilled = self.distilled_serves(request.dials, sampling)
-            if request.dials.steps is None and sampling["steps"] <= MOST_STEPS and not distilled:
+            if sampling["steps"] <= MOST_STEPS and not distilled:  # so few are for the distilled U-Net alone
                 sampling["steps"] = sampling.get("undistilled_steps", sampling["steps"])
             yield Progress("video", index, len(requests))
             with watch.stage("video"):

@@ -47,7 +47,7 @@ def base(tmp_path_factory) -> Path:
 
 def config_of(base: Path, place: Path, *words: str) -> TrainConfig:
     config = TrainConfig.load(
-        CONFIGS / "tiny" / "v2a.yaml", [f"parts={place}/parts", f"out={place}/logs", "crop_s=1.28", *words]
+        CONFIGS / "tiny" / "distill.yaml", [f"parts={place}/parts", f"out={place}/logs", "crop_s=1.28", *words]
     )
     config.options.update({"base": str(base), "rank": 2, "heard_clips": 0})
     return config

@@ -33,7 +33,9 @@ def card(pipeline: Any, notes: str = "") -> str:
     if base := facts.get("base"):
         about += ["", f"What is not in this folder lies in `{base['model']}`, which must be there to open it."]
     licences = facts.get("licences") or {}
-    defaults = ", ".join(f"{name} {value}" for name, value in pipeline.config.defaults.items())
+    used = pipeline.defaults
+    names = [*pipeline.config.defaults, *(["undistilled_steps"] if "undistilled_steps" in used else [])]
+    defaults = ", ".join(f"{name} {used[name]}" for name in names)
     lines = [
         HEADER.format(licence=facts.get("licence", "apache-2.0")),
         "# STA-V2A" + (f" ({facts['model']})" if facts.get("model") else ""),

@@ -15,7 +15,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor
 
 from .conditions import Conditions
-from .sample import Guidance
+from .sample import Guidance, make_sampler
 
 MOST_STEPS = 3
 EMBEDDED = 32  # channels of each of the three numbers that the network is told
@@ -50,8 +50,7 @@ class DistilledGuidance(Guidance):
 
 def distilled_sampler(scheduler: SchedulerMixin) -> DPMSolverMultistepScheduler:
     """DPM-Solver++ of the first order, which is DDIM: a step from one timestep to the next that knows no other."""
-    config = {key: value for key, value in scheduler.config.items() if key != "_use_default_values"}
-    return DPMSolverMultistepScheduler.from_config(config, solver_order=1, timestep_spacing="trailing")
+    return DPMSolverMultistepScheduler.from_config(make_sampler("dpm++2m", scheduler).config, solver_order=1)
 
 
 def step_coefficients(scheduler: SchedulerMixin, start: Tensor, arrival: Tensor) -> tuple[Tensor, Tensor]:

@@ -60,12 +60,12 @@ def check_part(folder: Path, kind: type, base: Path | None = None) -> tuple[int,
     file = weights_of(folder)
     given, wanted = read_shapes(file), shapes_of(_empty(kind, folder).state_dict())
     size = sum(math.prod(shape) for shape in given.values())
-    if base is not None and folder.name in LEANS:
-        of_base, prefix = LEANS[folder.name]
-        theirs = {prefix + name: shape for name, shape in read_shapes(weights_of(base / of_base)).items()}
-        given = {name: shape for name, shape in theirs.items() if name in wanted} | restored_shapes(given, theirs, file)
-    if folder.name == DISTILLED:
-        theirs = read_shapes(weights_of(folder.parent / "unet"))
+    leans = {DISTILLED: (folder.parent, "unet", "")}
+    if base is not None:
+        leans |= {part: (base, *of_base) for part, of_base in LEANS.items()}
+    if folder.name in leans:
+        source, of_base, prefix = leans[folder.name]
+        theirs = {prefix + name: shape for name, shape in read_shapes(weights_of(source / of_base)).items()}
         given = {name: shape for name, shape in theirs.items() if name in wanted} | restored_shapes(given, theirs, file)
     tied = {key for key in wanted.keys() - given.keys() if key == "encoder.embed_tokens.weight"}
     check_keys({k: v for k, v in wanted.items() if k not in tied}, given, folder.name, file)

@@ -42,7 +42,7 @@ def test_only_the_factors_and_what_is_small_learn():
 def test_merging_keeps_what_the_network_says():
     module, before, seen = trained()
     plain = network()
-    for _ in range(2):  # the network itself goes on as it was
+    for _ in range(2):  # merging leaves the network unchanged
         state = merged(module)
         assert state.keys() == before.keys()
         plain.load_state_dict(state)

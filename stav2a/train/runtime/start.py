@@ -17,11 +17,12 @@ from stav2a.models import licences
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import note_default, note_source, noted_defaults
 from stav2a.weights import vision
+from stav2a.weights.check import DISTILLED
 from stav2a.weights.sources import TEXT, VISION
 
 CONTROLS = ("attentive_pool", "image_pool", "reference_pool", "controlnet")  # of STA-V2A alone
 # what only one system uses, a U-Net distilled from the base's, and the text encoder, which is read where it lies
-NOT_TAKEN = (*CONTROLS, "distilled_unet", "audio_encoder", "text_encoder", *systems.names())
+NOT_TAKEN = (*CONTROLS, DISTILLED, "audio_encoder", "text_encoder", *systems.names())
 
 
 @dataclass

@@ -179,6 +179,7 @@ VOCODER: Table = {  # the product of the rates is the hop of the mel-spectrogram
         "resblock_dilation_sizes": [[1, 3, 5]] * 3,
     },
     "compact": {
+        "noise_channels": 16,  # beside the mel bands
         "upsample_initial_channel": 192,
         "upsample_rates": [5, 4, 4, 2],
         "upsample_kernel_sizes": [15, 8, 8, 4],

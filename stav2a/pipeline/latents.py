@@ -17,7 +17,7 @@ from stav2a.dials import Dials
 from stav2a.models.defaults import DEFAULTS
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
-from stav2a.sound.vocoder import vocode
+from stav2a.sound.vocoder import vocode, with_noise
 
 from .conditions import Conditioning
 from .recordings import Recordings
@@ -103,10 +103,11 @@ class Denoising(Conditioning, Recordings):
 
         sequence = latents.permute(2, 0, 1, 3)
         mel = in_chunks(to_mel, sequence, timeline.latent_frames, DECODE_HALO, per_latent)
+        heard = with_noise(self.vocoder, mel.transpose(0, 1)).transpose(0, 1)  # of the whole, so chunks fit together
         if latents.device.type == "cpu":
-            wave = in_windows(to_wave, mel, WINDOW, HALO, hop)
+            wave = in_windows(to_wave, heard, WINDOW, HALO, hop)
         else:
-            wave = in_chunks(to_wave, mel, timeline.mel_frames, DECODE_HALO * per_latent, hop)
+            wave = in_chunks(to_wave, heard, timeline.mel_frames, DECODE_HALO * per_latent, hop)
         samples = samples or wave.shape[0]
         waves, mels = wave.transpose(0, 1).float(), mel.transpose(0, 1).float()
         waves = equalised(waves, mels, timeline, self.defaults["equaliser_rounds"])

@@ -12,7 +12,7 @@ from stav2a.condition.onset import onset_curve
 from stav2a.evaluation.models.foley_figures import average_precision, clip_f1, gain, median, micro_f1, summary
 from stav2a.evaluation.models.foley_test import SOUNDS, FoleyTest, judged_peaks
 from stav2a.evaluation.models.reconstruction import stft_distance, vocoded
-from stav2a.metrics.buzz import frame_buzz_db
+from stav2a.metrics.buzz import frame_buzz_db, frame_repetition
 from stav2a.metrics.dynamics import attack_times_s, noise_floor_db
 
 
@@ -90,6 +90,17 @@ def test_what_is_repeated_with_every_mel_frame_buzzes():
     tone = np.sin(2 * np.pi * 437 * np.arange(4 * rate) / rate)  # one tone, wherever it lies, is no buzz
     assert abs(frame_buzz_db(tone + 0.01 * noise, rate, hop)) < 1
     assert frame_buzz_db(np.zeros(rate), rate, hop) is None and frame_buzz_db(noise[:100], rate, hop) is None
+
+
+def test_what_is_repeated_every_few_mel_frames_is_found():
+    rate, hop, rng = 16000, 160, np.random.default_rng(0)
+    noise = 0.1 * rng.standard_normal(4 * rate)
+    assert frame_repetition(noise, rate, hop) == pytest.approx(0, abs=0.01)
+    third = np.tile(noise[: 3 * hop], 4 * rate // (3 * hop))  # one grain every third frame: two of eight lags find it
+    assert abs(frame_buzz_db(third, rate, hop)) < 10, "not at the rate of frames"
+    assert frame_repetition(third, rate, hop) == pytest.approx(2 / 8, abs=0.1)
+    assert frame_repetition(np.tile(noise[:hop], 400), rate, hop) > 0.8
+    assert frame_repetition(np.zeros(rate), rate, hop) is None and frame_repetition(noise[:100], rate, hop) is None
 
 
 def test_a_median_has_an_interval():

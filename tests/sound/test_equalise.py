@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stav2a.sound.equalise import band_shares, equalised
+from stav2a.sound.equalise import above_rumble, band_shares, equalised
 from stav2a.sound.mel import log_mel
 from stav2a.timeline import COMPACT
 
@@ -34,7 +34,7 @@ def test_wrong_levels_are_mended(sound):
     wrong = sound * ramp
     found = [distance(equalised(wrong, mel, COMPACT, rounds), mel) for rounds in (0, 1, 2)]
     assert found[0] > 0.15 and found[1] < 0.3 * found[0] and found[2] <= found[1]
-    error = equalised(wrong, mel, COMPACT, 2) - sound
+    error = equalised(wrong, mel, COMPACT, 2) - above_rumble(sound, COMPACT)
     assert float(error.square().mean() / sound.square().mean()) < 0.05
 
 
@@ -49,7 +49,16 @@ def test_no_sound_before_an_attack(sound):
 
 
 def test_true_sound_stays_what_it_is(sound):
-    assert torch.allclose(equalised(sound, log_mel(sound, COMPACT), COMPACT, 2), sound, atol=1e-3)
+    made = equalised(sound, log_mel(sound, COMPACT), COMPACT, 2)
+    assert torch.allclose(made, above_rumble(sound, COMPACT), atol=1e-3)
+    assert float((made - sound).square().mean() / sound.square().mean()) < 0.01
+
+
+def test_an_offset_goes_and_silence_before_it_stays(sound):
+    offset = sound + 0.2 * (torch.arange(sound.shape[1]) >= 4_000)
+    made = equalised(offset, log_mel(sound, COMPACT), COMPACT, 2)
+    assert not made[0, :3_000].any()
+    assert abs(float(made[0, 12_000:].mean())) < 0.002
 
 
 def test_silence_stays_silent_and_no_rounds_change_nothing(sound):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from stav2a.data.soundbank import SoundBank
+from stav2a.metrics.buzz import frame_repetition
 from stav2a.metrics.chance import bootstrap_ci
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.equalise import equalised
@@ -50,6 +51,10 @@ def reconstructions(pipe, bank: str | Path, count: int, seconds: float = 2.56) -
     source = SoundBank(bank, "test")
     chosen = [source.entries[k] for k in np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)]
     rows: dict[str, list[float]] = {}
+
+    def repetition(wave: torch.Tensor) -> float | None:
+        return frame_repetition(wave[0].numpy(), timeline.sample_rate, timeline.hop_length)
+
     for entry in chosen:
         wave = np.zeros(samples, np.float32)
         sound = source.load(entry)[:samples]
@@ -69,8 +74,11 @@ def reconstructions(pipe, bank: str | Path, count: int, seconds: float = 2.56) -
             ("VAE and vocoder, multi-resolution STFT distance", float(stft_distance(real, both))),
             ("the same, equalised as in use, log-mel distance", float((log_mel(as_used, timeline) - mel).abs().mean())),
             ("the same, equalised as in use, STFT distance", float(stft_distance(real, as_used))),
+            ("repetition with the mel frames, real sound", repetition(real)),
+            ("repetition with the mel frames, equalised as in use", repetition(as_used)),
         ):
-            rows.setdefault(name, []).append(value)
+            if value is not None:
+                rows.setdefault(name, []).append(value)
     return {
         name: {"value": float(np.mean(values)), "ci95": list(bootstrap_ci(values)), "n": len(values)}
         for name, values in rows.items()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stav2a.models.build import CLASSES, OPTIONAL
+from stav2a.sound.vocoder import vocoder_config
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.weights.check import check_part
 from stav2a.weights.errors import WeightsError
@@ -36,10 +37,13 @@ def check_parts(stage: str, config: TrainConfig) -> None:
     timeline = config.timeline
     wanted = {
         "vae": {"in_channels": 1, "latent_channels": timeline.latent_channels},
-        "vocoder": {"model_in_dim": timeline.mel_bins, "sampling_rate": timeline.sample_rate},
+        "vocoder": {"sampling_rate": timeline.sample_rate},
         "unet": {"out_channels": timeline.latent_channels},
         "local_features": {"steps_per_frame": timeline.latent_rate / timeline.fps},
     }
+    bands, inputs = timeline.mel_bins, vocoder_config(config.model, timeline).model_in_dim
+    if found.get("vocoder", {}).get("model_in_dim") != bands:  # bands alone, or with the noise of this size
+        wanted["vocoder"]["model_in_dim"] = inputs
     for name, folder in parts.items():
         for key, value in wanted.get(name, {}).items():
             if (has := found[name].get(key, value)) != value:

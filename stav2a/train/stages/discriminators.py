@@ -77,8 +77,8 @@ class Discriminators(nn.Module):
         self.each = nn.ModuleList(each)
 
     @classmethod
-    def of_waveforms(cls, channels: int = 12) -> Discriminators:
-        return cls(SpectrogramDiscriminator(n_fft, channels) for n_fft in RESOLUTIONS)
+    def of_waveforms(cls, channels: int = 12, sizes: Iterable[int] = RESOLUTIONS) -> Discriminators:
+        return cls(SpectrogramDiscriminator(n_fft, channels) for n_fft in sizes)
 
     @classmethod
     def of_mels(cls, channels: int = 32) -> Discriminators:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +13,23 @@ from torch import Tensor, nn
 from stav2a.sound import vae as mel_vae
 from stav2a.sound.mel import log_mel
 from stav2a.sound.stft_distance import stft_distance
-from stav2a.sound.vocoder import build_vocoder, vocode
+from stav2a.sound.vocoder import build_vocoder, vocode, vocoder_config, widened
 from stav2a.train.runtime.config import TrainConfig, checked_chance
 from stav2a.train.runtime.parts import trained
-from stav2a.train.runtime.stage import Stage, uniform_for
+from stav2a.train.runtime.stage import Stage, noise_for, uniform_for
 from stav2a.train.sources.mixtures import Mixtures, SoundOptions
-from stav2a.train.stages.discriminators import Discriminators
+from stav2a.train.stages.discriminators import RESOLUTIONS, Discriminators
 
 
 @dataclass
 class VocoderOptions(SoundOptions):
     adversarial_after: int = 0  # steps of spectral losses alone before the discriminators join
     discriminator_channels: int = 12
+    discriminator_sizes: list = field(default_factory=lambda: list(RESOLUTIONS))  # samples of their transforms
     through_vae: float = 0.0  # share of the crops whose mel-spectrogram passes the VAE of `parts` first, as in use
     spectral_weight: float = 1.0  # of the spectral losses beside the discriminators'
+    stft_weight: float = 1.0  # of the STFT distance among them: it dislikes noise, whose bins no network can foretell
+    repetition_weight: float = 0.0  # of what repeats itself every few mel frames, unlike the real sound
 
 
 class VocoderStage(Stage):
@@ -42,10 +45,13 @@ class VocoderStage(Stage):
         self.timeline = config.timeline
         found = (Path(config.parts) / "vocoder" / "config.json").is_file()
         self.vocoder = trained(config.parts, "vocoder") if found else build_vocoder(config.model, self.timeline)
+        self.vocoder = widened(self.vocoder, vocoder_config(config.model, self.timeline).model_in_dim)
         self.vocoder.train()
         if not found:
             enliven(self.vocoder)
-        self.discriminators = Discriminators.of_waveforms(self.options.discriminator_channels)
+        self.discriminators = Discriminators.of_waveforms(
+            self.options.discriminator_channels, self.options.discriminator_sizes
+        )
         through = checked_chance("through_vae", self.options.through_vae)
         self.vae = self.freeze(trained(config.parts, "vae")) if through else None
         self.mixtures = Mixtures(config, self.options, self.timeline)
@@ -71,8 +77,10 @@ class VocoderStage(Stage):
         with torch.autocast(real.device.type, enabled=False):  # spectra span more than bf16 tells apart
             mel_distance = (log_mel(fake, self.timeline) - mel).abs().mean()
             spectral = stft_distance(real, fake)
-        loss = self.options.spectral_weight * (4 * mel_distance + spectral)
-        out = {"mel": mel_distance.detach(), "stft": spectral.detach()}
+            repeated = repetition_distance(real, fake, self.timeline.hop_length)
+        loss = self.options.spectral_weight * (4 * mel_distance + self.options.stft_weight * spectral)
+        loss = loss + self.options.repetition_weight * repeated
+        out = {"mel": mel_distance.detach(), "stft": spectral.detach(), "repetition": repeated.detach()}
         if adversarial and self.training:
             fooling, matching = self.discriminators.judge(real, fake)
             loss = loss + fooling + 2 * matching
@@ -81,12 +89,14 @@ class VocoderStage(Stage):
 
     @torch.no_grad()
     def given(self, mel: Tensor, index: Tensor) -> Tensor:
-        """What the vocoder is to sound like `mel` from: Tensor[B, M, mel_bins], some of it coded and decoded."""
-        if self.vae is None:
-            return mel
-        coded = mel_vae.reconstructed(self.vae, mel)
-        chosen = uniform_for(index, self.config.seed, "through vae")[:, 0].to(mel.device) < self.options.through_vae
-        return torch.where(chosen[:, None, None], coded, mel)
+        """What the vocoder is to sound like `mel` from: Tensor[B, M, C], some of it coded and decoded, with noise."""
+        if self.vae is not None:
+            coded = mel_vae.reconstructed(self.vae, mel)
+            chosen = uniform_for(index, self.config.seed, "through vae")[:, 0].to(mel.device) < self.options.through_vae
+            mel = torch.where(chosen[:, None, None], coded, mel)
+        channels = self.vocoder.config.model_in_dim - mel.shape[2]
+        noise = noise_for(index, (mel.shape[1], channels), self.config.seed, "vocoder noise")
+        return torch.cat([mel, noise.to(mel)], 2)
 
     @torch.no_grad()
     def listen(self, folder: Path) -> dict[str, float]:
@@ -113,3 +123,19 @@ def enliven(vocoder: nn.Module) -> None:
         for convolution in block.convs2:
             convolution.weight.data.mul_(0.3)
     vocoder.conv_post.weight.data.mul_(0.1)
+
+
+def repetition_distance(real: Tensor, fake: Tensor, hop_length: int, frames: int = 8) -> Tensor:
+    """Mean squared difference of the autocorrelations after 1/2, 1, 3/2, … `frames` mel frames; [B, S] each -> scalar.
+
+    A grain that returns every few frames costs nothing in a mel-spectrogram, and is heard as a tone in noise.
+    """
+    lags = torch.arange(1, 2 * frames + 1, device=real.device) * hop_length // 2
+
+    def correlation(wave: Tensor) -> Tensor:
+        wave = wave - wave.mean(1, keepdim=True)
+        power = torch.fft.rfft(wave, 2 * wave.shape[1]).abs().square()
+        found = torch.fft.irfft(power)
+        return found[:, lags] / (found[:, :1] + 1e-4 * wave.shape[1])  # silence has none
+
+    return (correlation(real) - correlation(fake)).square().mean()

@@ -34,8 +34,9 @@ def write(
     out_dir: Path,
     cancelled: Callable[[], bool] = never,
     limits: Limits = DEFAULT_LIMITS,
+    drawn: bool = True,
 ) -> Iterator[Progress | Result]:
-    """Level, write, measure and draw all takes in `out_dir`.
+    """Level, write, measure and draw all takes in `out_dir`; drawn: see `generation.generate.generate`.
 
     Yields a `Result` when it can be played, and the complete one at the end.
     """
@@ -64,15 +65,18 @@ def write(
         with watch.stage("measure"):
             result = replace(measuring.result(), playable_s=result.playable_s)
         stop_if(cancelled)
-        yield Progress("figure")
-        with watch.stage("figure"):
-            _write_rest(result, source, timeline, folder.hidden, cancelled, limits)
-        stop_if(cancelled)
-        yield Progress("bundle")
-        with watch.stage("bundle"):
-            assert result.bundle is not None
-            write_bundle(folder.hidden / result.bundle.name, folder.files())
-        stop_if(cancelled)
+        if drawn:
+            yield Progress("figure")
+            with watch.stage("figure"):
+                _write_rest(result, source, timeline, folder.hidden, cancelled, limits)
+            stop_if(cancelled)
+            yield Progress("bundle")
+            with watch.stage("bundle"):
+                assert result.bundle is not None
+                write_bundle(folder.hidden / result.bundle.name, folder.files())
+            stop_if(cancelled)
+        else:
+            result = replace(result, takes=[replace(take, figure=None) for take in result.takes], bundle=None)
     yield timed(result)
 
 

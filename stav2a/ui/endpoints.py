@@ -41,7 +41,7 @@ def build(shared: Shared) -> None:
             raise InputError(NOTHING)
         if clip is None:
             settings = replace(settings, start_s=0.0, length_s=settings.length_s or ALONE_S)
-        work = generation(shared.engine, shared.history, VISIT, clip, settings, shared.limits)
+        work = generation(shared.engine, shared.history, VISIT, clip, settings, shared.limits, drawn=False)
         run = await outcome_of(shared.jobs, work, "generate", sender_of(request))
         files = [file for take in run.takes for file in (take.video, take.audio) if file is not None]
         return run.takes[0].video, run.takes[0].audio, facts(run), files

@@ -170,7 +170,9 @@ def _rows(layout) -> list[list[float]] | None:
 
 
 def record(result: Result, folder: Path, clip_name: str = "") -> Run:
-    """The record of `result`. Once that is measured, its figures are drawn into `folder` and the record is written."""
+    """The record of `result`. Once that is measured, the record is written, and its figures are drawn into `folder`
+    unless those of the run were left out.
+    """
     settings = json.loads(result.settings.to_json())
     reference = settings["reference"]
     if reference is not None:  # show no paths of this machine
@@ -215,7 +217,7 @@ def record(result: Result, folder: Path, clip_name: str = "") -> Run:
         reference=reference,
     )
     if result.measures:
-        run = replace(run, **_drawn(result, run, folder))
+        run = replace(run, **(_drawn(result, run, folder) if result.bundle else {}))
         write_whole(folder / "run.json", json.dumps(asdict(run)))
     return run
 
@@ -231,7 +233,8 @@ def _drawn(result: Result, run: Run, folder: Path) -> dict:
         original = str(write_wav(folder / "original.wav", result.original_waveform, result.sample_rate))
     return {
         "takes": [
-            replace(take, figure=draw(tracks(result, k), folder, f"figure_{k + 1}")) for k, take in enumerate(run.takes)
+            replace(stored, figure=draw(tracks(result, k), folder, f"figure_{k + 1}", made.figure))
+            for k, (stored, made) in enumerate(zip(run.takes, result.takes, strict=True))
         ],
         "original": original,
         "thumb": str(write_mel(folder / "thumb.png", result.takes[0].mel, height=48)),

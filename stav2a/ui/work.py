@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -34,18 +35,25 @@ Work = Callable[[Callable[[], bool]], Iterator]  # whether to stop -> progress, 
 
 
 def generation(
-    engine: Engine, history: History, visit: str, clip: Path | None, settings: Settings, limits: Limits
+    engine: Engine,
+    history: History,
+    visit: str,
+    clip: Path | None,
+    settings: Settings,
+    limits: Limits,
+    drawn: bool = True,
 ) -> Work:
     """Generate into a new folder of the visit; the folder is removed if the run fails or is cancelled.
 
-    An `Early` run comes when it can be played, the complete `Run` at the end.
+    drawn: False leaves out the figures. An `Early` run comes when it can be played, the complete `Run` at the end.
     """
 
     def work(cancelled: Callable[[], bool]) -> Iterator[Progress | Early | Run]:
         folder = history.new_folder(visit)
         complete = False
         try:
-            with closing(generate_on_device(engine, clip, settings, folder, cancelled, limits)) as items:
+            making = generate_on_device if drawn else sound_on_device
+            with closing(making(engine, clip, settings, folder, cancelled, limits)) as items:
                 for item in items:
                     if isinstance(item, Progress):
                         yield item
@@ -159,5 +167,6 @@ def on_gpu(work: Callable[..., Iterator], seconds: Callable[..., int]) -> Callab
 
 
 generate_on_device = on_gpu(generate, gpu_seconds)
+sound_on_device = on_gpu(partial(generate, drawn=False), gpu_seconds)
 find_onsets_on_device = on_gpu(find_onsets, gpu_seconds_of_onsets)
 render_on_device = on_gpu(render, gpu_seconds_of_variants)

@@ -1,6 +1,7 @@
 """The benchmark: what it reports is measured, and adds up."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ import torch
 from stav2a.__main__ import main
 from stav2a.bench.clips import moving_square
 from stav2a.bench.measure import cost, matrix_rate, peak_memory
+from stav2a.bench.served import served, server
 from stav2a.bench.waits import slope
 from stav2a.media import probe
+from stav2a.media.limits import InputError
 
 
 def test_operations_of_a_known_convolution_are_counted():
@@ -62,12 +65,25 @@ def test_json_of_the_tiny_model(capsys):
         (["--batch", "0"], "A batch of the benchmark holds 1 to 256 clips."),
         (["--steps", "-1"], "The benchmark takes 1 to 1000 steps."),
         (["--step-counts", "0"], "The benchmark takes 1 to 1000 steps."),
+        (["--served", "--visitors", "0"], "The benchmark takes 1 to 64 visitors at once."),
         (["--train", "999"], "A batch of the benchmark holds 1 to 256 clips."),
     ],
 )
 def test_absurd_numbers_get_a_sentence(words, sentence, capsys):
     assert main(["bench", "--model", "tiny", *words]) == 2
     assert capsys.readouterr().err.strip() == sentence
+
+
+def test_requests_to_the_page_are_timed():
+    found = served("tiny", 1.0, runs=1, visitors=2)
+    assert set(found) == {"answers", "first", "another", "moved", "alone", "at_once"}
+    assert all(seconds > 0 for seconds in found.values())
+
+
+def test_a_page_that_does_not_start_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(InputError, match="The page does not start: it says nothing"), server("tiny", tmp_path):
+        pass
 
 
 def test_attention_on_a_processor_is_counted():

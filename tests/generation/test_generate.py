@@ -75,6 +75,15 @@ def test_bundle_holds_the_files_of_the_run(plain):
         assert bundle.read("settings.json") == (result.bundle.parent / "settings.json").read_bytes()
 
 
+def test_a_run_may_leave_out_what_is_drawn(plain, engine, clip, tmp_path):
+    whole, _ = plain
+    *progress, result = generate(engine, clip, whole.settings, tmp_path, drawn=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip_sound.mp4", "clip_sound.wav"]
+    assert result.bundle is None and result.takes[0].figure is None
+    assert result.measures == whole.measures and result.takes[0].onsets_s == whole.takes[0].onsets_s
+    assert not {getattr(item, "stage", "") for item in progress} & {"figure", "bundle"}
+
+
 def test_progress_tells_stages_in_order(plain):
     _, progress = plain
     told = [getattr(item, "stage", "playable") for item in progress]

@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step-counts", type=int, nargs="*", default=[], help="more step counts: how cost grows")
     parser.add_argument("--train", type=int, nargs="*", default=[], help="batch sizes of a training step, 2.56 s each")
     parser.add_argument("--command-line", action="store_true", help="also time a whole process of `generate`")
+    parser.add_argument("--served", action="store_true", help="also start the page and time requests to its API")
+    parser.add_argument("--visitors", type=int, default=8, help="with --served: requests at once (default: 8)")
     parser.add_argument("--runs", type=int, default=3, help="timed runs, of which the median counts (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     from stav2a.bench.measure import matrix_rate, peak_memory, resident_mb
     from stav2a.bench.networks import CAPTION, part_costs
+    from stav2a.bench.served import served
     from stav2a.bench.training import training_cost
     from stav2a.bench.waits import command_line, waits
     from stav2a.generation.settings import Settings
@@ -51,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("A batch of the benchmark holds 1 to 256 clips.")
     if any(n is not None and not 1 <= n <= 1000 for n in (args.steps, *args.step_counts)):
         raise InputError("The benchmark takes 1 to 1000 steps.")
+    if not 1 <= args.visitors <= 64:
+        raise InputError("The benchmark takes 1 to 64 visitors at once.")
     if not 1 <= args.runs <= 100:
         raise InputError("The benchmark takes 1 to 100 runs.")
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -77,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         "load_seconds": loading,
         "waits": waits(pipe, settings, args.seconds, args.runs),
         "command_line_seconds": command_line(args.model, args.seconds) if args.command_line else None,
+        "served": served(args.model, args.seconds, args.runs, args.visitors) if args.served else None,
+        "visitors": args.visitors,
         "interpreter_memory_mb": before,  # torch is imported, no model is loaded
         "matrix_gflop_per_s": rate,
         "networks": {},
@@ -165,6 +172,15 @@ def table(result: dict) -> str:
         lines.append(f"{said:24s} {found[name]['playable_s']:8.2f} {found[name]['whole_s']:8.2f}")
     if (whole := result["command_line_seconds"]) is not None:
         lines.append(f"{'command line':24s} {'':8s} {whole:8.2f}")
+    if (page := result["served"]) is not None:
+        lines += ["", f"page started: answers after {page['answers']:.2f} s; requests to its API, upload included:"]
+        for name, said in names.items():
+            asked = {"first": "first", "following": "another", "edited": "moved"}[name]
+            lines.append(f"{said:24s} {'':8s} {page[asked]:8.2f}")
+        lines.append(
+            f"short clips: {page['alone']:.2f} s one after another, {page['at_once']:.2f} s each for "
+            f"{result['visitors']} at once"
+        )
     lines += ["", f"{'stage':22s} {'another':>8s} {'moved':>8s}"]
     for name, seconds in found["following"]["stages"].items():
         lines.append(f"{name:22s} {seconds:8.3f} {found['edited']['stages'].get(name, 0.0):8.3f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import gradio as gr
@@ -18,14 +19,22 @@ def figure_view(video_id: str, **kwargs) -> gr.HTML:
     return widget(STEM, TEMPLATE, video_id=video_id, **kwargs)
 
 
-def draw(tracks: Tracks, folder: Path, name: str) -> dict:
-    """Draw the figure for wide and narrow screens into `folder`; returns their paths and the alt text."""
-    paths = {}
-    for kind, width_px, scale in (("wide", WIDE_PX, 2.0), ("narrow", NARROW_PX, 2.0)):
-        path = folder / f"{name}_{kind}.png"
-        path.write_bytes(to_png(clip_figure(tracks, width_px=width_px), scale))
-        paths[kind] = str(path)
-    return {**paths, "alt": describe(tracks), "duration_s": tracks.duration_s}
+def draw(tracks: Tracks, folder: Path, name: str, own: Path | None) -> dict:
+    """Draw the figure for wide and narrow screens into `folder`; returns their paths and the alt text.
+
+    own: the figure of the run, which is that for wide screens, so it is copied.
+    """
+    paths = {"wide": folder / f"{name}_wide.png", "narrow": folder / f"{name}_narrow.png"}
+    if own is None:
+        paths["wide"].write_bytes(to_png(clip_figure(tracks, width_px=WIDE_PX)))
+    else:
+        shutil.copyfile(own, paths["wide"])
+    paths["narrow"].write_bytes(to_png(clip_figure(tracks, width_px=NARROW_PX)))
+    return {
+        **{kind: str(path) for kind, path in paths.items()},
+        "alt": describe(tracks),
+        "duration_s": tracks.duration_s,
+    }
 
 
 def figure_value(drawn: dict) -> dict | None:

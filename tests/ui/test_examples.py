@@ -41,6 +41,12 @@ def test_an_example_can_be_moved_and_read(folder, tmp_path):
         moved.rename(folder)
 
 
+def test_the_figure_for_wide_screens_is_that_of_the_run(folder):
+    own = (folder / "1-ball" / "figure.png").read_bytes()
+    assert (folder / "1-ball" / "figure_1_wide.png").read_bytes() == own
+    assert (folder / "1-ball" / "figure_1_narrow.png").read_bytes() != own
+
+
 def test_a_run_of_an_older_version_is_read(folder):
     stored = json.loads((folder / "1-ball" / "run.json").read_text())
     now = Run.from_json(stored)
@@ -55,12 +61,15 @@ def test_choosing_one_shows_its_result_and_runs_no_model(folder, monkeypatch, tm
     choose = next(fn.fn for fn in demo.fns.values() if (row._id, "submit") in fn.targets)
     chosen, history = SimpleNamespace(_data={"index": 1}), demo.stav2a.history
     visit = history.visit(None)
-    (folder / "2-ball" / "story.json").write_text('{"edit": "Drag an <i>onset</i>.", "caption": "a drum"}')
+    (folder / "2-ball" / "story.json").write_text(
+        '{"edit": "Drag an <i>onset</i>.", "caption": "a drum", "credit": "Clip: A & B"}'
+    )
     for _ in range(2):  # the second time it is there already
         updates = choose(visit, chosen)
         (run,) = history.runs(visit)
     shown = {component.elem_id: value for component, value in updates.items() if component.elem_id}
     assert "Drag an &lt;i&gt;onset&lt;/i&gt;." in shown["story"]["value"]
+    assert "<p>Clip: A &amp; B</p>" in shown["story"]["value"]
     assert shown["suggestions"]["samples"][0] == ["a drum"]
     assert run.clip_key == clip_hash(folder / "2-ball" / "clip.mp4"), "its onsets can be edited"
     assert Path(run.takes[0].video).is_relative_to(history.folder(visit)) and Path(run.takes[0].video).is_file()

@@ -103,7 +103,10 @@ def adopt(history: History, visit: str, folder: Path) -> Run:
 
 
 def story(form: Form, folder: Path) -> dict:
-    """Updates that show what to try with an example: its `story.json`, {"edit": a sentence, "caption": another one}."""
+    """Updates that show what to try with an example: its `story.json`, {"edit": a sentence, "caption": another one}.
+
+    "credit" in it says whose clip it is, where somebody is to be named.
+    """
     file = folder / "story.json"
     if not file.is_file():
         return {form.story: gr.update(visible=False), form.tries: tried()}
@@ -114,7 +117,8 @@ def story(form: Form, folder: Path) -> dict:
         "Press “Compare” at an earlier result, below the video, to hear both in sync.",
     )
     listed = "".join(f"<li>{escape(step)}</li>" for step in steps)
-    shown = f'<div class="st story"><p>Try with this clip:</p><ol>{listed}</ol></div>'
+    credit = f"<p>{escape(written['credit'])}</p>" if "credit" in written else ""
+    shown = f'<div class="st story"><p>Try with this clip:</p><ol>{listed}</ol>{credit}</div>'
     return {form.story: gr.update(value=shown, visible=True), form.tries: tried(written["caption"])}
 
 

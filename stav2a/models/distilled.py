@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from stav2a.weights.check import DISTILLED, WEIGHT_NAMES, weights_of
 from stav2a.weights.load import load_strict
-from stav2a.weights.stored import reduced, restored
+from stav2a.weights.stored import finite, reduced, restored
 
 ALL = 1 - 1e-8  # share of a difference's squared norm, but for rounding
 
@@ -34,9 +34,7 @@ def write_distilled(
     differing = {name: t for name, t in own.items() if name not in theirs or not torch.equal(t, theirs[name])}
     changes = reduced(differing, theirs, low_rank or ALL)
     if half:
-        changes = {name: tensor.half() for name, tensor in changes.items()}
-        if lost := [name for name, tensor in changes.items() if not tensor.isfinite().all()]:
-            raise ValueError(f"The part {DISTILLED} cannot be stored in fp16: {lost[0]} is not finite there.")
+        changes = dict(finite({name: tensor.half() for name, tensor in changes.items()}, DISTILLED))
     distilled.register_to_config(_name_or_path="")  # a path says nothing elsewhere
     place = folder / DISTILLED
     distilled.save_config(place)

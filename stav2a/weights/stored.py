@@ -38,10 +38,15 @@ def folded(part: Part) -> Part:
 def halved(part: Part, name: str) -> Part:
     """A folded copy in fp16; `ValueError` names a value that it would lose."""
     part = folded(part).half()
-    lost = [key for key, value in part.state_dict().items() if not value.isfinite().all()]
-    if lost:
-        raise ValueError(f"The part {name} cannot be stored in fp16: {lost[0]} is not finite there.")
+    finite(part.state_dict(), name)
     return part
+
+
+def finite(tensors: Mapping[str, Tensor], name: str) -> Mapping[str, Tensor]:
+    """The tensors of a part as they are; `ValueError` names one that fp16 has lost."""
+    if lost := [key for key, value in tensors.items() if not value.isfinite().all()]:
+        raise ValueError(f"The part {name} cannot be stored in fp16: {lost[0]} is not finite there.")
+    return tensors
 
 
 def reduced(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:

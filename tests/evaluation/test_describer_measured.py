@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from stav2a.evaluation.models.captioned import CONDITIONS, CaptionedClip, levels
 from stav2a.evaluation.models.kinds import known_kinds
 from stav2a.evaluation.models.naming import Naming, fits, known_sounds, share
 from stav2a.generation.settings import LOUDNESS_LUFS
+from stav2a.timeline import COMPACT
 
 LION = Suggestion("a lion roars", "wild_animal", 0.9)
 FAN = Suggestion("an electric fan whirs", "machine_hum", 0.8)
@@ -66,6 +68,26 @@ def test_the_naming_table_counts_by_kind():
         naming.table([])
 
 
+def test_a_model_that_finds_captions_is_judged_alike(folder):
+    class Finder:
+        timeline, conditioner = COMPACT, SimpleNamespace(name="finder")
+        found = "a dog barks"
+
+        def encode_video(self, frames):
+            assert frames.ndim == 4
+            return frames
+
+        def caption(self, frames):
+            return self.found
+
+    pipe = Finder()
+    said = naming.found_by(pipe)(folder / next(iter(known_sounds())))
+    assert said == [Suggestion("a dog barks", "dog_bark", 1.0)]
+    pipe.found = ""
+    with pytest.raises(ValueError, match="finder finds no captions"):
+        naming.found_by(pipe)(folder / next(iter(known_sounds())))
+
+
 def test_levels_are_decibels_against_the_own_sound():
     rate = 16_000
     own = 0.1 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate).astype(np.float32)
@@ -111,6 +133,8 @@ def test_the_command_measures_names_and_sound(folder, monkeypatch, capsys):
     tables = json.loads(capsys.readouterr().out)
     assert tables["Named"]["all: share named"]["value"] == 0.5
     assert tables["Sound of tiny"]["all, describer's caption: KL_bank"]["n"] == 2
+    assert main(["describer", str(folder), "--captions", "tiny"]) == 2
+    assert "finds no captions; ta-v2a does." in capsys.readouterr().err
     assert main(["describer", str(folder)]) == 0
     assert "| all: share named | 0.500 |" in capsys.readouterr().out
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.utils.data import default_collate
+from untrained_parts import untrained_parts
 
 from stav2a.denoise.few_steps import distilled_sampler, step_coefficients
 from stav2a.denoise.request import Request
 from stav2a.denoise.sample import set_steps
 from stav2a.dials import Dials
-from stav2a.models.build import CLASSES, build, build_controlnet
+from stav2a.models.build import CLASSES
 from stav2a.models.defaults import model_defaults
 from stav2a.models.distilled import is_of, open_distilled
 from stav2a.pipeline import STAV2APipeline
@@ -36,10 +37,7 @@ OWN = {
 def base(tmp_path_factory) -> Path:
     """Untrained tiny parts with the sampling defaults of a checkpoint."""
     folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(0)
-    parts = {name: build(name, "tiny") for name in CLASSES if name != "controlnet"}
-    for name, part in {**parts, "controlnet": build_controlnet(parts["unet"], "tiny")}.items():
-        part.save_pretrained(folder / name)
+    untrained_parts(folder, controls=True)
     for name, value in OWN.items():
         note_default(folder, name, value)
     return folder

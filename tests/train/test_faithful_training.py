@@ -12,6 +12,7 @@ from diffusers import DDPMScheduler
 from prepared import prepared
 from torch.utils.data import default_collate
 from transformers import MT5Config, MT5EncoderModel
+from untrained_parts import untrained_parts
 
 from stav2a import presets
 from stav2a.condition.text import untrained_text_parts
@@ -29,9 +30,7 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "paper"
 @pytest.fixture(scope="module")
 def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
-    torch.manual_seed(0)
-    for name in ("vae", "vocoder", "video_encoder", "local_features", "unet"):
-        build(name, MODEL).save_pretrained(folder / "parts" / name)
+    untrained_parts(folder / "parts", MODEL)
     return folder
 
 

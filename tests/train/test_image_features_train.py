@@ -9,12 +9,13 @@ import pytest
 import torch
 from prepared import prepared
 from torch.utils.data import default_collate
+from untrained_parts import untrained_parts
 
 from stav2a.condition.image_features import network, shared_network
 from stav2a.condition.image_features.pool import ImagePooling
 from stav2a.data.foleyworld.cache import write_cache
 from stav2a.data.prepare import PrepareSettings, Rendered, prepare
-from stav2a.models.build import build, build_image_pool
+from stav2a.models.build import build_image_pool
 from stav2a.pipeline import STAV2APipeline
 from stav2a.presets import ATTENTIVE_POOL
 from stav2a.train.registry import make_stage
@@ -32,9 +33,7 @@ pytestmark = pytest.mark.skipif(network.unavailable() is not None, reason=str(ne
 def work(tmp_path_factory) -> Path:
     """Untrained tiny parts, and clips rendered beforehand and prepared."""
     folder = tmp_path_factory.mktemp("work")
-    torch.manual_seed(0)
-    for name in ("vae", "vocoder", "video_encoder", "local_features", "unet"):
-        build(name, "tiny").save_pretrained(folder / "parts" / name)
+    untrained_parts(folder / "parts")
     world = {"duration_s": 1.28, "fps": 25.0, "size": 32, "split": "train"}
     list(write_cache(folder / "cached", {**world, "seed": 0, "scenes": None}, 3))
     settings = PrepareSettings(model="tiny", world=world)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.data import default_collate
+from untrained_parts import untrained_parts
 
 from stav2a import presets
 from stav2a.condition.in_time import fitted, stretched
@@ -27,9 +28,7 @@ MODEL = narrow("paper")
 def work(tmp_path_factory) -> Path:
     """Parts of the narrow size, and two clips of 10 s as `data prepare --model paper` keeps them."""
     folder = tmp_path_factory.mktemp("paper")
-    torch.manual_seed(0)
-    for name in ("vae", "vocoder", "video_encoder", "local_features", "unet"):
-        build(name, MODEL).save_pretrained(folder / "parts" / name)
+    untrained_parts(folder / "parts", MODEL)
     world = {"duration_s": 10.0, "fps": 4.0, "size": 224, "split": "train"}
     sources = [Rendered(0, "train"), Rendered(1, "val")]
     settings = PrepareSettings(model="paper", parts=str(folder / "parts"), world=world)

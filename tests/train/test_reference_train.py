@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tone_bank import COLUMNS, write_bank
 from torch.utils.data import default_collate
+from untrained_parts import untrained_parts
 
 from stav2a.condition.reference_pool import ReferencePooling
 from stav2a.data.foleyworld.cache import write_cache
@@ -19,7 +20,6 @@ from stav2a.data.foleyworld.sound.mix import render
 from stav2a.data.foleyworld.sound.sources import BankSource
 from stav2a.data.prepare import PrepareSettings, Rendered, prepare
 from stav2a.data.soundbank import SoundBank
-from stav2a.models.build import CLASSES, build, build_controlnet
 from stav2a.pipeline import STAV2APipeline
 from stav2a.pipeline.recordings import START_PEAK
 from stav2a.train.registry import make_stage
@@ -35,10 +35,7 @@ TRAINED_ON = {"fine_tune": True, "freeze_control": True, "trained_unet": ["*attn
 def work(tmp_path_factory) -> Path:
     """A base of untrained tiny parts, a bank of tones, and clips rendered beforehand of things that it has."""
     folder = tmp_path_factory.mktemp("work")
-    torch.manual_seed(0)
-    parts = {name: build(name, "tiny") for name in CLASSES if name != "controlnet"}
-    for name, part in {**parts, "controlnet": build_controlnet(parts["unet"], "tiny")}.items():
-        part.save_pretrained(folder / "base" / name)
+    untrained_parts(folder / "base", controls=True)
     note_default(folder / "base", "onset_threshold", 0.3)
     (folder / "bank").mkdir()
     write_bank(folder / "bank", ("wood_hit", "metal_hit", "stone_hit", "thud", "hand_drum", "hand_clap", "glass_clink"))

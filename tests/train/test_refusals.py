@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from diffusers import AutoencoderKL
+from untrained_parts import untrained_parts
 
 from stav2a.__main__ import main
 from stav2a.data.prepare import PrepareSettings, Rendered, prepare
@@ -19,9 +19,7 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "tiny"
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("parts")
-    torch.manual_seed(0)
-    for name in ("vae", "vocoder", "video_encoder", "local_features", "unet"):
-        build(name, "tiny").save_pretrained(folder / name)
+    untrained_parts(folder)
     return folder
 
 

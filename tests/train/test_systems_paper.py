@@ -13,9 +13,9 @@ import torch
 import yaml
 from prepared import prepared
 from torch.utils.data import default_collate
+from untrained_parts import untrained_parts
 
 from stav2a.data.prepare import PrepareSettings, Rendered, prepare
-from stav2a.models.build import build
 from stav2a.pipeline import STAV2APipeline
 from stav2a.presets import narrow
 from stav2a.train.assemble import assemble_checkpoint
@@ -30,9 +30,7 @@ MODEL = narrow("paper")
 def work(tmp_path_factory) -> Path:
     """The parts that options.base names, and two clips of 10 s at 4 and at 10 frames a second."""
     folder = tmp_path_factory.mktemp("papers")
-    torch.manual_seed(0)
-    for name in ("vae", "vocoder", "video_encoder", "local_features", "unet"):
-        build(name, MODEL).save_pretrained(folder / "base" / name)
+    untrained_parts(folder / "base", MODEL)
     for fps in (4.0, 10.0):
         world = {"duration_s": 10.0, "fps": fps, "size": 224, "split": "train"}
         sources = [Rendered(0, "train"), Rendered(1, "val")]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from tone_bank import write_bank
 from torch.utils.data import default_collate
+from untrained_parts import untrained_parts
 
 from stav2a.__main__ import main
 from stav2a.data.foleyworld.cache import write_cache
@@ -29,9 +30,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     (folder / "bank").mkdir()
     write_bank(folder / "bank")
-    torch.manual_seed(0)
-    for name in ("vae", "vocoder", "video_encoder", "local_features", "unet"):
-        build(name, "tiny").save_pretrained(folder / "base" / name)
+    untrained_parts(folder / "base")
     world = {"duration_s": 1.28, "fps": 25.0, "size": 32, "split": "train", "seed": 0, "scenes": None}
     list(write_cache(folder / "clips", world, 4))
     return folder

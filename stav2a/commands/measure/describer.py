@@ -11,6 +11,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, nargs="+", help="real clips with their own sound, and a manifest.csv")
     parser.add_argument("--split", help="only clips of this split of the manifest (default: all)")
+    parser.add_argument("--captions", metavar="MODEL", help="also name with what this model finds, such as ta-v2a")
     parser.add_argument("--sound", metavar="MODEL", help="also generate with this model, with and without captions")
     parser.add_argument("--seconds", type=float, help="generate for the beginning of each clip only")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -33,7 +34,10 @@ def run(args: argparse.Namespace) -> int:
         return found
 
     try:
-        tables = {"Named": naming.table(counted("named", naming.namings))}
+        tables = {"Named": naming.table(counted("named", naming.namings, None))}
+        if args.captions:
+            finder = naming.found_by(Engine(args.captions).pipeline())
+            tables[f"Named by {args.captions}"] = naming.table(counted("named", naming.namings, finder))
         if args.sound:
             pipe = Engine(args.sound).pipeline()
             clips = counted("generated", captioned.generated, pipe, args.seconds)

@@ -9,7 +9,7 @@ What is seen and makes no sound, such as a cat that watches a metronome, is wron
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,8 +17,10 @@ from pathlib import Path
 from scipy.stats import binomtest
 
 from stav2a.condition.image_features import Suggestion
+from stav2a.condition.phrases import PHRASES
 from stav2a.evaluation.models.kinds import labels_of
 from stav2a.generation.describe import suggestions
+from stav2a.media.frames import read_for_model
 
 TABLE = Path(__file__).with_name("real_clip_sounds.csv")
 
@@ -57,12 +59,34 @@ def fits(suggestion: Suggestion, sounds: str) -> bool:
     return False
 
 
-def namings(folder: str | Path, split: str | None = None) -> Iterator[Naming]:
-    """The clips of a folder (of one split of its `manifest.csv`) that the table holds."""
+def namings(
+    said_by: Callable[[Path], list[Suggestion]] | None, folder: str | Path, split: str | None = None
+) -> Iterator[Naming]:
+    """The clips of a folder (of one split of its `manifest.csv`) that the table holds.
+
+    said_by: what names a clip; None: the describer.
+    """
     labels = labels_of(folder)
     for name, label in sorted(labels.items()):
         if name in known_sounds() and (split is None or label.split == split):
-            yield Naming(name, label.kind, known_sounds()[name], tuple(suggestions(Path(folder) / name)))
+            yield Naming(name, label.kind, known_sounds()[name], tuple((said_by or suggestions)(Path(folder) / name)))
+
+
+def found_by(pipe) -> Callable[[Path], list[Suggestion]]:
+    """Says of each clip the caption that a model finds for its picture, which is never nothing."""
+    classes = {
+        f"{subject} {verb}": cls
+        for cls, phrases in PHRASES.items()
+        for subject, verb, _ in (phrase.split("|") for phrase in phrases)
+    }
+
+    def said(path: Path) -> list[Suggestion]:
+        caption = pipe.caption(pipe.encode_video(read_for_model(path, pipe.timeline).frames))
+        if not caption:
+            raise ValueError(f"The model {pipe.conditioner.name} finds no captions; ta-v2a does.")
+        return [Suggestion(caption, classes.get(caption, ""), 1.0)]
+
+    return said
 
 
 def table(found: list[Naming]) -> dict[str, dict]:

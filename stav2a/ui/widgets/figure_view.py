@@ -19,7 +19,7 @@ def figure_view(video_id: str, **kwargs) -> gr.HTML:
     return widget(STEM, TEMPLATE, video_id=video_id, **kwargs)
 
 
-def draw(tracks: Tracks, folder: Path, name: str, own: Path | None) -> dict:
+def draw(tracks: Tracks, folder: Path, name: str, own: Path | None = None) -> dict:
     """Draw the figure for wide and narrow screens into `folder`; returns their paths and the alt text.
 
     own: the figure of the run, which is that for wide screens, so it is copied.

@@ -92,7 +92,7 @@ def test_a_grid_fills_row_by_row_and_a_click_is_heard(visitor):
     patiently(visitor, "document.querySelectorAll('.eg-cell').length === 4")
     assert 2 in visitor.evaluate("window.grown"), "the first row is there before the second"
     assert visitor.evaluate(f"{EXPLORE}.transport.selected") == 1, "what is heard stays while cells come"
-    assert visitor.locator("#explore-curves img").count() == 3, "the caption names no class"
+    patiently(visitor, "document.querySelectorAll('#explore-curves img').length === 3")  # the caption names no class
     before = visitor.inner_text(".eg-cell >> nth=3")
     assert visitor.is_hidden("[data-measure=match]"), "there is nothing to show"
     visitor.click("[data-measure=distance]")

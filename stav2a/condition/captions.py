@@ -31,10 +31,19 @@ Embed = Callable[[list[str]], Tensor]  # captions -> Tensor[N, D]
 @lru_cache(maxsize=1)
 def caption_bank() -> tuple[str, ...]:
     """Captions of the model's sound classes, about two per class, from the phrases used for training."""
+    return tuple(caption_classes())
+
+
+def caption_classes() -> dict[str, str]:
+    """{caption of `caption_bank`: its sound class}."""
     from stav2a.condition.phrases import PHRASES
 
-    parts = [phrase.split("|") for phrases in PHRASES.values() for phrase in phrases[:-1]]
-    return tuple(dict.fromkeys(f"{subject} {verb}" for subject, verb, _ in parts))
+    found: dict[str, str] = {}
+    for cls, phrases in PHRASES.items():
+        for phrase in phrases[:-1]:
+            subject, verb, _ = phrase.split("|")
+            found.setdefault(f"{subject} {verb}", cls)
+    return found
 
 
 def plain(prompt: str) -> str:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
+from stav2a.condition.captions import caption_classes
 from stav2a.condition.image_features import Suggestion
-from stav2a.condition.phrases import PHRASES
 from stav2a.evaluation.models.kinds import labels_of
 from stav2a.generation.describe import suggestions
 from stav2a.media.frames import read_for_model
@@ -74,11 +74,7 @@ def namings(
 
 def found_by(pipe) -> Callable[[Path], list[Suggestion]]:
     """Says of each clip the caption that a model finds for its picture, which is never nothing."""
-    classes = {
-        f"{subject} {verb}": cls
-        for cls, phrases in PHRASES.items()
-        for subject, verb, _ in (phrase.split("|") for phrase in phrases)
-    }
+    classes = caption_classes()
 
     def said(path: Path) -> list[Suggestion]:
         caption = pipe.caption(pipe.encode_video(read_for_model(path, pipe.timeline).frames))

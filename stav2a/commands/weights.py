@@ -79,6 +79,7 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
+    from stav2a.condition.image_features.network import unavailable
     from stav2a.models.lean import source_of
     from stav2a.weights.check import check_folder
 
@@ -100,8 +101,12 @@ def run_check(args: argparse.Namespace) -> int:
                 f"[{source.licence}]  {source.about}"
             )
         for name, encoder in VISION.items():
-            here = "fetched" if fetch.repository_cached(encoder.repo) else "not here"
-            print(f"{name:18} {here:12}  {encoder.repo}@main  [{encoder.licence}]  Vision encoder.")
+            if encoder.packaged:
+                here = "not here" if unavailable(encoder.architecture["name"]) else "installed"
+            else:
+                here = "fetched" if fetch.repository_cached(encoder.repo) else "not here"
+            place = f"pip: {encoder.repo}" if encoder.packaged else f"{encoder.repo}@main"
+            print(f"{name:18} {here:12}  {place}  [{encoder.licence}]  Vision encoder.")
     if args.memory:
         from stav2a.bench.memory import memory_table
 
@@ -120,7 +125,10 @@ def run_encoder(args: argparse.Namespace) -> int:
 
     if args.out.exists():
         raise WeightsError(f"{args.out} is already there; delete it or choose another folder.")
-    encoder = video_encoder(args.name, args.layers, args.levels)
+    try:
+        encoder = video_encoder(args.name, args.layers, args.levels)
+    except ValueError as error:  # layers that it does not have
+        raise WeightsError(str(error)) from error
     encoder.save_pretrained(args.out)
     licence = VISION[args.name].licence if args.name in VISION else licences.NONE_STATED
     licences.note(args.out.parent, {args.out.name: licence})

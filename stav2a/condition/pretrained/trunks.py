@@ -1,17 +1,21 @@
-"""Pretrained vision networks from `transformers` with one interface: frames of a segment -> features of each frame.
+"""Pretrained vision networks from `transformers` and timm as one: frames of a segment -> features of each frame.
 
 More axes: N segments, P patches of a frame, D width of the network, E width of its own pooled output.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stav2a.condition.image_features.network import untrained_network, without_norms
+
 States = tuple[Tensor, list[Tensor]]  # pooled Tensor[N, T_v, E] and, per layer asked for, Tensor[N, T_v, 1 + P, D]
+ON_CPU = 4  # frames per call of a convolutional network on a CPU: the maps of more leave its cache
 
 
 class ImageTrunk(nn.Module):
@@ -102,6 +106,45 @@ class TubeletTrunk(nn.Module):
         return with_mean(tokens.unflatten(1, (count // self.boxed, -1)).repeat_interleave(self.boxed, 1))
 
 
+class ConvolutionTrunk(nn.Module):
+    """EfficientNet-Lite, frame by frame: the mean of the last map. It has no layers of one width to choose from.
+
+    name: of `image_features.network.SIZES`   image_size: pixels on both sides
+    Batch norms are folded into the convolutions. Stem and first stage stay in fp32: in bf16 they would make most of the
+    error and save little time.
+    """
+
+    frames = 1
+    layers = 0
+
+    def __init__(self, name: str, image_size: int) -> None:
+        super().__init__()
+        network = untrained_network(name)
+        self.width = self.pooled_width = network.num_features
+        self.size = image_size
+        self.take(without_norms(network))
+
+    def take(self, network: Any) -> None:
+        """The layers of a network without batch norms, such as `load_network`'s, as this trunk's own."""
+        first, *stages = network.blocks
+        self.in_fp32 = nn.Sequential(network.conv_stem, network.bn1, first).requires_grad_()
+        self.rest = nn.Sequential(*stages, network.conv_head, network.bn2, network.global_pool).requires_grad_()
+
+    def forward(self, pixels: Tensor, layers: tuple[int, ...] = ()) -> States:
+        """pixels: Tensor[N, 1, 3, H, W], normalised."""
+        assert not layers, f"{layers=}"
+        parts = pixels[:, 0].split(ON_CPU if pixels.device.type == "cpu" else len(pixels))
+        pooled = torch.cat([self._pooled(part.contiguous(memory_format=torch.channels_last)) for part in parts])
+        return pooled[:, None].to(pixels.dtype), []
+
+    def _pooled(self, pixels: Tensor) -> Tensor:
+        """Tensor[N, 3, H, W] -> Tensor[N, E]."""
+        # a dry run counts on the meta device, for which there is no autocast
+        with nullcontext() if pixels.is_meta else torch.autocast(pixels.device.type, enabled=False):
+            maps = self.in_fp32(pixels.to(next(self.in_fp32.parameters()).dtype))
+        return self.rest(maps.to(next(self.rest.parameters()).dtype))
+
+
 def with_mean(patches: Tensor) -> Tensor:
     """Tensor[..., P, D] -> Tensor[..., 1 + P, D], the mean first."""
     return torch.cat([patches.mean(-2, keepdim=True), patches], -2)
@@ -114,15 +157,20 @@ TRUNKS = {
     "xclip_vision_model": XCLIPTrunk,
     "vivit": TubeletTrunk,
     "vjepa2": TubeletTrunk,
+    "efficientnet_lite": ConvolutionTrunk,
 }
 
 
 def build_trunk(architecture: dict) -> Any:
-    """An untrained network from its `transformers` configuration, a dict with `model_type`."""
+    """An untrained network from its configuration, a dict with `model_type`; the other fields are `transformers`' own,
+    or the arguments of `ConvolutionTrunk`.
+    """
     from transformers import AutoConfig
 
     values = dict(architecture)
     kind = values.pop("model_type", None)
     if kind not in TRUNKS:
         raise ValueError(f"A vision encoder of the type {kind!r} is not known; known are {', '.join(TRUNKS)}.")
+    if kind == "efficientnet_lite":
+        return ConvolutionTrunk(**values)
     return TRUNKS[kind](AutoConfig.for_model(kind, **values))

@@ -21,7 +21,7 @@ AT_ONCE = 32  # segments per call of the network without gradients
 class HubVideoEncoder(ModelMixin, ConfigMixin):
     """Frames -> one feature per frame (`cavp_features` of the pipeline), unit norm.
 
-    architecture: transformers' configuration as a dict with its `model_type` (`trunks.TRUNKS`)
+    architecture: the network's configuration as a dict with its `model_type` (`trunks.TRUNKS`)
     source: where the weights are from, for the model card
     layers: the feature is the concatenation of these layers' CLS tokens; empty: the network's own pooled output
     levels: layers whose CLS and patch tokens TiVA's layout predictor reads (§3.2.1)
@@ -32,6 +32,8 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
     Networks that see several frames at once (X-CLIP, ViViT, V-JEPA 2) read a clip in segments of as many frames as they
     were trained with; the last segment is padded with the last frame.
     """
+
+    _keep_in_fp32_modules = ["in_fp32"]  # of `ConvolutionTrunk`, as diffusers opens it
 
     @register_to_config
     def __init__(
@@ -48,6 +50,8 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
         super().__init__()
         trunk = self.trunk = build_trunk(architecture)
         for layer in (*layers, *levels):
+            if not trunk.layers:
+                raise ValueError(f"{source or 'The network'} has its pooled output alone; leave out layers and levels.")
             if not 0 <= layer <= trunk.layers:
                 raise ValueError(f"Layer {layer} was asked for; {source or 'the network'} has {trunk.layers}.")
         width = len(layers) * trunk.width if layers else trunk.pooled_width
@@ -103,11 +107,11 @@ class HubVideoEncoder(ModelMixin, ConfigMixin):
 
     def prepared(self, frames: Tensor) -> Tensor:
         """Resized to the network's size and normalised: Tensor[B, 3, T_v, H, W] -> Tensor[B, T_v, 3, size, size]."""
-        pixels = frames.transpose(1, 2)
+        pixels = frames.transpose(1, 2).float()  # a CPU resizes in no other type
         if pixels.shape[-2:] != (self.trunk.size, self.trunk.size):
             flat = functional.interpolate(
                 pixels.flatten(0, 1), (self.trunk.size,) * 2, mode="bicubic", antialias=True, align_corners=False
             )
-            pixels = flat.clamp(0, 1).unflatten(0, pixels.shape[:2])
+            pixels = flat.clamp_(0, 1).unflatten(0, pixels.shape[:2])
         mean, std = (pixels.new_tensor(v).view(1, 1, 3, 1, 1) for v in (self.config.mean, self.config.std))
-        return (pixels - mean) / std
+        return pixels.sub(mean).div_(std).to(frames.dtype)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from stav2a.condition.in_time import fitted, stretched
 from stav2a.condition.patches import level_width
+from stav2a.condition.pretrained import HubVideoEncoder
 from stav2a.denoise.conditions import Conditions
 from stav2a.denoise.frame_conditions import FrameConditions
 from stav2a.models.defaults import DEFAULTS
@@ -102,7 +103,9 @@ class SystemStage(T2AStage):
     @torch.no_grad()
     def encode_frames(self, frames: Tensor) -> Tensor:
         """uint8 Tensor[T_v, H, W, 3] -> features of a clip, Tensor[T, C], one row per latent frame."""
-        features = self.system.encode_frames(frames, self.video_encoder)
+        in_bf16 = self.config.precision == "bf16" and isinstance(self.video_encoder, HubVideoEncoder)
+        with torch.autocast(self.video_encoder.device.type, torch.bfloat16, enabled=in_bf16):
+            features = self.system.encode_frames(frames, self.video_encoder)
         return stretched(features[None], self.timeline.latent_rate / self.timeline.fps)[0]
 
     def sample(self, split: str, index: int) -> dict:

@@ -37,7 +37,7 @@ def unfamiliar(tokenizer: Any, caption: str) -> list[str]:
     such a word with an ending ("barks") or with another word ("thunderstorm"). Multilingual vocabularies (mT5) are not
     checked.
     """
-    if "##s" not in (known := tokenizer.get_vocab()):
+    if tokenizer.convert_tokens_to_ids("##s") in (None, tokenizer.unk_token_id):
         return []
     words = list(dict.fromkeys(re.findall(r"\w+", caption)))
     # its parts, since `tokenizer.tokenize` turns off the padding that another thread may have set for its captions
@@ -47,8 +47,9 @@ def unfamiliar(tokenizer: Any, caption: str) -> list[str]:
         folded = backend.normalizer.normalize_str(word)
         (piece, _), *_ = backend.pre_tokenizer.pre_tokenize_str(folded)
         first = backend.model.tokenize(piece)[0].value
-        if folded in known or first == tokenizer.unk_token:
-            return folded not in known
+        known = backend.token_to_id(folded) is not None
+        if known or first == tokenizer.unk_token:
+            return not known
         rest = folded[len(first) :]
         return len(first) < 4 or (len(rest) < 4 and rest not in ENDINGS)
 

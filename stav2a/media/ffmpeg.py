@@ -17,12 +17,13 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from stav2a.media.limits import FULL, Cancelled, InputError, Limits, refuse_address
+from stav2a.media.memory import identity_of
 
 VIDEO_CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,gif,mxf"
 AUDIO_CONTAINERS = VIDEO_CONTAINERS + ",wav,mp3,flac,aac,aiff,caf,w64"
@@ -50,7 +51,7 @@ class InputFile:
 
     path: Path
     url: str
-    identity: tuple[int, ...]  # equal for equal files
+    identity: Hashable  # equal for equal files, also where one is uploaded twice
     fds: tuple[int, ...] = ()
 
     def arguments(self, limits: Limits, containers: str = VIDEO_CONTAINERS) -> list[str]:
@@ -79,7 +80,7 @@ def open_source(path: str | Path, limits: Limits) -> Iterator[InputFile]:
         if status.st_size > limits.file_mb * 1e6:
             size_mb = status.st_size / 1e6
             raise InputError(f"The file has {size_mb:.0f} MB; at most {limits.file_mb:g} MB are accepted.")
-        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        identity = identity_of(fd, status)
         if os.name == "posix":
             yield InputFile(path, f"file:/dev/fd/{fd}", identity, (fd,))
         else:
@@ -88,8 +89,8 @@ def open_source(path: str | Path, limits: Limits) -> Iterator[InputFile]:
         os.close(fd)
 
 
-def identity(path: str | Path, limits: Limits) -> tuple[int, ...]:
-    """Equal for equal files, by what the system says of them. Refuses what `open_source` refuses."""
+def identity(path: str | Path, limits: Limits) -> Hashable:
+    """`InputFile.identity` of the file at `path`. Refuses what `open_source` refuses."""
     with open_source(path, limits) as source:
         return source.identity
 

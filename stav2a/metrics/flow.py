@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 SMALL_FLOW = 0.1  # pixels a frame; the authors' fix: still pictures have tiny maxima without motion
 FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)  # pyramid scale, levels, window, iterations, poly_n, poly_sigma, flags
+THREADS = 2  # OpenCV releases Python's lock, and uses one core for pictures as small as a model's
+AHEAD = 16  # pairs of pictures that wait, so that a long video does not fill the memory
 
 
 def flow_magnitude(frames: Iterable[np.ndarray]) -> np.ndarray:
@@ -20,15 +24,27 @@ def flow_magnitude(frames: Iterable[np.ndarray]) -> np.ndarray:
 
     magnitudes: list[float] = []
     previous = None
-    for frame in frames:
-        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-        if previous is not None:
-            flow = cv2.calcOpticalFlowFarneback(previous, grey, None, *FARNEBACK)
-            magnitudes.append(float(cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0]))
-        previous = grey
+    with ThreadPoolExecutor(THREADS) as pool:
+        ahead: deque[Future[float]] = deque()
+        for frame in frames:
+            grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+            if previous is not None:
+                ahead.append(pool.submit(_between, previous, grey))
+            if len(ahead) > AHEAD:
+                magnitudes.append(ahead.popleft().result())
+            previous = grey
+        magnitudes += [each.result() for each in ahead]
     if previous is None:
         raise ValueError("optical flow needs frames, there are none")
     return np.asarray(magnitudes[:1] + magnitudes) if magnitudes else np.zeros(1)
+
+
+def _between(previous: np.ndarray, grey: np.ndarray) -> float:
+    """Mean magnitude of the flow from one grey picture [H, W] to the next."""
+    import cv2
+
+    flow = cv2.calcOpticalFlowFarneback(previous, grey, None, *FARNEBACK)
+    return float(cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0])
 
 
 def flow_peaks(magnitude: np.ndarray, fps: float, threshold: float = SMALL_FLOW) -> np.ndarray:

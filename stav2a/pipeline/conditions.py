@@ -21,11 +21,16 @@ class Conditioning(Parts):
 
     def encode_prompt(self, prompt: str, negative_prompt: str = "") -> Conditions:
         """Token embeddings of the captions, a batch of one."""
-        captions = [self.defaults["prompt_prefix"] + prompt, negative_prompt]
-        tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
-        if self.defaults["null_text"] == "zeros" and not negative_prompt:
-            return Conditions(tokens[:1], mask[:1], torch.zeros_like(tokens[:1]), mask[:1])
-        return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
+        captions = (self.defaults["prompt_prefix"] + prompt, negative_prompt)
+        zeros = self.defaults["null_text"] == "zeros" and not negative_prompt
+
+        def encode() -> Conditions:
+            tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
+            if zeros:
+                return Conditions(tokens[:1], mask[:1], torch.zeros_like(tokens[:1]), mask[:1])
+            return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
+
+        return self.once(("prompt", captions, zeros), encode)
 
     @torch.no_grad()
     def embed(self, captions: Sequence[str]) -> Tensor:

@@ -15,7 +15,7 @@ from stav2a.ui.generate.controls import declared
 from stav2a.ui.line.jobs import outcome_of
 from stav2a.ui.shared import PROGRAM, Shared
 from stav2a.ui.shares import sender_of
-from stav2a.ui.upload import Video, need
+from stav2a.ui.upload import Sound, Video, need
 from stav2a.ui.widgets.onset_editor import onsets_of
 from stav2a.ui.widgets.parameters import CLIP, Parameters, endpoint, file_box
 from stav2a.ui.work import generation, prediction
@@ -69,7 +69,7 @@ def build(shared: Shared) -> None:
     with gr.Group(visible=False):
         boxes = {name: known.box(name) for name in dials}
         clip = file_box(Video(label="video"), CLIP, "clip.mp4")
-        outputs = [Video(label="clip"), gr.Audio(label="audio"), gr.JSON(label="facts")]
+        outputs = [Video(label="clip"), Sound(label="audio"), gr.JSON(label="facts")]
         outputs.append(gr.File(label="files", file_count="multiple"))
         gr.Button().click(generating, [clip, *boxes.values()], outputs, api_name="generate", **PROGRAM)
         gr.Button().click(

@@ -7,12 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from clips import make
 from small_runs import engine_with, outcome
 
+from stav2a.condition import text
 from stav2a.generation import read
 from stav2a.generation.generate import generate
 from stav2a.generation.settings import Settings
+from stav2a.media import memory as memory_of_runs
+from stav2a.media.ffmpeg import identity
+from stav2a.media.limits import DEFAULT_LIMITS
 from stav2a.media.memory import Memory, size_mb
 
 FAST = Settings(prompt="a hammer strikes metal", model="tiny", steps=2)
@@ -66,15 +71,41 @@ def test_a_remembered_clip_sounds_as_a_new_one(engine, clip, tiny_pipeline, tmp_
     assert np.array_equal(again.takes[0].waveform, alone.takes[0].waveform)
 
 
-def test_another_file_of_the_same_name_is_read(engine, clip, work, tmp_path):
+def test_another_file_of_the_same_name_is_read_and_the_same_bytes_of_another_name_are_not(engine, clip, work, tmp_path):
+    """As when a program uploads its clip with every request."""
     copy = tmp_path / "clip.mp4"
     copy.write_bytes(clip.read_bytes())
     outcome(engine, copy, FAST, tmp_path / "first")
     work.clear()
-    copy.write_bytes(clip.read_bytes())
-    os.utime(copy, ns=(1, 1))
-    outcome(engine, copy, FAST, tmp_path / "second")
+    again = tmp_path / "again.mp4"
+    again.write_bytes(clip.read_bytes())
+    outcome(engine, again, FAST, tmp_path / "second")
+    assert work == []
+    copy.write_bytes(clip.read_bytes() + b"\0\0\0\x08free")
+    outcome(engine, copy, FAST, tmp_path / "third")
     assert "frames" in work
+
+
+def test_a_large_file_is_known_by_what_the_system_says_of_it(clip, tmp_path, monkeypatch):
+    copy = tmp_path / "clip.mp4"
+    copy.write_bytes(clip.read_bytes())
+    assert identity(copy, DEFAULT_LIMITS) == identity(clip, DEFAULT_LIMITS)
+    monkeypatch.setattr(memory_of_runs, "HASHED_BYTES", 100)
+    before = identity(copy, DEFAULT_LIMITS)
+    assert before == identity(copy, DEFAULT_LIMITS) != identity(clip, DEFAULT_LIMITS)
+    os.utime(copy, ns=(1, 1))
+    assert identity(copy, DEFAULT_LIMITS) != before
+
+
+def test_a_caption_is_encoded_once(tiny_pipeline, monkeypatch):
+    encoded = []
+    encode = text.encode
+    monkeypatch.setattr(text, "encode", lambda *given: encoded.append(given[2]) or encode(*given))
+    first, again = (tiny_pipeline.encode_prompt("an owl hoots", "wind") for _ in range(2))
+    other = tiny_pipeline.encode_prompt("an owl hoots")
+    assert encoded == [("an owl hoots", "wind"), ("an owl hoots", "")]
+    assert torch.equal(first.text_tokens, again.text_tokens)
+    assert not torch.equal(first.null_text_tokens[:, :1], other.null_text_tokens[:, :1])
 
 
 def test_the_sound_can_be_played_before_it_is_measured(engine, clip, tmp_path):

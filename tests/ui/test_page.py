@@ -22,11 +22,12 @@ from page_server import make_clip, served
 from stav2a.__main__ import main
 from stav2a.generation.engine import Engine
 from stav2a.media.limits import InputError
+from stav2a.output import Progress
 from stav2a.ui import work
 from stav2a.ui.generate import controls
 from stav2a.ui.history import History, Run
 from stav2a.ui.line import status
-from stav2a.ui.line.jobs import NO_MEMORY, OUR_FAULT, Job, Jobs, explain, watch
+from stav2a.ui.line.jobs import NO_MEMORY, OUR_FAULT, Early, Job, Jobs, explain, watch
 from stav2a.ui.page import LIMITS
 from stav2a.ui.serve.launch import launch_options
 from stav2a.ui.widgets.onset_editor import editor_value, onsets_of
@@ -423,6 +424,29 @@ def test_watching_ends_with_the_job():
         return [seen async for seen in watch(job, every_s=0.01)][-1]
 
     assert asyncio.run(last()).outcome == "made"
+
+
+def test_who_watches_hears_of_a_sound_and_of_the_end_at_once():
+    """Not only at the next look: `every_s` is longer than the test may take."""
+    heard, rest = threading.Event(), threading.Event()
+
+    def work(cancelled):
+        yield Progress("denoise")
+        heard.wait(10)
+        yield Early("sound")
+        rest.wait(10)
+        yield "made"
+
+    job = Jobs().start("v", work, "generate")
+
+    async def seen() -> list:
+        stages = []
+        async for each in watch(job, every_s=3600.0):
+            stages.append((each.early, each.outcome))
+            (heard if each.early is None else rest).set()
+        return stages
+
+    assert asyncio.run(asyncio.wait_for(seen(), 30)) == [(None, None), ("sound", None), ("sound", "made")]
 
 
 # ---- words and hostile input

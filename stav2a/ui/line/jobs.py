@@ -10,6 +10,7 @@ could neither show how many jobs are ahead nor let the visitor cancel.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import math
@@ -19,6 +20,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stav2a.generation.engine import free_memory, out_of_memory
@@ -86,6 +88,7 @@ class Job:
         self._line = line
         self._work = work
         self._cancel, self._over = threading.Event(), threading.Event()
+        self._told: list[Callable[[], object]] = []  # called when there is something to hear, and at the end
         self._context = contextvars.copy_context()  # ZeroGPU finds its request through a context variable
 
     @property
@@ -116,6 +119,24 @@ class Job:
     def join(self, timeout: float | None = None) -> None:
         self._over.wait(timeout)
 
+    async def news(self, within_s: float, heard: Any = None) -> None:
+        """Return when `early` is no longer `heard`, when the job has ended, or after `within_s` seconds."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+        tell = partial(loop.call_soon_threadsafe, event.set)
+        self._told.append(tell)
+        try:
+            if not self.done and self.early is heard:  # `tell` may have come too late for what happened before
+                await asyncio.wait_for(event.wait(), within_s)
+        except asyncio.TimeoutError:
+            pass
+        finally:
+            self._told.remove(tell)
+
+    def _tell(self) -> None:
+        for tell in list(self._told):
+            with contextlib.suppress(RuntimeError):  # the loop of someone who has left is closed
+                tell()
+
     def begin(self, then: Callable[[Job], None]) -> None:
         """Run in a new thread; `then` is called when it has ended."""
 
@@ -136,6 +157,7 @@ class Job:
         self._work = None  # frees the clip and the arrays in its closure
         self.ended = time.monotonic()
         self._over.set()
+        self._tell()
 
     def _run(self) -> None:
         stream = None
@@ -159,6 +181,7 @@ class Job:
     def _note(self, item) -> None:
         if isinstance(item, Early):
             self.early = item.outcome
+            self._tell()
             return
         now = time.monotonic()
         if not isinstance(item, Progress):
@@ -281,10 +304,11 @@ class Jobs:
 
 
 async def watch(job: Job, every_s: float = 0.1) -> AsyncIterator[Job]:
-    """Yield the job every `every_s` seconds until it ends, then a last time."""
+    """Yield the job every `every_s` seconds until it ends, at once when it can be heard, then a last time."""
     while not job.done:
+        heard = job.early
         yield job
-        await asyncio.sleep(every_s)
+        await job.news(every_s, heard)
     yield job
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stav2a.bench.clips import moving_square
+from stav2a.bench.clips import copied, moving_square
 from stav2a.media.limits import InputError
 
 STARTS_WITHIN_S = 120.0
@@ -48,14 +47,6 @@ def served(model: str, seconds: float, runs: int, visitors: int) -> dict[str, fl
         "alone": sorted(alone)[visitors // 2],
         "at_once": at_once,
     }
-
-
-def copied(clip: Path, name: str) -> Path:
-    """Another clip for the server: its bytes differ by what is behind the end of the container."""
-    copy = Path(shutil.copy(clip, clip.with_name(f"{name}.mp4")))
-    with copy.open("ab") as file:
-        file.write(b"\0\0\0\x10free" + name.encode()[:8].ljust(8))
-    return copy
 
 
 def asked(url: str, clip: Path, **given: Any) -> float:

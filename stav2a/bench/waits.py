@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stav2a.bench.clips import moving_square
+from stav2a.bench.clips import copied, moving_square
 from stav2a.bench.measure import peak_memory
 from stav2a.generation.engine import Engine
 from stav2a.generation.generate import generate
@@ -70,7 +70,7 @@ def waits(pipe: STAV2APipeline, settings: Settings, seconds: float, runs: int) -
         folder = Path(place)
         clip, out = moving_square(folder / "clip.mp4", seconds), folder / "out"
         first = wait(engine, clip, settings, out)
-        others = [Path(shutil.copy(clip, folder / f"other_{k}.mp4")) for k in range(runs)]
+        others = [copied(clip, f"other_{k}") for k in range(runs)]
         following = [wait(engine, other, settings, out) for other in others]
         edited = [wait(engine, clip, replace(moved, seed=k + 1), out) for k in range(runs)]
     found = {"first": first, "following": median(following), "edited": median(edited)}

@@ -21,7 +21,7 @@ from stav2a.metrics.classifier import Tagger
 
 
 def asked(**changes) -> argparse.Namespace:
-    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power", "rescale", "strength"))
+    own = dict.fromkeys(("steps", "guidance", "video_guidance", "share", "power", "rescale", "strength", "sampler"))
     return argparse.Namespace(**{**own, **changes})
 
 
@@ -43,18 +43,22 @@ def test_combinations_start_with_the_cheapest_and_keep_what_was_not_asked_for():
         "timestep_power": 1.0,
         "guidance_rescale": 0.0,
         "strength": 0.8,
+        "sampler": "unipc",
     }
     rows = combinations(asked(steps=[25, 4], video_guidance=[0.0, 1.0]), own)
     assert [(r.steps, r.video) for r in rows] == [(4, 3.0), (4, 1.0), (25, 3.0), (25, 1.0)] or [
         (r.steps, r.video) for r in rows
     ] == [(4, 1.0), (4, 3.0), (25, 1.0), (25, 3.0)]
-    assert {(r.text, r.guided_share, r.timestep_power, r.strength) for r in rows} == {(3.0, 1.0, 1.0, 0.8)}
+    assert {(r.text, r.guided_share, r.timestep_power, r.strength, r.sampler) for r in rows} == {
+        (3.0, 1.0, 1.0, 0.8, "unipc")
+    }
+    assert [r.sampler for r in combinations(asked(sampler=["unipc", "ddim"]), own)] == ["ddim", "unipc"]
     assert [r.strength for r in combinations(asked(strength=[1.0, 0.0]), own)] == [0.0, 1.0]
 
 
 def test_curves_follow_the_dial_that_turns():
     row = {"steps": 6, "guided_share": 0.5, "timestep_power": 1.75, "rescale": 0.6, "strength": 1.0, "onset_gain": 0.5}
-    row |= {"diversity": None}
+    row |= {"diversity": None, "sampler": "ddim"}
     rows = [
         {**row, "text": text, "video": video, "top5": text / 10, "top5_ci95": [0.0, 1.0], "fd_bank": 200 + text}
         for text, video in ((3.0, 3.0), (1.0, 1.0), (5.0, 5.0), (3.0, 1.0), (5.0, 1.0))
@@ -64,6 +68,8 @@ def test_curves_follow_the_dial_that_turns():
     assert "guidance of the picture 1" in alone.get_label()
     assert list(together.get_xdata()) == [1, 3, 5] == list(alone.get_xdata())
     assert list(together.get_ydata()) == pytest.approx([0.1, 0.3, 0.5])
+    samplers = figure([{**each, "sampler": name} for name in ("ddim", "unipc") for each in rows[:3]])
+    assert {line.get_label().rsplit(" ", 1)[-1] for line in samplers.axes[0].get_lines()} == {"ddim", "unipc"}
     (steps,) = figure([{**rows[0], "steps": 12}, rows[0]]).axes[2].get_lines()
     assert list(steps.get_xdata()) == [6, 12]
     with pytest.raises(ValueError, match="two values"):

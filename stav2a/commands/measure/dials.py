@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from stav2a.commands.measure.clip_options import add_clips, check_clips
+from stav2a.dials import SAMPLERS
 from stav2a.evaluation.models.dials import HEAD, HeardClips, Row, limits, line, measured
 from stav2a.evaluation.models.judged import recorded, rendered
 from stav2a.metrics.classifier import LOADERS, Unavailable
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--power", type=float, nargs="+", help=f"how timesteps crowd towards the end ({own})")
     parser.add_argument("--rescale", type=float, nargs="+", help=f"rescaling of the guided prediction ({own})")
     parser.add_argument("--strength", type=float, nargs="+", help=f"from a recording (0) to noise alone (1) ({own})")
+    parser.add_argument("--sampler", nargs="+", choices=SAMPLERS, help=f"samplers ({own})")
     parser.add_argument(
         "--listener", choices=LOADERS, help="network that also says which real sound each one is nearest to"
     )
@@ -86,6 +88,7 @@ def combinations(args: argparse.Namespace, own: dict) -> list[Row]:
         args.power or [own["timestep_power"]],
         args.rescale or [own["guidance_rescale"]],
         [own["strength"]] if args.strength is None else args.strength,
+        args.sampler or [own["sampler"]],
     )
     rows = {Row(s, w, v or w, *rest) for s, w, v, *rest in itertools.product(*lists)}
     return sorted(rows, key=lambda d: (d.evaluations(), *vars(d).values()))

@@ -1,4 +1,4 @@
-"""Cost and quality of numbers of steps, guidance scales and timestep spacings.
+"""Cost and quality of numbers of steps, guidance scales, samplers and timestep spacings.
 
 Every combination of the dials asked for generates the same clips from the same noise, so that rows
 differ by the dials alone. The default settings of a checkpoint are read off such a table of validation clips (its
@@ -20,6 +20,7 @@ from stav2a.dials import Dials
 from stav2a.evaluation.models.judged import OwnSound, judged
 from stav2a.metrics.bank_classifier import BankClassifier
 from stav2a.metrics.classifier import load_tagger
+from stav2a.models.defaults import DEFAULTS
 from stav2a.output import STAV2AOutput
 
 BATCH = 8
@@ -36,6 +37,7 @@ class Row:
     timestep_power: float
     rescale: float = 0.0
     strength: float = 1.0
+    sampler: str = DEFAULTS["sampler"]
 
     def evaluations(self, distilled: bool = False) -> int:
         """Passes of one clip through the network, all branches of the guidance counted; one a step if `distilled`."""
@@ -69,7 +71,7 @@ class HeardClips:
         """One a clip; the seeds of the draws 0 and 1 differ."""
         own = {"guided_share": row.guided_share, "timestep_power": row.timestep_power, "guidance_rescale": row.rescale}
         shared = {"guidance_scale": row.text, "video_guidance_scale": row.video, "steps": row.steps}
-        shared["strength"] = row.strength
+        shared |= {"strength": row.strength, "sampler": row.sampler}
         return [
             Request(video, Dials(prompt=clip.caption, seed=2 * index + draw, **shared), own)
             for index, (clip, video) in enumerate(zip(self.clips, self.videos, strict=True))
@@ -88,7 +90,9 @@ def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> tuple[dict, l
         waves[draw] = [item.waveforms[0] for item in made]
     found = {
         **vars(row),
-        "evaluations": row.evaluations(pipe.distilled_serves(Dials(), {**pipe.defaults, "steps": row.steps})),
+        "evaluations": row.evaluations(
+            pipe.distilled_serves(Dials(), {**pipe.defaults, "steps": row.steps, "sampler": row.sampler})
+        ),
         "denoise_seconds_per_clip": spent / (draws * len(clips.clips)),
         **judged(clips.clips, waves, pipe.timeline.sample_rate, clips.classifier, clips.listener),
     }
@@ -109,12 +113,13 @@ def limits(pipe, clips: HeardClips) -> Iterator[tuple[dict, list[np.ndarray]]]:
 
 
 HEAD = (
-    f"{'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} {'rescale':>7s} {'strength':>8s} "
-    f"{'passes':>6s} {'s/clip':>6s} {'onset gain (95 % CI)':>21s} {'W-dis (95 % CI)':>19s} "
+    f"{'sampler':>9s} {'steps':>5s} {'text':>5s} {'video':>5s} {'share':>5s} {'power':>5s} "
+    f"{'rescale':>7s} {'strength':>8s} {'passes':>6s} {'s/clip':>6s} "
+    f"{'onset gain (95 % CI)':>21s} {'W-dis (95 % CI)':>19s} "
     f"{'top-1':>5s} {'top-5 (95 % CI)':>17s} "
     f"{'FD_bank':>7s} {'rank (95 % CI)':>21s} {'FD':>6s} {'LU':>6s} {'diversity':>9s}"
 )
-DIALS_WIDE = 60  # columns of the dials and their cost, before the figures
+DIALS_WIDE = 70  # columns of the dials and their cost, before the figures
 
 
 def line(row: dict) -> str:
@@ -131,7 +136,7 @@ def line(row: dict) -> str:
         dials = f"{row['sound']:<{DIALS_WIDE}s}"
     else:
         dials = (
-            f"{row['steps']:5d} {row['text']:5.1f} {row['video']:5.1f} {row['guided_share']:5.2f} "
+            f"{row['sampler']:>9s} {row['steps']:5d} {row['text']:5.1f} {row['video']:5.1f} {row['guided_share']:5.2f} "
             f"{row['timestep_power']:5.2f} {row['rescale']:7.2f} {row['strength']:8.2f} {row['evaluations']:6d} "
             f"{row['denoise_seconds_per_clip']:6.2f}"
         )

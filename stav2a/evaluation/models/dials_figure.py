@@ -21,6 +21,7 @@ NAMES = {
     "timestep_power": "crowding of the timesteps",
     "rescale": "rescaling of the guided prediction",
     "strength": "strength, from a recording to noise alone",
+    "sampler": "sampler",
 }
 SHEET_CLIPS = 10
 RANGE = 8.0  # nepers below the loudest value of a spectrogram that are drawn
@@ -67,7 +68,7 @@ def lines(rows: Sequence[dict], x: str, others: Sequence[str]) -> list[tuple[str
     """
 
     def settings(row: dict) -> list[dict[str, str]]:
-        plain = {name: f"{row[name]:g}" for name in others}
+        plain = {name: _said(row[name]) for name in others}
         follows = x == "text" and "video" in others and row["text"] == row["video"]
         return [plain, {**plain, "video": "as the caption"}] if follows else [plain]
 
@@ -112,4 +113,8 @@ def _title(row: dict, rows: Sequence[dict]) -> str:
         return row["sound"].replace(" through", "\nthrough")
     generated = [other for other in rows if "sound" not in other]
     turning = [name for name in NAMES if len({other[name] for other in generated}) > 1]
-    return ", ".join(f"{name} {row[name]:g}" for name in turning) or "generated"
+    return ", ".join(f"{name} {_said(row[name])}" for name in turning) or "generated"
+
+
+def _said(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

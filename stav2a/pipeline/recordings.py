@@ -61,7 +61,8 @@ class Recordings(Parts):
         onsets_s = onset.onsets_s if dials.onsets_s is None else dials.onsets_s
         if dials.onsets_s is None and not len(onsets_s):
             onsets_s = most_likely_onset(onset.curve, onset.latent_frame_s)
-        score = Score(video.duration_s, onsets_s, strengths_of(onsets_s, video.motion, fps), video.motion, fps)
+        strengths, by_hand = strengths_of(onsets_s, video.motion, fps), dials.onsets_s is not None
+        score = Score(video.duration_s, onsets_s, strengths, video.motion, fps, by_hand)
         rate, seeds = self.timeline.sample_rate, [dials.seed + take for take in range(dials.takes)]
         voice = None if reference is None else reference_voice(reference, rate)
         return perform(shipped(), prompt, self.embed_as_shelf, score, seeds, rate, voice)

@@ -25,13 +25,14 @@ PEAK = 0.9
 @dataclass(frozen=True)
 class Score:
     """When a clip sounds. strengths in [0, 1], one an onset; motion: mean change of a pixel a frame, None without a
-    picture, `fps` frames a second."""
+    picture, `fps` frames a second; by_hand: a person set the onsets."""
 
     duration_s: float
     onsets_s: Sequence[float]
     strengths: Sequence[float]
     motion: np.ndarray | None
     fps: float
+    by_hand: bool = False
 
     @property
     def moves(self) -> bool:
@@ -39,19 +40,24 @@ class Score:
 
 
 def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: int) -> np.ndarray:
-    """float32 [S], |x| <= PEAK; silence without voices. Voices of hits take the onsets in turn."""
+    """float32 [S], |x| <= PEAK; silence without voices. Voices of hits take the onsets in turn.
+
+    Ambience of single calls (birds, thunder) goes on through the clip, unless a person says when it is heard.
+    """
     samples = round(score.duration_s * sample_rate)
     mix = np.zeros(samples, np.float32)
-    striking = [voice for voice in voices if voice.texture is None]
+    calling = [voice for voice in voices if voice.texture is None and voice.cls in AMBIENT and not score.by_hand]
+    striking = [voice for voice in voices if voice.texture is None and voice not in calling]
     for k, voice in enumerate(voices):
         rng = np.random.default_rng([seed, 2, k])
         if voice.texture is not None:
             bed = looped(voice.texture, samples, sample_rate, rng)
             bed = followed(bed, envelope(score, voice), score.fps, sample_rate)
             mix += bed * (10 ** (BEHIND_DB / 20) if striking else 1.0)
-        elif not len(score.onsets_s) and not score.moves:
+        elif voice in calling or (not len(score.onsets_s) and not score.moves):
             events = voice.whole if voice.count is None else [hit.waveform for hit in voice.hits]
-            mix += in_a_row(events, samples, sample_rate, rng, most=voice.count)
+            calls = in_a_row(events, samples, sample_rate, rng, most=voice.count)
+            mix += calls * (10 ** (BEHIND_DB / 20) if voice in calling and striking else 1.0)
         else:
             turn = slice(striking.index(voice), None, len(striking))
             times, strengths = list(score.onsets_s)[turn], list(score.strengths)[turn]

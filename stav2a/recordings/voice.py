@@ -20,7 +20,7 @@ TEXTURE_LEVEL = 0.08  # RMS of a texture
 LOUD_S = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Voice:
     """What sounds as one thing, called `name`: hits, or a texture (float32 [S], to be looped).
 

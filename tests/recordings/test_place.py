@@ -131,6 +131,25 @@ def test_a_texture_stands_behind_hits():
     assert np.abs(detect_onsets(both, RATE) - 3.5).min() < 0.03
 
 
+def test_calls_of_ambience_go_on_behind_what_is_seen():
+    """Birds are not heard at footsteps, and do not take the half of them; by hand they are."""
+    times = [0.5, 1.0, 1.5, 2.0]
+    birds = replace(voice(), name="birds sing", cls="bird_chirp")
+    alone = soundtrack([birds], score([0.5], MOVING), RATE, 0)
+    assert len(detect_onsets(alone[RATE:], RATE)) >= 2
+    both = soundtrack([voice(), birds], score(times, MOVING), RATE, 0)
+    steps = soundtrack([voice()], score(times, MOVING), RATE, 0)
+    calls = soundtrack([birds], score(times, MOVING), RATE, 0)
+    assert rms(both - steps) == pytest.approx(rms(calls) * 10 ** (BEHIND_DB / 20), rel=0.3)
+    placed = soundtrack([birds], replace(score([0.5], MOVING), by_hand=True), RATE, 0)
+    assert len(detect_onsets(placed, RATE)) == 1 and abs(detect_onsets(placed, RATE)[0] - 0.5) < 0.03
+
+
+def test_the_same_thing_may_be_named_twice():
+    twice = soundtrack([voice(), voice()], score([0.5, 1.5], MOVING), RATE, 0)
+    assert len(detect_onsets(twice, RATE)) == 2
+
+
 @pytest.mark.parametrize("motion", [None, np.zeros(150)])
 def test_without_a_moving_picture_recordings_follow_one_another(motion):
     sound = soundtrack([voice()], score(motion=motion, duration_s=6.0), RATE, 0)

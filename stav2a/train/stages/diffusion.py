@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler, SchedulerMixin, UNet2DConditionModel
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stav2a.condition import text
 from stav2a.condition.image_features import shared_network
 from stav2a.condition.in_time import fitted
 from stav2a.condition.onset import onset_curve, onset_labels, onset_loss
 from stav2a.denoise.conditions import Conditions
-from stav2a.denoise.loss import diffusion_loss, target
+from stav2a.denoise.loss import diffusion_loss, learning_attention, target
 from stav2a.denoise.sample import Guidance, make_sampler, predict
 from stav2a.models.build import CLASSES, build, build_controlnet, build_image_pool, build_reference_pool
 from stav2a.presets import SCHEDULER
@@ -144,7 +143,7 @@ class T2AStage(Stage):
         noise = noise_for(index, latents.shape[1:], seed, "noise").to(latents)
         timesteps = (spread_for(index, seed, "timestep") * steps).long().to(latents.device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
-        with attention(latents.device):
+        with learning_attention(latents.device):
             prediction = predict(self.unet, controlnet, noisy, timesteps, conditions, self.guidance())
         wanted = target(self.scheduler, latents, noise, timesteps)
         return diffusion_loss(self.scheduler, prediction, wanted, timesteps, self.options.snr_gamma)
@@ -377,13 +376,6 @@ class V2AStage(T2AStage):
             self.image_pool.save_pretrained(folder / "image_pool")
         if self.reference_pool is not None:
             self.reference_pool.save_pretrained(folder / "reference_pool")
-
-
-def attention(device: torch.device) -> AbstractContextManager:
-    """On CPUs the backward pass of fused attention takes two to three times as long as the plain one's for sequences
-    as short as these; on other devices torch chooses.
-    """
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def imperfect(onsets_s: list[float], rng: np.random.Generator) -> list[float]:

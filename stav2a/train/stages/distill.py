@@ -23,6 +23,7 @@ from stav2a.denoise.few_steps import (
     distilled_sampler,
     step_coefficients,
 )
+from stav2a.denoise.loss import learning_attention
 from stav2a.denoise.low_rank import learn_low_rank, merged
 from stav2a.denoise.sample import Guidance, denoise, make_sampler, predict
 from stav2a.models.defaults import DEFAULTS
@@ -30,7 +31,7 @@ from stav2a.models.distilled import open_distilled, write_distilled
 from stav2a.train.runtime.config import TrainConfig
 from stav2a.train.runtime.parts import noted_defaults
 from stav2a.train.runtime.stage import noise_for, uniform_for
-from stav2a.train.stages.diffusion import V2AOptions, V2AStage, attention
+from stav2a.train.stages.diffusion import V2AOptions, V2AStage
 from stav2a.weights.check import DISTILLED
 
 HEARD_STEPS = 2  # of the student, in a validation
@@ -105,7 +106,7 @@ class DistillStage(V2AStage):
         guidance = DistilledGuidance(
             own.text, scales[1], mask_control=own.mask_control, arrival=tuple(arrival.tolist())
         )
-        with attention(latents.device):
+        with learning_attention(latents.device):
             prediction = predict(
                 self.student, self.controlnet, noisy, start, concatenated([conditions] * steps), guidance
             )

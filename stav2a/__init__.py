@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 
 # How often a thread of torch (GNU OpenMP) asks for work before it sleeps. The default, 300,000 times, keeps a core from
-# the process beside it; and where that holds up one thread, all wait for it (docs/speed.md). Read when torch loads.
+# the process beside it; and where that holds up one thread, all wait for it. Read when torch loads.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 __version__ = "0.1.0"

@@ -44,5 +44,5 @@ def copied(clip: Path, name: str) -> Path:
     """Another clip with the same pictures: its bytes differ by what is behind the end of the container."""
     copy = Path(shutil.copy(clip, clip.with_name(f"{name}.mp4")))
     with copy.open("ab") as file:
-        file.write(b"\0\0\0\x10free" + name.encode()[:8].ljust(8))
+        file.write((8 + len(name)).to_bytes(4, "big") + b"free" + name.encode())
     return copy

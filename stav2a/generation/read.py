@@ -129,7 +129,13 @@ def read(
     memory = Memory() if memory is None else memory
 
     def once(what: Hashable, make: Callable[[], Value]) -> Value:
-        return memory.once((what, key), make)
+        def checked() -> Value:
+            made = make()
+            if identity(path, limits) != key[0]:
+                raise InputError("The clip was changed while it was read; try again.")
+            return made
+
+        return memory.once((what, key), checked)
 
     def original() -> np.ndarray | None:
         if settings.original_audio == "replace":

@@ -51,7 +51,7 @@ class InputFile:
 
     path: Path
     url: str
-    identity: Hashable  # equal for equal files, also where one is uploaded twice
+    identity: Hashable  # `memory.identity_of`
     fds: tuple[int, ...] = ()
 
     def arguments(self, limits: Limits, containers: str = VIDEO_CONTAINERS) -> list[str]:

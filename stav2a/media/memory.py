@@ -18,6 +18,7 @@ MOST_MB = 128.0  # 18 clips of ten seconds; their pictures are nearly all of it
 HASHED_BYTES = 64 << 20  # of the largest file that is known by its bytes: 0.1 s
 MOST_DIGESTS = 256
 _DIGESTS: dict[tuple[int, ...], bytes] = {}  # by what the system says of a file
+_DIGESTING = threading.Lock()
 
 
 class Memory:
@@ -72,18 +73,28 @@ def size_mb(value: Any) -> float:
 def identity_of(fd: int, status: os.stat_result) -> Hashable:
     """Equal for equal files, so that one uploaded again is the same clip: a digest of its bytes, which are read once.
 
-    A file larger than HASHED_BYTES is known by what the system says of it.
+    A file larger than HASHED_BYTES is known by what the system says of it, and so is one that changes meanwhile.
     """
-    stated = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    stated = _stated(status)
     if status.st_size > HASHED_BYTES:
         return stated
-    if (known := _DIGESTS.get(stated)) is None:
+    with _DIGESTING:
+        known = _DIGESTS.get(stated)
+    if known is None:
         digest = hashlib.blake2b(digest_size=16)
         with open(fd, "rb", closefd=False) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
             file.seek(0)
-        known = _DIGESTS[stated] = digest.digest()
-        while len(_DIGESTS) > MOST_DIGESTS:
-            _DIGESTS.pop(next(iter(_DIGESTS)), None)
+        if _stated(os.fstat(fd)) != stated:
+            return stated
+        known = digest.digest()
+        with _DIGESTING:
+            _DIGESTS[stated] = known
+            while len(_DIGESTS) > MOST_DIGESTS:
+                _DIGESTS.pop(next(iter(_DIGESTS)))
     return known
+
+
+def _stated(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -11,8 +11,8 @@ import numpy as np
 
 SMALL_FLOW = 0.1  # pixels a frame; the authors' fix: still pictures have tiny maxima without motion
 FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)  # pyramid scale, levels, window, iterations, poly_n, poly_sigma, flags
-THREADS = 2  # OpenCV releases Python's lock, and uses one core for pictures as small as a model's
-AHEAD = 16  # pairs of pictures that wait, so that a long video does not fill the memory
+THREADS = 2  # OpenCV releases Python's lock, and uses one core for pictures of a model's size
+AHEAD = 4  # pairs of pictures that wait, so that a long video does not fill the memory
 
 
 def flow_magnitude(frames: Iterable[np.ndarray]) -> np.ndarray:
@@ -44,7 +44,7 @@ def _between(previous: np.ndarray, grey: np.ndarray) -> float:
     import cv2
 
     flow = cv2.calcOpticalFlowFarneback(previous, grey, None, *FARNEBACK)
-    return float(cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0])
+    return round(float(cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0]), 7)  # equal from run to run
 
 
 def flow_peaks(magnitude: np.ndarray, fps: float, threshold: float = SMALL_FLOW) -> np.ndarray:

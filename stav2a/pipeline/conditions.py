@@ -30,7 +30,7 @@ class Conditioning(Parts):
                 return Conditions(tokens[:1], mask[:1], torch.zeros_like(tokens[:1]), mask[:1])
             return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])
 
-        return self.once(("prompt", captions, zeros), encode)
+        return self.encoded_once(("prompt", captions, zeros), encode)
 
     @torch.no_grad()
     def embed(self, captions: Sequence[str]) -> Tensor:

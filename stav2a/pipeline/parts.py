@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from copy import copy
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 TEXTS_MB = 4.0  # of encoded captions, some hundreds
+_TEXTS: WeakKeyDictionary[torch.nn.Module, Memory] = WeakKeyDictionary()  # of each text encoder
 
 
 class Parts(Pretrained):
@@ -57,7 +58,6 @@ class Parts(Pretrained):
     ]
     _mode: dict = {}  # settings that win over the checkpoint's own
     _conditioner: STAV2A | None = None
-    _runs_on: torch.device | None = None  # while a stream runs
 
     def __init__(  # type: ignore[no-untyped-def]  # diffusers reads the annotations of parts and warns of most
         self,
@@ -80,7 +80,6 @@ class Parts(Pretrained):
         provenance: dict | None = None,
     ):
         super().__init__()
-        self._texts = Memory(TEXTS_MB)
         self.register_modules(
             video_encoder=video_encoder,
             local_features=local_features,
@@ -107,17 +106,16 @@ class Parts(Pretrained):
 
     @property
     def _execution_device(self) -> torch.device:
-        """Where inputs go. diffusers asks every module of every part for it, which takes 11 ms."""
-        return self._runs_on or super()._execution_device
-
-    @contextmanager
-    def on_one_device(self) -> Iterator[None]:
-        """Within the block the device is looked up once."""
-        self._runs_on = self._execution_device
-        try:
-            yield
-        finally:
-            self._runs_on = None
+        """Where inputs go. diffusers looks for hooks of offloading in every module, which takes 11 ms; they are on a
+        part or right within it.
+        """
+        parts = [part for part in vars(self).values() if isinstance(part, torch.nn.Module)]
+        modules = [module for part in parts for module in (part, *part.children())]
+        if not any(hasattr(module, hook) for module in modules for hook in ("_hf_hook", "_diffusers_hook")):
+            for part in parts:
+                for parameter in part.parameters():
+                    return parameter.device
+        return super()._execution_device
 
     @property
     def timeline(self) -> Timeline:
@@ -167,9 +165,13 @@ class Parts(Pretrained):
             built = self._conditioner = STAV2A(*parts)
         return built
 
-    def once(self, what: Hashable, make: Callable[[], Value]) -> Value:
-        """`make()` of this text encoder, or what it made of the same captions before."""
-        return self._texts.once((what, id(self.text_encoder), self.text_encoder.dtype, self._execution_device), make)
+    def encoded_once(self, what: Hashable, make: Callable[[], Value]) -> Value:
+        """`make()`, or what it gave before for the same captions with these weights of the text encoder."""
+        if torch.is_inference_mode_enabled():  # what is made there serves nowhere else
+            return make()
+        encoder = self.text_encoder
+        state = (sum(parameter._version for parameter in encoder.parameters()), encoder.dtype, self._execution_device)
+        return _TEXTS.setdefault(encoder, Memory(TEXTS_MB)).once((what, state), make)
 
     def compile(self, backend: str = "inductor", mode: str | None = None) -> None:
         """`torch.compile` U-Net, ControlNet and VAE decoder in place. The first clip of each length then takes minutes.

@@ -72,7 +72,7 @@ class Recordings(Parts):
         own = self.text_encoder.config
         is_minilm = own.model_type == "bert" and own.hidden_size == text.MINILM_DIM
         parts = (self.tokenizer, self.text_encoder) if is_minilm else text.minilm()
-        return self.once(("shelf", *captions), lambda: text.sentence_embeddings(*parts, captions).numpy())
+        return self.encoded_once(("shelf", *captions), lambda: text.sentence_embeddings(*parts, captions).numpy())
 
     def refer(self, conditions: Conditions, latents: Tensor) -> Conditions:
         """With the tokens of recordings, Tensor[B, C, T, F], in a model that has them. One by one, to save memory."""

@@ -31,21 +31,20 @@ class Streaming(VideoEncoding, Denoising):
         pass of the network of up to `batch_size` takes. Passes of few steps come first. `STAV2AOutput.index` says
         which request a result belongs to.
         """
-        with self.on_one_device():
-            prepared = yield from self.prepare(requests)
-            for item in prepared:
-                if item.strength == 0 and item.recording is not None:
-                    yield self._placed(item, item.recording.waveforms)
-            groups = passes([item for item in prepared if item.strength > 0], batch_size)
-            done, total = 0, sum(group[0].passes_of_network for group in groups)
-            for group in groups:
-                watch = Stopwatch()
-                yield Progress("denoise", done, total)
-                for step, latents in enumerate(watch.each("denoise", self.denoise(group, on_step)), done + 1):
-                    yield Progress("denoise", step, total, latents)
-                done += group[0].passes_of_network
-                yield Progress("decode")
-                yield from self._decoded(group, latents, watch.seconds["denoise"])
+        prepared = yield from self.prepare(requests)
+        for item in prepared:
+            if item.strength == 0 and item.recording is not None:
+                yield self._placed(item, item.recording.waveforms)
+        groups = passes([item for item in prepared if item.strength > 0], batch_size)
+        done, total = 0, sum(group[0].passes_of_network for group in groups)
+        for group in groups:
+            watch = Stopwatch()
+            yield Progress("denoise", done, total)
+            for step, latents in enumerate(watch.each("denoise", self.denoise(group, on_step)), done + 1):
+                yield Progress("denoise", step, total, latents)
+            done += group[0].passes_of_network
+            yield Progress("decode")
+            yield from self._decoded(group, latents, watch.seconds["denoise"])
 
     def prepare(self, requests: Sequence[Request]) -> Generator[Progress, None, list[Prepared]]:
         """Encode each clip and each caption once. Yields progress, returns the requests ready for denoising."""

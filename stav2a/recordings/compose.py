@@ -25,7 +25,7 @@ PEAK = 0.9
 @dataclass(frozen=True)
 class Score:
     """When a clip sounds. strengths in [0, 1], one an onset; motion: mean change of a pixel a frame, None without a
-    picture, `fps` frames a second; by_hand: a person set the onsets."""
+    picture, `fps` frames a second; by_hand: the onsets were given."""
 
     duration_s: float
     onsets_s: Sequence[float]
@@ -42,12 +42,13 @@ class Score:
 def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: int) -> np.ndarray:
     """float32 [S], |x| <= PEAK; silence without voices. Voices of hits take the onsets in turn.
 
-    Ambience of single calls (birds, thunder) goes on through the clip, unless a person says when it is heard.
+    Ambience of single calls (birds, thunder) goes on through the clip, unless it is said how often or when it is heard.
     """
     samples = round(score.duration_s * sample_rate)
     mix = np.zeros(samples, np.float32)
-    calling = [voice for voice in voices if voice.texture is None and voice.cls in AMBIENT and not score.by_hand]
-    striking = [voice for voice in voices if voice.texture is None and voice not in calling]
+    of_hits = [voice for voice in voices if voice.texture is None]
+    calling = [v for v in of_hits if v.cls in AMBIENT and v.count is None and not score.by_hand]
+    striking = [voice for voice in of_hits if voice not in calling]
     for k, voice in enumerate(voices):
         rng = np.random.default_rng([seed, 2, k])
         if voice.texture is not None:

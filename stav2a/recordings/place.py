@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -121,8 +122,8 @@ def in_a_row(
 ) -> np.ndarray:
     """Recordings one after another with pauses, for a sound without a picture, `most` of them: float32 [samples]."""
     mix, at = np.zeros(samples, np.float32), round(0.05 * sample_rate)
-    order = alternating(len(waveforms), 64, rng)[:most]
-    for which in order:
+    rounds = (alternating(len(waveforms), 64, rng) for _ in itertools.count())
+    for which in itertools.islice(itertools.chain.from_iterable(rounds), most):
         if at >= samples - round(0.15 * sample_rate):
             break
         add(mix, waveforms[which], at, round(EDGE_S * sample_rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from stav2a.generation.generate import generate
 from stav2a.generation.settings import Settings
 from stav2a.media import memory as memory_of_runs
 from stav2a.media.ffmpeg import identity
-from stav2a.media.limits import DEFAULT_LIMITS
+from stav2a.media.limits import DEFAULT_LIMITS, InputError
 from stav2a.media.memory import Memory, size_mb
 
 FAST = Settings(prompt="a hammer strikes metal", model="tiny", steps=2)
@@ -106,6 +107,31 @@ def test_a_caption_is_encoded_once(tiny_pipeline, monkeypatch):
     assert encoded == [("an owl hoots", "wind"), ("an owl hoots", "")]
     assert torch.equal(first.text_tokens, again.text_tokens)
     assert not torch.equal(first.null_text_tokens[:, :1], other.null_text_tokens[:, :1])
+    with torch.inference_mode():
+        assert tiny_pipeline.encode_prompt("an owl hoots").text_tokens.is_inference()
+    assert not tiny_pipeline.encode_prompt("an owl hoots").text_tokens.is_inference()
+    pipe = copy.deepcopy(tiny_pipeline)
+    before = pipe.encode_prompt("an owl hoots").text_tokens
+    changed = next(pipe.text_encoder.parameters())
+    with torch.no_grad():
+        changed.mul_(1.5)
+    assert not torch.equal(pipe.encode_prompt("an owl hoots").text_tokens, before)
+
+
+def test_a_clip_that_changes_while_it_is_read_is_refused_and_not_kept(engine, clip, tmp_path, monkeypatch):
+    place = tmp_path / "clip.mp4"
+    place.write_bytes(clip.read_bytes())
+    other = make(tmp_path / "other.mp4", duration_s=0.8)
+    frames = read.read_for_model
+
+    def replaced(*given):
+        place.write_bytes(other.read_bytes())
+        return frames(*given)
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="changed while it was read"):
+        patch.setattr(read, "read_for_model", replaced)
+        outcome(engine, place, FAST, tmp_path / "first")
+    assert outcome(engine, clip, FAST, tmp_path / "second").duration_s == pytest.approx(1.2, abs=0.05)
 
 
 def test_the_sound_can_be_played_before_it_is_measured(engine, clip, tmp_path):

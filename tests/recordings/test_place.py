@@ -141,6 +141,10 @@ def test_calls_of_ambience_go_on_behind_what_is_seen():
     steps = soundtrack([voice()], score(times, MOVING), RATE, 0)
     calls = soundtrack([birds], score(times, MOVING), RATE, 0)
     assert rms(both - steps) == pytest.approx(rms(calls) * 10 ** (BEHIND_DB / 20), rel=0.3)
+    once = soundtrack([replace(birds, count=1)], score([2.5], MOVING), RATE, 0)
+    assert [round(t, 1) for t in detect_onsets(once, RATE)] == [2.5]
+    long = soundtrack([birds], score([0.5], np.full(3000, 8.0), duration_s=120.0), RATE, 0)
+    assert rms(long[-10 * RATE :]) > 0.5 * rms(long[: 10 * RATE])
     placed = soundtrack([birds], replace(score([0.5], MOVING), by_hand=True), RATE, 0)
     assert len(detect_onsets(placed, RATE)) == 1 and abs(detect_onsets(placed, RATE)[0] - 0.5) < 0.03
 

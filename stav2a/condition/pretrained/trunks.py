@@ -1,4 +1,4 @@
-"""Pretrained vision networks from `transformers` and timm as one: frames of a segment -> features of each frame.
+"""Pretrained vision networks of `transformers` and timm, one interface: frames of a segment -> features of each frame.
 
 More axes: N segments, P patches of a frame, D width of the network, E width of its own pooled output.
 """

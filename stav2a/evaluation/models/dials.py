@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,11 +88,11 @@ def measured(pipe, clips: HeardClips, row: Row, draws: int = 2) -> tuple[dict, l
         made.sort(key=lambda item: item.index)
         spent += sum(item.seconds.get("denoise", 0.0) for item in made)
         waves[draw] = [item.waveforms[0] for item in made]
+    ran = replace(row, steps=made[0].settings["num_inference_steps"])  # too few for the U-Net itself become its own
+    distilled = pipe.distilled_serves(Dials(), {**pipe.defaults, "steps": ran.steps, "sampler": ran.sampler})
     found = {
-        **vars(row),
-        "evaluations": row.evaluations(
-            pipe.distilled_serves(Dials(), {**pipe.defaults, "steps": row.steps, "sampler": row.sampler})
-        ),
+        **vars(ran),
+        "evaluations": ran.evaluations(distilled),
         "denoise_seconds_per_clip": spent / (draws * len(clips.clips)),
         **judged(clips.clips, waves, pipe.timeline.sample_rate, clips.classifier, clips.listener),
     }

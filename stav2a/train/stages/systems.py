@@ -94,17 +94,23 @@ class SystemStage(T2AStage):
         """The system to train, by default the name of the stage."""
         return self.name
 
+    @property
+    def sees_in_bf16(self) -> bool:
+        """Whether a pretrained network sees, in a run of that precision. This project's own encoder stays in fp32."""
+        encoders = (self.video_encoder, *(getattr(self.system, part) for part in self.system.encoders))
+        return self.config.precision == "bf16" and any(isinstance(each, HubVideoEncoder) for each in encoders)
+
     def made_of(self) -> str:
         """A name for the weights and settings that `encode_frames` depends on."""
         weights = digest(self.video_encoder, *(getattr(self.system, part) for part in self.system.encoders))
         settings = json.dumps({name: self.system.config[name] for name in self.system.encodes_by})
+        settings += "bf16" if self.sees_in_bf16 else ""
         return f"{self.system_name}-{weights}-{hashlib.blake2b(settings.encode(), digest_size=4).hexdigest()}"
 
     @torch.no_grad()
     def encode_frames(self, frames: Tensor) -> Tensor:
         """uint8 Tensor[T_v, H, W, 3] -> features of a clip, Tensor[T, C], one row per latent frame."""
-        in_bf16 = self.config.precision == "bf16" and isinstance(self.video_encoder, HubVideoEncoder)
-        with torch.autocast(self.video_encoder.device.type, torch.bfloat16, enabled=in_bf16):
+        with torch.autocast(self.video_encoder.device.type, torch.bfloat16, enabled=self.sees_in_bf16):
             features = self.system.encode_frames(frames, self.video_encoder)
         return stretched(features[None], self.timeline.latent_rate / self.timeline.fps)[0]
 

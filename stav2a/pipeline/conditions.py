@@ -25,7 +25,7 @@ class Conditioning(Parts):
         zeros = self.defaults["null_text"] == "zeros" and not negative_prompt
 
         def encode() -> Conditions:
-            tokens, mask = text.encode(self.tokenizer, self.text_encoder, captions, self._execution_device)
+            tokens, mask = text.encode(self.tokenizer, self.text_encoder, list(captions), self._execution_device)
             if zeros:
                 return Conditions(tokens[:1], mask[:1], torch.zeros_like(tokens[:1]), mask[:1])
             return Conditions(tokens[:1], mask[:1], tokens[1:], mask[1:])

@@ -104,7 +104,7 @@ def test_a_caption_is_encoded_once(tiny_pipeline, monkeypatch):
     monkeypatch.setattr(text, "encode", lambda *given: encoded.append(given[2]) or encode(*given))
     first, again = (tiny_pipeline.encode_prompt("an owl hoots", "wind") for _ in range(2))
     other = tiny_pipeline.encode_prompt("an owl hoots")
-    assert encoded == [("an owl hoots", "wind"), ("an owl hoots", "")]
+    assert encoded == [["an owl hoots", "wind"], ["an owl hoots", ""]]
     assert torch.equal(first.text_tokens, again.text_tokens)
     assert not torch.equal(first.null_text_tokens[:, :1], other.null_text_tokens[:, :1])
     with torch.inference_mode():

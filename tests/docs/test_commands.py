@@ -46,6 +46,10 @@ SIZES = (  # (what, what instead): a run of seconds; what is trained anew takes 
     (r"(-m stav2a train (?:t2a|v2a|vta-ldm|tiva-layout|tiva|ta-v2a|alignment) .*)", r"\1 options.trained_unet=null"),
     (r"(-m stav2a train (?:v2a .*fine_tune|onset .*parts=runs/mine).*)", rf"\1 {SHORT}"),
     (
+        r"model=compact parts=runs/(?!mine)(.*out=runs/.*options.system.*)",
+        r"model=tiny parts=runs/\1 options.base=../../my_compact",
+    ),
+    (
         r"model=compact parts=runs/(?!mine)(.*options.system.*)",
         r"model=tiny parts=runs/\1 options.base=../../../my_compact",
     ),

@@ -51,8 +51,13 @@ class InputFile:
 
     path: Path
     url: str
-    identity: Hashable  # `memory.identity_of`
-    fds: tuple[int, ...] = ()
+    fd: int
+    fds: tuple[int, ...] = ()  # that ffmpeg is to inherit
+
+    @property
+    def identity(self) -> Hashable:
+        """`memory.identity_of` the file, while it is open."""
+        return identity_of(self.fd)
 
     def arguments(self, limits: Limits, containers: str = VIDEO_CONTAINERS) -> list[str]:
         """Input options up to `-i`; options put before them (`-ss`) apply to this input too."""
@@ -80,11 +85,10 @@ def open_source(path: str | Path, limits: Limits) -> Iterator[InputFile]:
         if status.st_size > limits.file_mb * 1e6:
             size_mb = status.st_size / 1e6
             raise InputError(f"The file has {size_mb:.0f} MB; at most {limits.file_mb:g} MB are accepted.")
-        identity = identity_of(fd, status)
         if os.name == "posix":
-            yield InputFile(path, f"file:/dev/fd/{fd}", identity, (fd,))
+            yield InputFile(path, f"file:/dev/fd/{fd}", fd, (fd,))
         else:
-            yield InputFile(path, f"file:{path.resolve()}", identity)
+            yield InputFile(path, f"file:{path.resolve()}", fd)
     finally:
         os.close(fd)
 

@@ -70,11 +70,12 @@ def size_mb(value: Any) -> float:
     return 0.0
 
 
-def identity_of(fd: int, status: os.stat_result) -> Hashable:
-    """Equal for equal files, so that one uploaded again is the same clip: a digest of its bytes, which are read once.
+def identity_of(fd: int) -> Hashable:
+    """Equal for equal open files, so that one uploaded again is the same clip: a digest of the bytes, read once.
 
     A file larger than HASHED_BYTES is known by what the system says of it, and so is one that changes meanwhile.
     """
+    status = os.fstat(fd)
     stated = _stated(status)
     if status.st_size > HASHED_BYTES:
         return stated

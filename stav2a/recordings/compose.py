@@ -49,16 +49,17 @@ def soundtrack(voices: Sequence[Voice], score: Score, sample_rate: int, seed: in
     of_hits = [voice for voice in voices if voice.texture is None]
     calling = [v for v in of_hits if v.cls in AMBIENT and v.count is None and not score.by_hand]
     striking = [voice for voice in of_hits if voice not in calling]
+    behind = 10 ** (BEHIND_DB / 20) if striking else 1.0
     for k, voice in enumerate(voices):
         rng = np.random.default_rng([seed, 2, k])
         if voice.texture is not None:
             bed = looped(voice.texture, samples, sample_rate, rng)
             bed = followed(bed, envelope(score, voice), score.fps, sample_rate)
-            mix += bed * (10 ** (BEHIND_DB / 20) if striking else 1.0)
+            mix += bed * behind
         elif voice in calling or (not len(score.onsets_s) and not score.moves):
             events = voice.whole if voice.count is None else [hit.waveform for hit in voice.hits]
             calls = in_a_row(events, samples, sample_rate, rng, most=voice.count)
-            mix += calls * (10 ** (BEHIND_DB / 20) if voice in calling and striking else 1.0)
+            mix += calls * (behind if voice in calling else 1.0)
         else:
             turn = slice(striking.index(voice), None, len(striking))
             times, strengths = list(score.onsets_s)[turn], list(score.strengths)[turn]

@@ -120,7 +120,7 @@ def in_a_row(
     rng: np.random.Generator,
     most: int | None = None,
 ) -> np.ndarray:
-    """Recordings one after another with pauses, for a sound without a picture, `most` of them: float32 [samples]."""
+    """Recordings one after another with pauses, where no picture says when, `most` of them: float32 [samples]."""
     mix, at = np.zeros(samples, np.float32), round(0.05 * sample_rate)
     rounds = (alternating(len(waveforms), 64, rng) for _ in itertools.count())
     for which in itertools.islice(itertools.chain.from_iterable(rounds), most):
